@@ -1,0 +1,1 @@
+"""DeepCAM inference and IO benchmark: the library behind the workflow. It never imports Snakemake."""

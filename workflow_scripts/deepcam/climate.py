@@ -1,0 +1,49 @@
+"""The domain: what a CAM5 climate sample is, how it is named, and how the archive lays it out.
+
+Source: the MLPerf HPC DeepCAM dataset (CAM5 All-Hist simulations) at NERSC.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+NERSC_URL = "https://portal.nersc.gov/project/dasrepo/deepcam/climate-data/All-Hist"
+
+HEIGHT = 768
+WIDTH = 1152
+
+CHANNELS = (
+    "TMQ", "U850", "V850", "UBOT", "VBOT", "QREFHT", "PS", "PSL",
+    "T200", "T500", "PRECT", "TS", "TREFHT", "Z1000", "Z200", "ZBOT",
+)  # fmt: skip
+"""Channel names in the order of the last axis of `climate/data`."""
+
+MODEL_CHANNELS = (0, 1, 2, 10)
+"""Channels that the inference benchmark uses: TMQ, U850, V850, PRECT."""
+
+CLASSES = ("background", "tropical cyclone", "atmospheric river")
+
+DATA = "climate/data"
+LABELS = ("climate/labels_0", "climate/labels_1")
+"""HDF5 datasets: data (H, W, 16) float32, and two label planes (H, W)."""
+
+FILE_NAME = re.compile(r"data-\d{4}-\d{2}-\d{2}-\d{2}-\d\.h5")
+"""data-YYYY-MM-DD-HH-n.h5"""
+
+
+class InputError(Exception):
+    """Bad input: its message is one line that says what, where, and what to do."""
+
+
+def synthetic_names(count: int) -> list[str]:
+    """Names of `count` synthetic samples in the archive's pattern, three hours apart, in sorted order."""
+    start = datetime.datetime(1996, 6, 1)
+    times = (start + datetime.timedelta(hours=3 * i) for i in range(count))
+    return [f"{time:data-%Y-%m-%d-%H}-0.h5" for time in times]
+
+
+def npy_names(hdf5_name: str) -> tuple[str, str]:
+    """The data and label npy names of one HDF5 file: data-X.h5 -> (data-X.npy, label-X.npy)."""
+    stem = hdf5_name.removesuffix(".h5")
+    return f"{stem}.npy", f"label-{stem.removeprefix('data-')}.npy"
