@@ -1,0 +1,21 @@
+# make help lists the targets. Everything runs in .venv, made from envs/requirements-$(KIND).txt.
+SHELL := /bin/bash
+KIND ?= cpu
+VENV ?= .venv
+ARGS ?=
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: help venv run report test
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+venv: ## the environment; again only when the requirements change
+	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
+
+run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
+	@workflow_scripts/run_workflow.sh $(ARGS)
+
+test: venv ## every check there is
+	python -m pytest

@@ -1,0 +1,44 @@
+# DeepCAM inference and IO benchmark. Start here: README.md; the grid and all settings: config/config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: os.path.join(workflow.basedir, "config/config.yaml")
+
+
+include: "rules/common.smk"
+
+
+report: "share/report/workflow.rst"
+
+
+localrules:
+    all,
+    data,
+    engines,
+    tables,
+    figures,
+    list_records,
+
+
+wildcard_constraints:
+    shard=r"\d{5}",
+    engine=r"[a-z0-9-]+",
+    device=r"cpu|cuda\d+",
+    cell=r"[a-z0-9_-]+",
+    repeat=r"\d+",
+
+
+include: "rules/data.smk"
+include: "rules/model.smk"
+include: "rules/benchmark.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    "Everything: tables and figures of the whole grid."
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,

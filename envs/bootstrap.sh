@@ -1,0 +1,133 @@
+#!/bin/sh
+# Makes a Python virtual environment with the packages of a requirements file:
+#
+#     envs/bootstrap.sh VENV_DIR REQUIREMENTS_FILE
+#
+# Checks first that the machine has what the benchmark needs; when something is missing, the first line printed says
+# what and how to get it. After a success VENV_DIR/.installed holds the sha256 of the requirements files used (the file
+# given and those it includes), so that the next call with unchanged files does nothing.
+#
+# PYTHON is the interpreter to use (python3 unless set), CXX the C++ compiler (g++ or c++ unless set).
+set -eu
+
+if [ $# -ne 2 ]; then
+    echo "usage: $0 VENV_DIR REQUIREMENTS_FILE" >&2
+    exit 2
+fi
+venv=$1
+requirements=$2
+python=${PYTHON:-python3}
+
+fail() {
+    printf 'bootstrap: %s\n' "$1" >&2
+    exit 1
+}
+
+missing() { # what is wrong, Debian's packages, Fedora's packages
+    fail "$1; install it with 'apt-get install $2' (Debian, Ubuntu) or 'dnf install $3' (Fedora)"
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Prints the path of a requirements file and, in turn, of each file that it includes.
+requirement_files() (
+    [ -f "$1" ] && [ -r "$1" ] || fail "the requirements file $1 does not exist or cannot be read"
+    printf '%s\n' "$1"
+    directory=$(dirname "$1")
+    sed -n -e 's/[[:space:]]\{1,\}#.*$//' -e 's/[[:space:]]*$//' \
+        -e 's/^[[:space:]]*-[rc][[:space:]]*//p' \
+        -e 's/^[[:space:]]*--requirement[[:space:]=]*//p' \
+        -e 's/^[[:space:]]*--constraint[[:space:]=]*//p' "$1" |
+        while IFS= read -r included; do
+            case $included in
+            /*) ;;
+            *) included=$directory/$included ;;
+            esac
+            requirement_files "$included" || exit 1
+        done
+)
+
+is_installed() {
+    [ -x "$venv/bin/python" ] && [ -f "$venv/.installed" ] && [ "$(cat "$venv/.installed")" = "$digests" ]
+}
+
+check_python() {
+    has "$python" || missing "$python is not found (Python 3.11 or newer is needed, PYTHON names another one)" \
+        "python3 python3-venv" "python3"
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null |
+        sed -n 's/^[^0-9]*\([0-9]\{1,\}\)\.\([0-9]\{1,\}\).*$/\1 \2/p;q')
+    case $version in
+    [0-9]*) ;;
+    *) missing "$python does not run (Python 3.11 or newer is needed, PYTHON names another one)" \
+        "python3 python3-venv" "python3" ;;
+    esac
+    major=${version% *}
+    minor=${version#* }
+    if [ "$major" -lt 3 ] || { [ "$major" -eq 3 ] && [ "$minor" -lt 11 ]; }; then
+        missing "$python is Python $major.$minor, too old (3.11 or newer is needed, PYTHON names another one)" \
+            "python3 python3-venv" "python3"
+    fi
+    "$python" -c 'import ensurepip, venv; ensurepip.version()' >/dev/null 2>&1 ||
+        missing "$python cannot make virtual environments (its modules venv and ensurepip do not work)" \
+            "python3-venv" "python3"
+}
+
+check_compiler() {
+    if [ -n "${CXX:-}" ]; then
+        # The first word: CXX may hold options, too.
+        has "${CXX%% *}" || missing "the C++ compiler that CXX names, $CXX, is not found (unset CXX or set another)" \
+            "g++" "gcc-c++"
+    else
+        has g++ || has c++ || missing "no C++ compiler is found (g++ or c++, CXX names another one)" "g++" "gcc-c++"
+    fi
+}
+
+check_flock() {
+    has flock || missing "flock (of util-linux) is not found" "util-linux" "util-linux"
+}
+
+files=$(requirement_files "$requirements")
+digests=$(printf '%s\n' "$files" | while IFS= read -r file; do sha256sum <"$file" | cut -d ' ' -f 1; done)
+
+# What runs the benchmark later, not only the install, needs the compiler and flock: they are looked for every time.
+is_installed || check_python
+check_compiler
+check_flock
+is_installed && exit 0
+
+# Never take over a directory that holds something else.
+if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ ! -e "$venv/.installing" ]; then
+    [ -d "$venv" ] || fail "$venv is not a directory"
+    [ -z "$(find "$venv" -mindepth 1 -maxdepth 1 ! -name .lock)" ] ||
+        fail "$venv holds files but is no virtual environment; name another directory or remove it"
+fi
+
+mkdir -p "$venv"
+exec 9>>"$venv/.lock"
+flock 9
+is_installed && exit 0 # another call did it meanwhile
+
+# .installing stands while an install is under way: one found here was left by an install that was interrupted, and
+# what it left may be half a package.
+if [ -e "$venv/.installing" ]; then
+    echo "bootstrap: an earlier install into $venv was interrupted; starting again"
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name .lock ! -name .installing -exec rm -rf {} +
+fi
+trap 'exit 130' INT
+: >"$venv/.installing"
+rm -f "$venv/.installed"
+
+echo "bootstrap: installing $requirements into $venv: takes minutes, downloads about 1 GB (PyTorch for the CPU)" \
+    "to 4 GB (PyTorch with CUDA), TensorRT not counted"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"; then
+    # pip gave up by itself and left whole packages: the next call goes on from here.
+    rm -f "$venv/.installing"
+    fail "pip could not install $requirements (its message is above); run this again when that is mended"
+fi
+printf '%s\n' "$digests" >"$venv/.installed.new"
+mv "$venv/.installed.new" "$venv/.installed"
+rm -f "$venv/.installing"
+echo "bootstrap: $venv is ready"

@@ -1,0 +1,40 @@
+# The measurements: one MPI job per cell and repeat, never two at once on a machine.
+
+
+def cell_of(wildcards):
+    return CELLS[wildcards.cell]
+
+
+rule run_benchmark:
+    "Measure one cell of the grid."
+    input:
+        dataset=f"{DATA}/dataset.json",
+        engines=lambda wildcards: engine_files(cell_of(wildcards).engine),
+        fingerprints=lambda wildcards: [
+            path.replace(".pt2", ".json") for path in engine_files(cell_of(wildcards).engine)
+        ],
+    output:
+        "results/benchmark/{cell}/{repeat}.json",
+    log:
+        "results/logs/run_benchmark/{cell}/{repeat}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        # One on a machine: see profiles/.
+        benchmark_slot=1,
+    params:
+        launcher=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
+        cell=cell_of,
+        batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
+        engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
+        warmup_runs=config["benchmark"]["warmup_runs"],
+        runs=config["benchmark"]["runs"],
+        min_seconds=config["benchmark"]["min_seconds"],
+    shell:
+        "{params.launcher} python -m mpi4py {SCRIPTS}/run_benchmark.py --dataset {input.dataset}"
+        " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
+        " --cache {params.cell.cache} --engine {params.cell.engine} {params.engines}"
+        " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
+        " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
+        " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"
+        " > {log} 2>&1"

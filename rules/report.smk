@@ -1,0 +1,95 @@
+# From records to tables and figures.
+
+
+rule list_records:
+    "The records of the grid, a path a line: a large grid does not fit into a command line."
+    output:
+        "results/benchmark/records.txt",
+    params:
+        records=records(),
+    run:
+        with open(output[0], "w") as file:
+            file.writelines(f"{record}\n" for record in params.records)
+
+
+rule aggregate_results:
+    "One row per cell, and the best valid cell per mode, reader and cache."
+    input:
+        records=records(),
+        list=rules.list_records.output,
+    output:
+        summary=report(
+            "results/tables/summary.csv",
+            caption="../share/report/summary.rst",
+            category="Tables",
+            labels={"table": "all cells"},
+        ),
+        parquet="results/tables/summary.parquet",
+        best=report(
+            "results/tables/best.csv",
+            caption="../share/report/best.rst",
+            category="Tables",
+            labels={"table": "best valid cells"},
+        ),
+    log:
+        "results/logs/aggregate_results.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/aggregate_results.py --records {input.list}"
+        " --summary {output.summary} --parquet {output.parquet} --best {output.best} > {log} 2>&1"
+
+
+rule plot_io_throughput:
+    "Read throughput over threads, per reader, with the raw reader as the ceiling."
+    input:
+        "results/tables/summary.parquet",
+    output:
+        svg=report(
+            "results/figures/io_throughput.svg",
+            caption="../share/report/io_throughput.rst",
+            category="IO",
+            labels={"figure": "throughput over threads"},
+        ),
+        png="results/figures/io_throughput.png",
+    log:
+        "results/logs/plot_io_throughput.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_throughput.py --mode io --summary {input} --svg {output.svg} --png {output.png}"
+        " > {log} 2>&1"
+
+
+rule plot_inference_throughput:
+    "Inference throughput over batch size, per engine, with its compute and IO ceilings."
+    input:
+        "results/tables/summary.parquet",
+    output:
+        svg=report(
+            "results/figures/inference_throughput.svg",
+            caption="../share/report/inference_throughput.rst",
+            category="Inference",
+            labels={"figure": "throughput over batch size"},
+        ),
+        png="results/figures/inference_throughput.png",
+    log:
+        "results/logs/plot_inference_throughput.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_throughput.py --mode inference --summary {input} --svg {output.svg}"
+        " --png {output.png} > {log} 2>&1"
+
+
+rule tables:
+    "The tables."
+    input:
+        rules.aggregate_results.output,
+
+
+rule figures:
+    "The figures."
+    input:
+        rules.plot_io_throughput.output,
+        rules.plot_inference_throughput.output,

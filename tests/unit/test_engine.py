@@ -1,0 +1,203 @@
+"""Engines give the network's masks for any batch size, and only on the machine that built them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from deepcam import checkpoint, engine
+from deepcam.climate import MODEL_CHANNELS, InputError
+from deepcam.network import DeepLabV3Plus, untrained
+
+WIDTH, SHAPE, MAX_BATCH = 0.05, [64, 96, 16], 3
+MINIMUM = [-float(i) for i in range(16)]
+MAXIMUM = [float(i) for i in range(16)]  # channel 0 is constant
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """model.pth and dataset.json."""
+    path = tmp_path_factory.mktemp("engine")
+    checkpoint.save_half(untrained(WIDTH, 0), path / "model.pth")
+    channels = [
+        {"name": str(i), "minimum": low, "maximum": high}
+        for i, (low, high) in enumerate(zip(MINIMUM, MAXIMUM, strict=True))
+    ]
+    (path / "dataset.json").write_text(json.dumps({"sample_shape": SHAPE, "channels": channels}))
+    return path
+
+
+def build(folder: Path, backend: str, output: Path, **changes: object) -> Path:
+    arguments = {
+        "spec": engine.EngineSpec(backend, "fp32"),
+        "weights": folder / "model.pth",
+        "dataset": folder / "dataset.json",
+        "device": "cpu",
+        "max_batch": MAX_BATCH,
+        "width_multiplier": WIDTH,
+        "channels": MODEL_CHANNELS,
+        "output": output,
+    }
+    engine.build(**(arguments | changes))
+    return output
+
+
+@pytest.fixture(scope="module")
+def eager(folder: Path) -> Path:
+    return build(folder, "eager", folder / "eager-fp32.pt2")
+
+
+@pytest.fixture(scope="module")
+def aotinductor(folder: Path) -> Path:
+    if not any(map(shutil.which, ("g++", "c++", "clang++"))):
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("AOTInductor needs a C++ compiler")
+    # The wrapper's machine code is not under test; its optimisation takes longer than the rest of this file.
+    with torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}):
+        return build(folder, "aotinductor", folder / "aotinductor-fp32.pt2")
+
+
+@pytest.mark.parametrize("backend", ["eager", "aotinductor"])
+def test_masks_are_the_networks_for_every_batch_size(
+    folder: Path, backend: str, request: pytest.FixtureRequest
+) -> None:
+    loaded = engine.load(request.getfixturevalue(backend), "cpu")
+    network = DeepLabV3Plus(width_multiplier=WIDTH)
+    checkpoint.load_into(network.eval(), checkpoint.load_state(folder / "model.pth"))
+    low, high = (torch.tensor(values)[list(MODEL_CHANNELS)] for values in (MINIMUM, MAXIMUM))
+    spread = (high - low).where(high > low, torch.ones(()))
+    torch.manual_seed(0)
+    batch = torch.rand(MAX_BATCH, *SHAPE)
+    with torch.inference_mode():
+        fields = ((batch[..., list(MODEL_CHANNELS)] - low) / spread).permute(0, 3, 1, 2).contiguous()
+        expected = network(fields).argmax(1)
+    assert expected.unique().numel() == 3
+    for size in range(1, MAX_BATCH + 1):
+        mask = loaded(batch[:size])
+        assert mask.dtype == torch.uint8
+        assert mask.shape == (size, *SHAPE[:2])
+        # Another order of summation may turn a pixel whose classes are level.
+        assert (mask == expected[:size]).float().mean() > 0.999
+
+
+def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> None:
+    fingerprint = engine.load(eager, "cpu").fingerprint
+    expected = {
+        "backend": "eager",
+        "requested_precision": "fp32",
+        "precision": "fp32",
+        "device_kind": "cpu",
+        "torch": torch.__version__,
+        "input_shape": SHAPE,
+        "max_batch": MAX_BATCH,
+        "channels": list(MODEL_CHANNELS),
+        "minimum": [MINIMUM[i] for i in MODEL_CHANNELS],
+        "maximum": [MAXIMUM[i] for i in MODEL_CHANNELS],
+        "parameters": 199_616,
+    }
+    assert {key: fingerprint[key] for key in expected} == expected
+    assert fingerprint["build_seconds"] > 0
+    assert fingerprint["weights_sha256"] == checkpoint.files.sha256(folder / "model.pth")
+
+
+@pytest.mark.parametrize("field", engine.MACHINE_FIELDS)
+def test_an_engine_of_another_machine_is_refused_by_field(eager: Path, tmp_path: Path, field: str) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    path = tmp_path / eager.name
+    fingerprint = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(fingerprint | {field: "other"}))
+    with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*rerun snakemake"):
+        engine.load(path, "cpu")
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".json"])
+def test_half_an_engine_is_refused(eager: Path, tmp_path: Path, suffix: str) -> None:
+    shutil.copy(eager.with_suffix(suffix), tmp_path)
+    with pytest.raises(InputError, match="missing"):
+        engine.load(tmp_path / eager.name, "cpu")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda batch: torch.cat((batch, batch)),
+        lambda batch: batch[:0],
+        lambda batch: batch[:, :32],
+        lambda batch: batch.half(),
+        lambda batch: batch.transpose(1, 2).contiguous().transpose(1, 2),
+    ],
+    ids=["too many", "none", "shape", "dtype", "strides"],
+)
+def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    loaded = engine.load(eager, "cpu")
+    with pytest.raises(InputError, match=r"batch (is|has)"):
+        loaded(spoil(torch.zeros(MAX_BATCH, *SHAPE)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": (0, 16)}, "must be numbers from 0 to 15"),
+        ({"channels": (0, 1)}, "does not fit the network"),
+        ({"width_multiplier": 0.5}, "does not fit the network"),
+        ({"max_batch": 0}, "max batch is 0"),
+        ({"device": "cuda:99"}, "choose another"),
+        ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
+    ],
+)
+def test_a_build_that_cannot_work_writes_nothing(
+    folder: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        build(folder, "eager", tmp_path / "engine.pt2", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "device", "resolved"),
+    [
+        ({"amx_bf16"}, "auto", "cpu", "bf16"),
+        ({"avx512_bf16"}, "auto", "cpu", "bf16"),
+        ({"avx2"}, "auto", "cpu", "fp32"),
+        ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
+        ({"amx_bf16"}, "fp32", "cpu", "fp32"),
+        ({"avx2"}, "auto", "cuda:0", "fp16"),
+        ({"avx2"}, "bf16", "cuda:0", "bf16"),
+    ],
+)
+def test_precision_follows_the_hardware(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, device: str, resolved: str
+) -> None:
+    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
+    assert engine.resolve_precision(precision, device) == resolved
+
+
+@pytest.mark.parametrize(("precision", "flags"), [("fp16", {"amx_bf16"}), ("bf16", {"avx2"})])
+def test_emulated_precision_is_refused(monkeypatch: pytest.MonkeyPatch, precision: str, flags: set[str]) -> None:
+    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
+    with pytest.raises(InputError, match=rf"precision {precision} on cpu: .*emulat"):
+        engine.resolve_precision(precision, "cpu")
+
+
+def test_spec_is_named_and_checked() -> None:
+    assert engine.EngineSpec("aotinductor", "auto").name == "aotinductor-auto"
+    with pytest.raises(InputError, match="precision 'fp8' is unknown"):
+        engine.EngineSpec("eager", "fp8")
+
+
+def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
+    seen = []
+
+    class Probe(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((x.dtype, x.is_contiguous(memory_format=torch.channels_last), x.shape))
+            return x
+
+    graph = engine.InferenceGraph(Probe(), [0.0] * 4, [1.0] * 4, torch.bfloat16)
+    assert graph(torch.rand(2, 16, 32, 16)).shape == (2, 16, 32)
+    assert seen == [(torch.bfloat16, True, (2, 4, 16, 32))]

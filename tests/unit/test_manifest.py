@@ -1,0 +1,89 @@
+import pytest
+from deepcam import cli, climate, manifest
+from deepcam.climate import InputError
+
+NAMES = climate.synthetic_names(7)
+
+
+def test_entries_survive_a_round_trip(tmp_path):
+    entries = [manifest.Entry("data-a.npy", 12, "0" * 64), manifest.Entry("label-a.npy", 3, "f" * 64)]
+    manifest.write(tmp_path / "manifest.tsv", entries)
+    assert (tmp_path / "manifest.tsv").read_text().splitlines()[0] == "name\tbytes\tsha256"
+    assert manifest.read(tmp_path / "manifest.tsv") == entries
+
+
+@pytest.mark.parametrize(
+    "text, place",
+    [
+        ("", "line 1"),
+        ("name\n", "line 1"),
+        ("name\tbytes\tsha256\na\t1\n", "line 2"),
+        (f"name\tbytes\tsha256\na\tx\t{'0' * 64}\n", "line 2"),
+        (f"name\tbytes\tsha256\n../a\t1\t{'0' * 64}\n", "line 2"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_with_its_line(tmp_path, text, place):
+    (tmp_path / "manifest.tsv").write_text(text)
+    with pytest.raises(InputError, match=f"manifest.tsv, {place}"):
+        manifest.read(tmp_path / "manifest.tsv")
+
+
+def test_a_missing_manifest_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.tsv"):
+        manifest.read(tmp_path / "absent.tsv")
+
+
+def test_the_index_survives_a_round_trip_and_refuses_other_names(tmp_path):
+    path = tmp_path / "index.tsv"
+    manifest.write_index(path, NAMES)
+    assert manifest.read_index(path) == NAMES
+    manifest.write_index(path, [NAMES[0], "../evil.h5"])
+    with pytest.raises(InputError, match="line 3"):
+        manifest.read_index(path)
+
+
+def test_shards_partition_the_index():
+    assert [manifest.shard(NAMES, i, 3) for i in range(3)] == [NAMES[:3], NAMES[3:6], NAMES[6:]]
+
+
+@pytest.mark.parametrize("index, files_per_shard", [(3, 3), (-1, 3), (0, 0)])
+def test_a_shard_outside_the_index_is_refused(index, files_per_shard):
+    with pytest.raises(InputError, match="index of 7 names"):
+        manifest.shard(NAMES, index, files_per_shard)
+
+
+def test_missing_and_wrong_sized_files_are_found(tmp_path):
+    for name in ("right", "short"):
+        (tmp_path / name).write_bytes(b"1234")
+    entries = [manifest.Entry(name, size, "0" * 64) for name, size in (("right", 4), ("short", 5), ("gone", 4))]
+    assert manifest.outdated(tmp_path, entries) == ["short", "gone"]
+    manifest.write(tmp_path / "manifest.tsv", entries)
+    with pytest.raises(InputError, match="short"):
+        manifest.read_complete(tmp_path / "manifest.tsv")
+
+
+def test_filling_removes_only_what_does_not_belong(tmp_path):
+    folder = tmp_path / "shard-00000"
+    folder.mkdir()
+    for name in ("data-keep.h5", "data-stray.h5", "label-stray.npy", "data-keep.h5.part", "notes.txt", "manifest.tsv"):
+        (folder / name).touch()
+    with manifest.filling(folder, ["data-keep.h5"]):
+        assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "notes.txt"]
+
+
+def test_bad_input_ends_a_program_with_one_line_and_status_1(capsys):
+    def main():
+        raise InputError("x.h5: broken: get it again")
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: x.h5: broken: get it again\n"
+
+
+def test_a_programming_error_keeps_its_traceback():
+    def main():
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError):
+        cli.run(main)

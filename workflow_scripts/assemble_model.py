@@ -1,0 +1,20 @@
+"""Join the model parts of share/ into one checkpoint, verified against SHA256SUMS."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from deepcam import checkpoint, cli
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", type=Path, required=True, help="folder with model_part_* and SHA256SUMS")
+    parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
+    arguments = parser.parse_args()
+    checkpoint.assemble(arguments.parts, arguments.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

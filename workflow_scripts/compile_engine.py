@@ -1,0 +1,37 @@
+"""Build an inference engine for this machine from a checkpoint and a dataset's statistics."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from deepcam import cli, climate, engine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", choices=get_args(engine.Backend), required=True)
+    parser.add_argument("--precision", choices=get_args(engine.Precision), default="auto")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json with shape and channel statistics")
+    parser.add_argument("--max-batch", type=int, required=True, help="most samples a batch")
+    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer, 1 is MLPerf's")
+    parser.add_argument("--channels", type=int, nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers")
+    parser.add_argument("--output", type=Path, required=True, help="engine to write, .pt2; a .json comes beside it")
+    arguments = parser.parse_args()
+    engine.build(
+        engine.EngineSpec(arguments.backend, arguments.precision),
+        arguments.model,
+        arguments.dataset,
+        arguments.device,
+        arguments.max_batch,
+        arguments.width_multiplier,
+        tuple(arguments.channels),
+        arguments.output,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,19 @@
+"""Convert one shard of HDF5 samples to npy."""
+
+import argparse
+from pathlib import Path
+
+from deepcam import cli, convert
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest of the HDF5 shard")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the npy shard")
+    parser.add_argument("--threads", type=int, required=True, help="files converted at a time")
+    arguments = parser.parse_args()
+    convert.convert_shard(arguments.manifest, arguments.output_dir, arguments.threads)
+
+
+if __name__ == "__main__":
+    cli.run(main)

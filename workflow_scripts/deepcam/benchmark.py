@@ -1,0 +1,112 @@
+"""One benchmark job: from a cell and a dataset to a record. Joins the rooms; the timed loop is in measure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deepcam import environment, files, metrics, ranks, records
+from deepcam.climate import InputError
+from deepcam.grid import Cell
+from deepcam.measure import Plan, measure
+
+SCHEMA_VERSION = 1
+
+MACHINE_LOCK = Path(tempfile.gettempdir()) / "deepcam-benchmark.lock"
+"""Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
+killed may leave a job behind, which no resource of the workflow counts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How often and how long to measure."""
+
+    warmup_runs: int
+    runs: int
+    min_seconds: float
+
+
+def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings, output: Path) -> None:
+    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks."""
+    description = json.loads(dataset.read_text())
+    paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
+    me = ranks.join(cell.ranks)
+    check_files(paths, [sample["bytes"] for sample in description["samples"]], cell)
+    load_engine = _engine_loader(engine_files, me) if cell.mode != "io" else None
+    plan = Plan(
+        cell=cell,
+        files=paths,
+        sample_shape=tuple(description["sample_shape"]),
+        warmup_runs=settings.warmup_runs,
+        runs=settings.runs,
+        min_seconds=settings.min_seconds,
+        load_engine=load_engine,
+    )
+    if me.node_leader:
+        with files.locked(MACHINE_LOCK):
+            me.barrier()
+            runs = measure(plan, me)
+    else:
+        me.barrier()
+        runs = measure(plan, me)
+    places = me.gather({"node": socket.gethostname(), "local_rank": me.local_rank, "cores": list(me.cores)})
+    if runs is None:
+        return
+    record: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "cell": dataclasses.asdict(cell),
+        "settings": dataclasses.asdict(settings),
+        "dataset": {
+            "source": description["source"],
+            "sample_shape": description["sample_shape"],
+            "bytes": description["total_bytes"],
+            "samples": [path.name for path in paths],
+        },
+        "engine": json.loads(engine_files[0].with_suffix(".json").read_text()) if engine_files else None,
+        "environment": {**environment.describe(paths[0]), "ranks": places},
+        "runs": [dataclasses.asdict(run) for run in runs],
+    }
+    record["checks"] = metrics.checks(record)
+    record["metrics"] = metrics.summarize([record])
+    records.validate(record)
+    files.write_json(output, record)
+
+
+def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:
+    """Refuse, before any timing, a dataset whose files are gone or changed, or that is too small for the cell."""
+    if len(paths) < cell.ranks * cell.local_batch_size:
+        raise InputError(
+            f"dataset has {len(paths)} samples, fewer than the global batch size "
+            f"{cell.ranks * cell.local_batch_size}; lower --batch-size or add samples"
+        )
+    for path, size in zip(paths, sizes, strict=True):
+        actual = path.stat().st_size if path.exists() else None
+        if actual != size:
+            found = "is missing" if actual is None else f"has {actual} bytes instead of {size}"
+            raise InputError(f"{path}: {found}; delete {path.parent / 'manifest.tsv'} and run the workflow again")
+
+
+def _engine_loader(engine_files: list[Path], me: ranks.Ranks) -> Callable[[], Any]:
+    """Engine of this rank's device: the local rank's, in turn where ranks outnumber devices."""
+    if not engine_files:
+        raise InputError("--engine-files: compute and inference cells need the compiled engine of each device")
+    path = engine_files[me.local_rank % len(engine_files)]
+
+    def load() -> Callable[[Any], Any]:
+        # As many threads as this rank has cores, set before any library starts its pool.
+        os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
+        import torch
+
+        from deepcam import engine
+
+        torch.set_num_threads(len(me.cores))
+        loaded = engine.load(path, path.stem.replace("cuda", "cuda:"))
+        return lambda batch: loaded(torch.from_dlpack(batch))
+
+    return load

@@ -1,0 +1,119 @@
+"""The grid: from the configuration to benchmark cells. Pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from deepcam.climate import InputError
+
+NONE = "none"
+"""What a field holds where the mode has no use for it."""
+
+SINGLE_CHUNK_READERS = ("dali-mmap",)
+"""Readers that read a sample in one piece: they have cells with one intra-sample thread only."""
+
+DISCARDING_READERS = ("raw",)
+"""Readers that throw away what they read: no engine can follow them, so they have io cells only."""
+
+CELL_ID = re.compile(
+    r"(?P<mode>io|compute|inference)"
+    r"_(?P<reader>[a-z]+(?:-[a-z]+)?)_(?P<cache>cold|warm|none)_(?P<engine>[a-z0-9]+(?:-[a-z0-9]+)*)"
+    r"_r(?P<ranks>\d{4})_b(?P<local_batch_size>\d{3})_t(?P<inter_threads>\d{2})x(?P<intra_threads>\d{2})"
+)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Cell:
+    """One point of the grid. `local_batch_size` is per rank; threads are per rank too."""
+
+    mode: str
+    reader: str
+    cache: str
+    engine: str
+    ranks: int
+    local_batch_size: int
+    inter_threads: int
+    intra_threads: int
+
+    @property
+    def id(self) -> str:
+        """Readable, sortable, and safe as a file name."""
+        return (
+            f"{self.mode}_{self.reader}_{self.cache}_{self.engine}"
+            f"_r{self.ranks:04d}_b{self.local_batch_size:03d}_t{self.inter_threads:02d}x{self.intra_threads:02d}"
+        )
+
+    @classmethod
+    def from_id(cls, identifier: str) -> Cell:
+        """The inverse of `id`."""
+        match = CELL_ID.fullmatch(identifier)
+        if match is None:
+            raise InputError(f"{identifier}: not a cell id; ids look like {_EXAMPLE.id}")
+        fields = match.groupdict()
+        return cls(**{k: int(v) if v.isdigit() else v for k, v in fields.items()})
+
+
+_EXAMPLE = Cell("io", "dali-mmap", "cold", NONE, 1, 1, 2, 1)
+
+
+def engine_name(engine: Mapping[str, Any]) -> str:
+    """Name of an entry of `engines`: backend and precision as asked for, such as aotinductor-auto."""
+    return f"{engine['backend']}-{engine['precision']}"
+
+
+def cells(config: Mapping[str, Any]) -> list[Cell]:
+    """All cells of a validated configuration, sorted. An empty grid is an InputError that names what to widen."""
+    found: set[Cell] = set()
+    for mode in config["benchmark"]["modes"]:
+        of_mode = _cells_of_mode(mode, config)
+        if not of_mode:
+            raise InputError(f"benchmark: mode {mode} has no cell; widen readers, or threads below max_threads")
+        found |= of_mode
+    needed = max(cell.ranks * cell.local_batch_size for cell in found)
+    if needed > config["data"]["num_files"]:
+        raise InputError(
+            f"data.num_files: {config['data']['num_files']} is less than the largest global batch, {needed} "
+            "(ranks x local batch size); raise it, or lower benchmark.ranks or benchmark.local_batch_sizes"
+        )
+    return sorted(found)
+
+
+def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
+    axes = {**config["benchmark"], **config["benchmark"]["per_mode"].get(mode, {})}
+    engines = [engine_name(engine) for engine in config["engines"]]
+    if mode == "compute":
+        return {
+            Cell(mode, NONE, NONE, *x, 1, 1)
+            for x in itertools.product(engines, axes["ranks"], axes["local_batch_sizes"])
+        }
+    readers = axes["readers"]
+    if mode == "inference":
+        readers = [reader for reader in readers if reader not in DISCARDING_READERS]
+    product = (
+        Cell(mode, *fields)
+        for fields in itertools.product(
+            readers,
+            axes["cache"],
+            engines if mode == "inference" else [NONE],
+            axes["ranks"],
+            axes["local_batch_sizes"],
+            axes["inter_threads"],
+            axes["intra_threads"],
+        )
+    )
+    return {cell for cell in product if _exists(cell, axes["max_threads"])}
+
+
+def _exists(cell: Cell, max_threads: int) -> bool:
+    if cell.intra_threads > 1 and cell.reader in SINGLE_CHUNK_READERS:
+        return False
+    return cell.inter_threads * cell.intra_threads <= max_threads
+
+
+def shard_ids(num_files: int, files_per_shard: int) -> list[str]:
+    """Five-digit ids of the shards that hold `num_files` files."""
+    return [f"{i:05d}" for i in range(-(-num_files // files_per_shard))]

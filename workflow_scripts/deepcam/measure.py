@@ -1,0 +1,184 @@
+"""The timed loop: one cell, one process per rank. Knows readers and engines only by their interface."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from deepcam import page_cache
+from deepcam.climate import InputError
+from deepcam.grid import NONE, Cell
+from deepcam.ranks import Ranks
+from deepcam.readers import Options, open_reader
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to measure. `files` are all data files, in order; a rank takes every `ranks`-th of them."""
+
+    cell: Cell
+    files: tuple[Path, ...]
+    sample_shape: tuple[int, int, int]
+    warmup_runs: int
+    runs: int
+    min_seconds: float
+    load_engine: Callable[[], Any] | None = None
+    """Called once per rank, outside the clock; the engine maps a batch (n, H, W, C) to a mask (n, H, W)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RankRun:
+    """One rank's part of one run. Times in seconds; `batch_seconds` lie between one finished batch and the next."""
+
+    seconds: float
+    batch_seconds: list[float]
+    batch_samples: list[int]
+    samples: dict[str, int]
+    """File name to how often it was read, as the reader reports it."""
+    cpu_seconds: float
+    storage_bytes: int
+    """Bytes that this process had fetched from storage (read_bytes of /proc/self/io)."""
+    reader: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One measured run of all ranks; None on other ranks than 0. Residency is just before the clock started."""
+
+    passes: int
+    residency_low: float
+    residency_high: float
+    ranks: list[RankRun]
+
+
+def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
+    """Warm-up runs, then measured runs. Collective: every rank calls it. The runs on rank 0, None elsewhere.
+
+    A run is one pass over the data, each sample once. A warm or compute run makes as many passes as last
+    `min_seconds` at the pace of the fastest warm-up pass; a cold run makes one, since a second would not be cold.
+    """
+    files = plan.files[ranks.rank :: ranks.size]
+    engine = plan.load_engine() if plan.load_engine else None
+    loop = _compute_loop(plan, files, engine) if plan.cell.mode == "compute" else _reading_loop(plan, files, engine)
+
+    repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
+    if repeatable and plan.warmup_runs == 0:
+        raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
+    passes, fastest = 1, math.inf
+    for _ in range(plan.warmup_runs):
+        started = time.perf_counter()
+        while True:
+            _, _, result = _run(plan, ranks, loop, files, 1)
+            fastest = min(fastest, ranks.slowest(result.seconds))
+            # All ranks must agree on whether to go on, so the slowest decides.
+            if not repeatable or ranks.slowest(time.perf_counter() - started) >= plan.min_seconds:
+                break
+    if repeatable:
+        passes = max(1, math.ceil(plan.min_seconds / fastest))
+
+    measured = []
+    for _ in range(plan.runs):
+        low, high, result = _run(plan, ranks, loop, files, passes)
+        gathered = ranks.gather(result)
+        if gathered is not None:
+            measured.append(Run(passes, low, high, gathered))
+    return measured if ranks.rank == 0 else None
+
+
+Loop = Callable[[int, Ranks], RankRun]
+
+
+def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: int) -> tuple[float, float, RankRun]:
+    """One run: bring the cache into the cell's state on every node, verify, and let all ranks start together."""
+    low, high = 1.0, 0.0
+    if plan.cell.cache != NONE:
+        if ranks.node_leader:
+            (page_cache.evict if plan.cell.cache == "cold" else page_cache.load)(plan.files)
+            low = high = page_cache.resident_fraction(plan.files)
+        low, high = ranks.worst_residency(low, high)
+    return low, high, loop(passes, ranks)
+
+
+def _reading_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
+    options = Options(
+        batch_size=plan.cell.local_batch_size,
+        inter_threads=plan.cell.inter_threads,
+        intra_threads=plan.cell.intra_threads,
+        cold=plan.cell.cache == "cold",
+        sample_shape=plan.sample_shape,
+    )
+
+    def loop(passes: int, ranks: Ranks) -> RankRun:
+        with open_reader(plan.cell.reader, files * passes, options) as reader:
+
+            def steps() -> Iterable[list[str]]:
+                for batch in reader:
+                    if engine is not None:
+                        engine(batch.array)
+                    yield batch.files
+
+            return _timed(steps(), ranks, reader.details)
+
+    return loop
+
+
+def _compute_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
+    import numpy as np
+
+    size = plan.cell.local_batch_size
+    resident = np.stack([np.load(path) for path in files[:size]])
+    names = [str(path) for path in files]
+
+    def loop(passes: int, ranks: Ranks) -> RankRun:
+        def steps() -> Iterable[list[str]]:
+            for _ in range(passes):
+                for start in range(0, len(names), size):
+                    of_batch = names[start : start + size]
+                    engine(resident[: len(of_batch)])
+                    yield of_batch
+
+        return _timed(steps(), ranks, {})
+
+    return loop
+
+
+def _timed(steps: Iterable[list[str]], ranks: Ranks, details: dict[str, Any]) -> RankRun:
+    """Iterate with the clock on. The barrier is last before the clock, so that all ranks start together."""
+    finished: list[float] = []
+    batches: list[list[str]] = []
+    storage = storage_bytes()
+    ranks.barrier()
+    cpu = time.process_time()
+    start = time.perf_counter()
+    for files in steps:
+        finished.append(time.perf_counter())
+        batches.append(files)
+    end = time.perf_counter()
+    cpu_seconds = time.process_time() - cpu
+    counts: dict[str, int] = {}
+    for files in batches:
+        for name in files:
+            counts[os.path.basename(name)] = counts.get(os.path.basename(name), 0) + 1
+    return RankRun(
+        seconds=end - start,
+        batch_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
+        batch_samples=[len(files) for files in batches],
+        samples=counts,
+        cpu_seconds=cpu_seconds,
+        storage_bytes=storage_bytes() - storage,
+        reader=details,
+    )
+
+
+def storage_bytes() -> int:
+    """Bytes that this process has had fetched from storage so far (Linux, proc(5): read_bytes)."""
+    with open("/proc/self/io") as file:
+        for line in file:
+            if line.startswith("read_bytes:"):
+                return int(line.split()[1])
+    raise OSError("/proc/self/io: no read_bytes line")

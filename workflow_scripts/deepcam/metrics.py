@@ -1,0 +1,126 @@
+"""From raw timings to metrics and validity. Pure functions over records; units are in the names."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Record = Mapping[str, Any]
+
+COLD_LIMIT = 0.01
+WARM_LIMIT = 0.99
+"""Largest resident fraction of the files that counts as cold, smallest that counts as warm."""
+
+
+def check(name: str, expected: Any, actual: Any, ok: bool) -> dict[str, Any]:
+    """One validity check as it stands in a record."""
+    return {"name": name, "expected": expected, "actual": actual, "ok": bool(ok)}
+
+
+def checks(record: Record) -> list[dict[str, Any]]:
+    """All validity checks of a record that has `cell`, `settings`, `dataset` and `runs`."""
+    cell, runs = record["cell"], record["runs"]
+    found = [
+        check("run_count", record["settings"]["runs"], len(runs), len(runs) == record["settings"]["runs"]),
+        check("rank_count", cell["ranks"], len(runs[0]["ranks"]), all(len(r["ranks"]) == cell["ranks"] for r in runs)),
+        _coverage(record),
+    ]
+    if cell["cache"] == "cold":
+        worst = max(run["residency_high"] for run in runs)
+        found.append(check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
+    if cell["cache"] == "warm":
+        worst = min(run["residency_low"] for run in runs)
+        found.append(check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
+    if cell["reader"] == "dali-direct":
+        direct = all(rank["reader"].get("o_direct") for run in runs for rank in run["ranks"])
+        found.append(check("o_direct", True, direct, direct))
+    return found
+
+
+def _coverage(record: Record) -> dict[str, Any]:
+    """Every sample exactly once per pass over all ranks, in every run: proven by what the readers reported."""
+    expected = set(record["dataset"]["samples"])
+    wrong: set[str] = set()
+    for run in record["runs"]:
+        counts: collections.Counter[str] = collections.Counter()
+        for rank in run["ranks"]:
+            counts.update(rank["samples"])
+        wrong |= {name for name in expected | set(counts) if counts[name] != run["passes"] or name not in expected}
+    first = f" (first: {min(wrong)})" if wrong else ""
+    return check("samples_once", "every sample once a pass", f"{len(wrong)} samples differ{first}", not wrong)
+
+
+def run_seconds(run: Mapping[str, Any]) -> float:
+    """A run lasts as long as its slowest rank."""
+    return max(rank["seconds"] for rank in run["ranks"])
+
+
+def run_samples(run: Mapping[str, Any]) -> int:
+    """Samples of all ranks and passes."""
+    return sum(sum(rank["batch_samples"]) for rank in run["ranks"])
+
+
+def throughputs(records: Iterable[Record]) -> list[float]:
+    """Samples per second of each run: all ranks' samples over the slowest rank's time."""
+    return [run_samples(run) / run_seconds(run) for record in records for run in record["runs"]]
+
+
+def summarize(records: Sequence[Record]) -> dict[str, Any]:
+    """One row of the summary for all repeats of one cell.
+
+    `samples_per_second` is the median over runs, `lowest_` and `highest_` its extremes; `spread` is the standard
+    deviation over the mean of the runs; percentiles are over all ranks' batches; `cpu_utilisation` is the CPU time
+    of all ranks over wall time and the cores that they had, 1 being all cores busy. `gigabytes_per_second` (1e9 bytes
+    of npy files) is empty where nothing is read.
+    """
+    rates = throughputs(records)
+    median = float(np.median(rates))
+    sample_bytes = records[0]["dataset"]["bytes"] / len(records[0]["dataset"]["samples"])
+    batches = [
+        seconds
+        for record in records
+        for run in record["runs"]
+        for rank in run["ranks"]
+        for seconds in rank["batch_seconds"]
+    ]
+    reasons = sorted(
+        {
+            f"{c['name']}: expected {c['expected']}, got {c['actual']}"
+            for record in records
+            for c in record["checks"]
+            if not c["ok"]
+        }
+    )
+    reads = records[0]["cell"]["mode"] != "compute"
+    gigabytes = sample_bytes / 1e9
+    return {
+        **records[0]["cell"],
+        "samples_per_second": median,
+        "gigabytes_per_second": median * gigabytes if reads else None,
+        "seconds_per_sample": 1 / median,
+        "p50_seconds": float(np.percentile(batches, 50)),
+        "p90_seconds": float(np.percentile(batches, 90)),
+        "p99_seconds": float(np.percentile(batches, 99)),
+        "spread": float(np.std(rates) / np.mean(rates)),
+        "cpu_utilisation": float(np.median([_cpu_utilisation(r, run) for r in records for run in r["runs"]])),
+        "valid": not reasons,
+        "invalid_reasons": "; ".join(reasons),
+        "lowest_samples_per_second": min(rates),
+        "highest_samples_per_second": max(rates),
+        "global_batch_size": records[0]["cell"]["ranks"] * records[0]["cell"]["local_batch_size"],
+        "precision": records[0]["engine"]["precision"] if records[0]["engine"] else "",
+        "runs": len(rates),
+    }
+
+
+def _cpu_utilisation(record: Record, run: Mapping[str, Any]) -> float:
+    cores = len(set(itertools.chain.from_iterable(_cores_by_node(record))))
+    return sum(rank["cpu_seconds"] for rank in run["ranks"]) / (run_seconds(run) * cores)
+
+
+def _cores_by_node(record: Record) -> Iterable[set[tuple[str, int]]]:
+    return ({(rank["node"], core) for core in rank["cores"]} for rank in record["environment"]["ranks"])

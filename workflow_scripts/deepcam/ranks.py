@@ -1,0 +1,67 @@
+"""MPI ranks: who runs where, on which cores, and how they meet."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from mpi4py import MPI
+
+from deepcam.climate import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranks:
+    """This process among its peers. `cores` are the ones that this rank has to itself."""
+
+    comm: MPI.Comm
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    cores: tuple[int, ...]
+
+    @property
+    def node_leader(self) -> bool:
+        """True on one rank of each node."""
+        return self.local_rank == 0
+
+    def barrier(self) -> None:
+        self.comm.Barrier()
+
+    def gather(self, value: Any) -> list[Any] | None:
+        """All ranks' values in rank order on rank 0, None elsewhere."""
+        return self.comm.gather(value, root=0)
+
+    def slowest(self, seconds: float) -> float:
+        """The largest of all ranks' values, on every rank."""
+        return self.comm.allreduce(seconds, op=MPI.MAX)
+
+    def worst_residency(self, low: float, high: float) -> tuple[float, float]:
+        """Smallest and largest residency over the nodes, on every rank."""
+        return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
+
+
+def join(expected_size: int) -> Ranks:
+    """Join the job and take an even, disjoint share of this node's cores.
+
+    InputError when the launcher started another number of ranks than asked for: srun without PMIx
+    starts N jobs of one rank each, and all their numbers would be wrong.
+    """
+    comm = MPI.COMM_WORLD
+    size = comm.Get_size()
+    if size != expected_size:
+        raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    cores = share_of_cores(sorted(os.sched_getaffinity(0)), node.Get_rank(), node.Get_size())
+    os.sched_setaffinity(0, cores)
+    return Ranks(comm, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
+
+
+def share_of_cores(cores: list[int], local_rank: int, local_size: int) -> tuple[int, ...]:
+    """The cores of one of `local_size` ranks: contiguous, even, disjoint; all of them where ranks outnumber cores."""
+    each = len(cores) // local_size
+    if each == 0:
+        return tuple(cores)
+    return tuple(cores[local_rank * each : (local_rank + 1) * each])

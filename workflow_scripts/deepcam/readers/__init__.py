@@ -1,0 +1,63 @@
+"""Readers: how samples get from storage into memory. One module each, behind one small interface.
+
+A reader is opened for one run of one rank and closed after it:
+
+    with open_reader(name, files, options) as reader:
+        for batch in reader:
+            ...
+
+`files` are the npy files to read, in order, each (H, W, C) float32 in format version 1; a file that stands
+there twice is read twice. Building the reader reads no sample data; the first sample is read when iteration starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+MODULES = {"dali-mmap": "dali", "dali-direct": "dali", "raw": "raw"}
+"""Reader name to the module of this package that has it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a cell asks of a reader. Threads are per rank; the sample shape is (H, W, C)."""
+
+    batch_size: int
+    inter_threads: int
+    intra_threads: int
+    cold: bool
+    sample_shape: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The files that a batch holds, in order, as the reader itself reports them, and their samples.
+
+    `array`: (n, H, W, C) float32, contiguous, anything with `__dlpack__`; valid until the next batch is asked for.
+    None from a reader that throws the bytes away.
+    """
+
+    files: list[str]
+    array: Any
+
+
+class Reader(Protocol):
+    """What the timed loop knows of a reader."""
+
+    details: dict[str, Any]
+    """How it reads, for the record: chunk size, queue depth, O_DIRECT or not."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def close(self) -> None: ...
+
+
+def open_reader(name: str, files: Sequence[Path], options: Options) -> contextlib.AbstractContextManager[Reader]:
+    """Build the reader `name`. Imports only what that reader needs."""
+    module = importlib.import_module(f"deepcam.readers.{MODULES[name]}")
+    return contextlib.closing(module.open_reader(name, files, options))

@@ -1,0 +1,24 @@
+"""Describe a finished npy data set in dataset.json."""
+
+import argparse
+from pathlib import Path
+
+from deepcam import cli, describe, files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--npy-dir", type=Path, required=True, help="folder of the npy shards")
+    parser.add_argument("--shards", type=int, required=True, help="number of shards")
+    parser.add_argument("--source", required=True, help="where the samples are from")
+    parser.add_argument("--threads", type=int, required=True, help="files read at a time")
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write")
+    arguments = parser.parse_args()
+    description = describe.describe(
+        arguments.npy_dir, arguments.shards, arguments.source, arguments.threads, arguments.output.parent
+    )
+    files.write_json(arguments.output, description)
+
+
+if __name__ == "__main__":
+    cli.run(main)

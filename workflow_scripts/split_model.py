@@ -1,0 +1,21 @@
+"""Cut a checkpoint into parts small enough for a Git repository, with their SHA256SUMS."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from deepcam import checkpoint, cli
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint to split")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the parts; old parts are replaced")
+    parser.add_argument("--part-bytes", type=int, default=checkpoint.PART_BYTES, help="bytes a part (default 4 MiB)")
+    arguments = parser.parse_args()
+    checkpoint.split(arguments.model, arguments.output_dir, arguments.part_bytes)
+
+
+if __name__ == "__main__":
+    cli.run(main)
