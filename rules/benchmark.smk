@@ -1,10 +1,6 @@
 # The measurements: one MPI job per cell and repeat, never two at once on a machine.
 
 
-def cell_of(wildcards):
-    return CELLS[wildcards.cell]
-
-
 rule run_benchmark:
     "Measure one cell of the grid."
     input:
@@ -31,7 +27,7 @@ rule run_benchmark:
         runs=config["benchmark"]["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
     shell:
-        "{params.launcher} python -m mpi4py {SCRIPTS}/run_benchmark.py --dataset {input.dataset}"
+        "{params.launcher} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
         " --cache {params.cell.cache} --engine {params.cell.engine} {params.engines}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"

@@ -1,13 +1,14 @@
 # Functions that the rules share: from the configuration to cells, paths and devices. No rules here.
-import glob
 import sys
 
-SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
-sys.path.insert(0, SCRIPTS)
-# Programs of the environment that Snakemake runs in are found without activating it.
-os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+# The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
+os.environ.update(
+    PYTHONPATH=sys.path[0],
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+)
 
-from deepcam import climate, configuration, grid, parts
+from deepcam import climate, configuration, environment, grid, parts
 
 
 def refuse(error):
@@ -37,9 +38,7 @@ def devices():
         return ["cpu"]
     if config["devices"] != "auto":
         return [f"cuda{index}" for index in config["devices"]]
-    # Importing torch to ask would cost every start of the workflow seconds.
-    found = sorted(int(path.removeprefix("/dev/nvidia")) for path in glob.glob("/dev/nvidia[0-9]*"))
-    return [f"cuda{index}" for index in found] or ["cpu"]
+    return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
 
 
 def engine_files(engine):
@@ -47,6 +46,11 @@ def engine_files(engine):
     if engine == grid.NONE:
         return []
     return [f"results/model/engines/{engine}/{device}.pt2" for device in devices()]
+
+
+def cell_of(wildcards):
+    """The grid's cell that a job's id names."""
+    return CELLS[wildcards.cell]
 
 
 def records():

@@ -19,7 +19,7 @@ rule fetch_file_index:
         split=config["data"]["split"],
         num_files=config["data"]["num_files"],
     shell:
-        "python {SCRIPTS}/fetch_file_index.py --source {params.source:q} --split {params.split}"
+        "python -m fetch_file_index --source {params.source:q} --split {params.split}"
         " --num-files {params.num_files} --output {output} > {log} 2>&1"
 
 
@@ -41,7 +41,7 @@ rule download_shard:
         files_per_shard=config["data"]["files_per_shard"],
         folder=subpath(output[0], parent=True),
     shell:
-        "python {SCRIPTS}/download_shard.py --index {input} --shard {wildcards.shard}"
+        "python -m download_shard --index {input} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --source {params.source:q} --split {params.split}"
         " --streams {resources.http_streams} --output-dir {params.folder} > {log} 2>&1"
 
@@ -64,7 +64,7 @@ rule synthesize_shard:
         seed=config["data"]["seed"],
         folder=subpath(output[0], parent=True),
     shell:
-        "python {SCRIPTS}/synthesize_shard.py --index {input} --shard {wildcards.shard}"
+        "python -m synthesize_shard --index {input} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --height {params.height} --width {params.width}"
         " --seed {params.seed} --processes {threads} --output-dir {params.folder} > {log} 2>&1"
 
@@ -83,8 +83,7 @@ rule convert_shard:
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python {SCRIPTS}/convert_shard.py --manifest {input} --output-dir {params.folder} --threads {threads}"
-        " > {log} 2>&1"
+        "python -m convert_shard --manifest {input} --output-dir {params.folder} --threads {threads}" " > {log} 2>&1"
 
 
 rule describe_dataset:
@@ -99,11 +98,11 @@ rule describe_dataset:
         ENVIRONMENT
     threads: 2
     params:
-        npy=f"{DATA}/npy",
+        npy=subpath(input[0], ancestor=2),
         shards=len(SHARDS),
         source=config["data"]["source"],
     shell:
-        "python {SCRIPTS}/describe_dataset.py --npy-dir {params.npy} --shards {params.shards}"
+        "python -m describe_dataset --npy-dir {params.npy} --shards {params.shards}"
         " --source {params.source:q} --threads {threads} --output {output} > {log} 2>&1"
 
 

@@ -13,9 +13,9 @@ rule assemble_model:
     conda:
         ENVIRONMENT
     params:
-        folder=PARTS_FOLDER,
+        folder=subpath(input.sums, parent=True),
     shell:
-        "python {SCRIPTS}/assemble_model.py --parts {params.folder:q} --output {output} > {log} 2>&1"
+        "python -m assemble_model --parts {params.folder:q} --output {output} > {log} 2>&1"
 
 
 rule compile_engine:
@@ -39,7 +39,7 @@ rule compile_engine:
         width_multiplier=config["model"]["width_multiplier"],
         channels=config["model"]["channels"],
     shell:
-        "python {SCRIPTS}/compile_engine.py --backend {params.backend} --precision {params.precision}"
+        "python -m compile_engine --backend {params.backend} --precision {params.precision}"
         " --device {params.device} --model {input.model} --dataset {input.dataset} --max-batch {params.max_batch}"
         " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine}"
         " > {log} 2>&1"

@@ -5,6 +5,8 @@ rule list_records:
     "The records of the grid, a path a line: a large grid does not fit into a command line."
     output:
         "results/benchmark/records.txt",
+    log:
+        "results/logs/list_records.log",
     params:
         records=records(),
     run:
@@ -36,7 +38,7 @@ rule aggregate_results:
     conda:
         ENVIRONMENT
     shell:
-        "python {SCRIPTS}/aggregate_results.py --records {input.list}"
+        "python -m aggregate_results --records {input.list}"
         " --summary {output.summary} --parquet {output.parquet} --best {output.best} > {log} 2>&1"
 
 
@@ -57,8 +59,7 @@ rule plot_io_throughput:
     conda:
         ENVIRONMENT
     shell:
-        "python {SCRIPTS}/plot_throughput.py --mode io --summary {input} --svg {output.svg} --png {output.png}"
-        " > {log} 2>&1"
+        "python -m plot_throughput --mode io --summary {input} --svg {output.svg} --png {output.png}" " > {log} 2>&1"
 
 
 rule plot_inference_throughput:
@@ -78,7 +79,7 @@ rule plot_inference_throughput:
     conda:
         ENVIRONMENT
     shell:
-        "python {SCRIPTS}/plot_throughput.py --mode inference --summary {input} --svg {output.svg}"
+        "python -m plot_throughput --mode inference --summary {input} --svg {output.svg}"
         " --png {output.png} > {log} 2>&1"
 
 

@@ -51,7 +51,7 @@ def test_full_width_has_the_parameters_of_mlperf(full: DeepLabV3Plus) -> None:
 def test_state_has_the_names_and_shapes_of_mlperf(full: DeepLabV3Plus) -> None:
     state = full.state_dict()
     assert {name: tuple(state[name].shape) for name in SHAPES} == SHAPES
-    assert len(state) == 508
+    assert len(state) == 532
     assert "xception_features.block4.skip.weight" not in state
 
 

@@ -282,6 +282,8 @@ def _export(graph: InferenceGraph, shape: list[int], max_batch: int, device: str
 
 def _package(backend: Backend, program: torch.export.ExportedProgram, package: Path, scratch: Path) -> None:
     if backend == "eager":
+        # Else the example batch is saved too, which at full size outweighs the network.
+        program.example_inputs = None
         with warnings.catch_warnings():
             # channels_last weights count as incomplete there, yet are saved whole, with their strides.
             warnings.filterwarnings("ignore", "No complete tensor found in the group")

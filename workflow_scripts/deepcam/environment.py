@@ -30,6 +30,12 @@ def describe(data: Path) -> dict[str, Any]:
     }
 
 
+def gpu_indices() -> list[int]:
+    """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
+    names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
 def cpu_model() -> str:
     """Model name of the first processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -1,0 +1,56 @@
+"""Lint, format, and a dry run of every shipped configuration."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+
+
+def run(*command, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("snakefmt", "--check", "Snakefile", "rules"),
+        ("snakemake", "--lint"),
+    ],
+    ids=" ".join,
+)
+def test_style(command):
+    result = run(*command)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_dry_run(overlay, tmp_path):
+    arguments = ["snakemake", "-n", "--quiet", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    result = run(*arguments, "--configfile", ROOT / "config" / overlay, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nonsense: 1", "error: top level: unknown key nonsense; allowed are data, model, engines, devices, benchmark"),
+        ("data: {num_files: 0}", "error: data.num_files: 0 is less than the minimum of 1"),
+        ("data: {num_files: 1}", "error: data.num_files: 1 is less than the largest global batch"),
+        ("model: {parts: nowhere}", "nowhere/SHA256SUMS: missing"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_and_makes_no_job(change, message, tmp_path):
+    (tmp_path / "changed.yaml").write_text(change)
+    result = run("snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--configfile", "changed.yaml", cwd=tmp_path)
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0], result.stderr
+    assert not (tmp_path / "results").exists()

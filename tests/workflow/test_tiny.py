@@ -1,0 +1,85 @@
+"""The whole workflow on tiny samples, as a user would run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIELDS = "mode reader cache engine ranks local_batch_size inter_threads intra_threads samples_per_second"
+
+
+def command(folder, *more):
+    return [
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
+        "--configfile", str(ROOT / "config/tiny.yaml"), "--workflow-profile", str(ROOT / "profiles/default"),
+        "--cores", "2", *more,
+    ]  # fmt: skip
+
+
+def snakemake(folder, *more):
+    return subprocess.run(command(folder, *more), capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the workflow was killed once in the middle, and then finished."""
+    folder = tmp_path_factory.mktemp("tiny")
+    process = subprocess.Popen(
+        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and not list(folder.glob("results/benchmark/*/0.json")):
+        assert process.poll() is None, "the workflow ended before its first record"
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert snakemake(folder, "--unlock").returncode == 0
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def test_tables_hold_every_cell_and_all_are_valid(finished):
+    summary = pd.read_csv(finished / "results/tables/summary.csv")
+    assert FIELDS.split() == summary.columns[:9].tolist()
+    assert summary["invalid_reasons"].isna().all()
+    assert summary["valid"].all()
+    assert set(summary["mode"]) == {"io", "compute", "inference"}
+    assert set(summary["engine"]) == {"none", "eager-fp32", "aotinductor-auto"}
+    parquet = pd.read_parquet(finished / "results/tables/summary.parquet")
+    assert len(parquet) == len(summary) == len(list(finished.glob("results/benchmark/*/0.json")))
+    assert not pd.read_csv(finished / "results/tables/best.csv").empty
+
+
+def test_figures_are_drawn(finished):
+    for name in ("io_throughput", "inference_throughput"):
+        assert (finished / f"results/figures/{name}.svg").read_text().startswith("<?xml")
+        assert (finished / f"results/figures/{name}.png").stat().st_size > 10_000
+
+
+def test_records_prove_that_two_ranks_read_every_sample_once(finished):
+    (path,) = finished.glob("results/benchmark/io_raw_warm_none_r0002_b002_t01x01/0.json")
+    record = json.loads(path.read_text())
+    for run in record["runs"]:
+        assert len(run["ranks"]) == 2
+        counts = [count for rank in run["ranks"] for count in rank["samples"].values()]
+        assert counts == [run["passes"]] * 4
+    cores = [set(rank["cores"]) for rank in record["environment"]["ranks"]]
+    assert len(os.sched_getaffinity(0)) < 2 or not cores[0] & cores[1]
+
+
+def test_nothing_is_left_half_written(finished):
+    assert not [path for path in finished.rglob("*.part")]
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    result = snakemake(finished)
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
