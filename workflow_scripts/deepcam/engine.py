@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._inductor.package.package import AOTICompiledModel
 from torch._inductor.utils import fresh_cache
 
 from deepcam import checkpoint, files
@@ -208,7 +209,9 @@ def load(path: Path, device: str) -> Engine:
     target = torch.device(device)
     if fingerprint["backend"] == "aotinductor":
         index = -1 if target.type == "cpu" else target.index or 0
-        return Engine(torch._inductor.aoti_load_package(str(path), device_index=index), fingerprint)
+        # aoti_load_package would first compile probes of the CPU, for seconds, to warn of what is refused above.
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+        return Engine(AOTICompiledModel(loader), fingerprint)
     program = torch.export.load(str(path))
     if target.type == "cuda":
         # Built on one GPU, run by a local rank on any.
