@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepcam import checkpoint, cli
+from deepcam import cli, parts
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, required=True, help="folder with model_part_* and SHA256SUMS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     arguments = parser.parse_args()
-    checkpoint.assemble(arguments.parts, arguments.output)
+    parts.assemble(arguments.parts, arguments.output)
 
 
 if __name__ == "__main__":
