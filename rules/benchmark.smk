@@ -22,6 +22,7 @@ rule run_benchmark:
         launcher=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
+        devices=[device_name(device) for device in DEVICES],
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
         warmup_runs=config["benchmark"]["warmup_runs"],
         runs=config["benchmark"]["runs"],
@@ -29,7 +30,7 @@ rule run_benchmark:
     shell:
         "{params.launcher} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
-        " --cache {params.cell.cache} --engine {params.cell.engine} {params.engines}"
+        " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"

@@ -3,10 +3,8 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 # The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
-os.environ.update(
-    PYTHONPATH=sys.path[0],
-    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
-)
+for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
+    os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
 from deepcam import climate, configuration, environment, grid, parts
 
@@ -25,6 +23,14 @@ try:
 except climate.InputError as error:
     refuse(error)
 
+if config["devices"] == "auto":
+    DEVICES = [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
+else:
+    DEVICES = ["cpu"] if config["devices"] == "cpu" else [f"cuda{index}" for index in config["devices"]]
+for cell in CELLS.values():
+    if cell.reader in grid.GPU_READERS and DEVICES == ["cpu"]:
+        refuse(f"benchmark.readers: {cell.reader} needs a GPU, and devices: {config['devices']} means the CPU")
+
 DATA = config["data"]["dir"]
 SHARDS = grid.shard_ids(config["data"]["num_files"], config["data"]["files_per_shard"])
 ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
@@ -32,20 +38,16 @@ HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' els
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
 
-def devices():
-    """Names of the devices that engines are compiled for: cpu, or cuda0, cuda1, ..."""
-    if config["devices"] == "cpu":
-        return ["cpu"]
-    if config["devices"] != "auto":
-        return [f"cuda{index}" for index in config["devices"]]
-    return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
+def device_name(device):
+    """PyTorch's name of a device: cpu, cuda:0, cuda:1, ..."""
+    return device.replace("cuda", "cuda:")
 
 
 def engine_files(engine):
     """Artefacts of an engine, one per device; none for a cell without an engine."""
     if engine == grid.NONE:
         return []
-    return [f"results/model/engines/{engine}/{device}.pt2" for device in devices()]
+    return [f"results/model/engines/{engine}/{device}.pt2" for device in DEVICES]
 
 
 def cell_of(wildcards):

@@ -34,7 +34,7 @@ rule compile_engine:
     params:
         backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
         precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
-        device=lambda wildcards: wildcards.device.replace("cuda", "cuda:"),
+        device=lambda wildcards: device_name(wildcards.device),
         max_batch=max(cell.local_batch_size for cell in CELLS.values()),
         width_multiplier=config["model"]["width_multiplier"],
         channels=config["model"]["channels"],

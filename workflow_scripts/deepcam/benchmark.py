@@ -32,13 +32,27 @@ class Settings:
     min_seconds: float
 
 
-def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings, output: Path) -> None:
-    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks."""
+def run(
+    cell: Cell, dataset: Path, devices: list[str], engine_files: list[Path], settings: Settings, output: Path
+) -> None:
+    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks.
+
+    `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` are for each of
+    them, in the same order, or none in mode io.
+    """
     description = json.loads(dataset.read_text())
     paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
     me = ranks.join(cell.ranks)
     check_files(paths, [sample["bytes"] for sample in description["samples"]], cell)
-    load_engine = _engine_loader(engine_files, me) if cell.mode != "io" else None
+    place = me.local_rank % len(devices)
+    load_engine = None
+    if cell.mode != "io":
+        if len(engine_files) != len(devices):
+            raise InputError(
+                f"--engine-files: {len(engine_files)} given for {len(devices)} devices; "
+                "compute and inference cells need the compiled engine of each device"
+            )
+        load_engine = _engine_loader(engine_files[place], devices[place], me)
     plan = Plan(
         cell=cell,
         files=paths,
@@ -46,6 +60,7 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
         warmup_runs=settings.warmup_runs,
         runs=settings.runs,
         min_seconds=settings.min_seconds,
+        device=devices[place],
         load_engine=load_engine,
     )
     if me.node_leader:
@@ -55,7 +70,14 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
     else:
         me.barrier()
         runs = measure(plan, me)
-    places = me.gather({"node": socket.gethostname(), "local_rank": me.local_rank, "cores": list(me.cores)})
+    places = me.gather(
+        {
+            "node": socket.gethostname(),
+            "local_rank": me.local_rank,
+            "device": devices[place],
+            "cores": list(me.cores),
+        }
+    )
     if runs is None:
         return
     record: dict[str, Any] = {
@@ -92,12 +114,7 @@ def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:
             raise InputError(f"{path}: {found}; delete {path.parent / 'manifest.tsv'} and run the workflow again")
 
 
-def _engine_loader(engine_files: list[Path], me: ranks.Ranks) -> Callable[[], Any]:
-    """Engine of this rank's device: the local rank's, in turn where ranks outnumber devices."""
-    if not engine_files:
-        raise InputError("--engine-files: compute and inference cells need the compiled engine of each device")
-    path = engine_files[me.local_rank % len(engine_files)]
-
+def _engine_loader(path: Path, device: str, me: ranks.Ranks) -> Callable[[], Any]:
     def load() -> Callable[[Any], Any]:
         # As many threads as this rank has cores, set before any library starts its pool.
         os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
@@ -106,7 +123,7 @@ def _engine_loader(engine_files: list[Path], me: ranks.Ranks) -> Callable[[], An
         from deepcam import engine
 
         torch.set_num_threads(len(me.cores))
-        loaded = engine.load(path, path.stem.replace("cuda", "cuda:"))
+        loaded = engine.load(path, device)
         return lambda batch: loaded(torch.from_dlpack(batch))
 
     return load
