@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run report test
+.PHONY: help venv run test gpu-check
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,3 +19,6 @@ run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS=
 
 test: venv ## every check there is
 	python -m pytest
+
+gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
+	python tests/gpu/check.py results/gpu-check $(ARGS)
