@@ -1,4 +1,5 @@
 # Functions that the rules share: from the configuration to cells, paths and devices. No rules here.
+import itertools
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -8,28 +9,13 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
 )
 
-from deepcam import climate, configuration, environment, grid, parts
+from deepcam import climate, configuration, engine_spec, environment, grid, machine, parts
 
 
 def refuse(error):
     """End at once with one line: bad input is known before any job exists."""
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
-
-
-try:
-    configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
-    CELLS = {cell.id: cell for cell in grid.cells(config)}
-    PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
-    MODEL_PARTS = parts.listed(PARTS_FOLDER)
-except climate.InputError as error:
-    refuse(error)
-
-DATA = config["data"]["dir"]
-SHARDS = grid.shard_ids(config["data"]["num_files"], config["data"]["files_per_shard"])
-ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
-HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
-ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
 
 def devices():
@@ -41,11 +27,55 @@ def devices():
     return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
 
 
+try:
+    configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
+    CELLS = {cell.id: cell for cell in grid.cells(config)}
+    PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
+    MODEL_PARTS = parts.listed(PARTS_FOLDER)
+    SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
+    for spec, device in itertools.product(SPECS, devices()):
+        spec.refuse_on(device)
+except climate.InputError as error:
+    refuse(error)
+
+DATA = config["data"]["dir"]
+SHARDS = grid.shard_ids(config["data"]["num_files"], config["data"]["files_per_shard"])
+ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
+HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
+MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
+ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
+
+
 def engine_files(engine):
     """Artefacts of an engine, one per device; none for a cell without an engine."""
     if engine == grid.NONE:
         return []
     return [f"results/model/engines/{engine}/{device}.pt2" for device in devices()]
+
+
+def accuracy_files(engine):
+    """The accuracy gate's verdicts on an engine, one per device."""
+    return [f"results/accuracy/{engine}/{device}.json" for device in devices()] if engine != grid.NONE else []
+
+
+def check_packages():
+    """Refuse an engine that this environment lacks the packages for; a deployed environment has its own."""
+    if workflow.deployment_settings.deployment_method:
+        return
+    try:
+        engine_spec.refuse_without_packages(SPECS)
+    except climate.InputError as error:
+        refuse(error)
+
+
+def torch_device(wildcards):
+    """PyTorch's name of a device: cpu, or cuda:0, cuda:1, ..."""
+    return wildcards.device.replace("cuda", "cuda:")
+
+
+def machine_identity(wildcards):
+    """What an engine is bound to. Empty on a cluster: this may be a login node, and loading the engine compares."""
+    return machine.identity(wildcards.device) if workflow.local_exec else ""
 
 
 def cell_of(wildcards):

@@ -32,7 +32,14 @@ class Settings:
     min_seconds: float
 
 
-def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings, output: Path) -> None:
+def run(
+    cell: Cell,
+    dataset: Path,
+    engine_files: list[Path],
+    accuracy_files: list[Path],
+    settings: Settings,
+    output: Path,
+) -> None:
     """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks."""
     description = json.loads(dataset.read_text())
     paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
@@ -68,7 +75,7 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
             "bytes": description["total_bytes"],
             "samples": [path.name for path in paths],
         },
-        "engine": json.loads(engine_files[0].with_suffix(".json").read_text()) if engine_files else None,
+        "engine": describe_engine(engine_files[0], accuracy_files) if engine_files else None,
         "environment": {**environment.describe(paths[0]), "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
@@ -76,6 +83,12 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
     record["metrics"] = metrics.summarize([record])
     records.validate(record)
     files.write_json(output, record)
+
+
+def describe_engine(engine_file: Path, accuracy_files: list[Path]) -> dict[str, Any]:
+    """The engine's fingerprint and, under `accuracy`, the gate's verdict for each device."""
+    fingerprint = json.loads(engine_file.with_suffix(".json").read_text())
+    return fingerprint | {"accuracy": [json.loads(path.read_text()) for path in accuracy_files]}
 
 
 def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:

@@ -61,8 +61,8 @@ _EXAMPLE = Cell("io", "dali-mmap", "cold", NONE, 1, 1, 2, 1)
 
 
 def engine_name(engine: Mapping[str, Any]) -> str:
-    """Name of an entry of `engines`: backend and precision as asked for, such as aotinductor-auto."""
-    return f"{engine['backend']}-{engine['precision']}"
+    """Name of an entry of `engines`: backend, precision as asked for, and graphs, such as aotinductor-auto-graphs."""
+    return f"{engine['backend']}-{engine['precision']}" + ("-graphs" if engine["cuda_graphs"] else "")
 
 
 def cells(config: Mapping[str, Any]) -> list[Cell]:
