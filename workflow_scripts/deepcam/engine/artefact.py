@@ -53,6 +53,8 @@ def build(
     spec.refuse_on(device)
     precision = resolve_precision(spec.precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
+    if device != "cpu":
+        torch.cuda.set_device(device)
     shape, minimum, maximum = _statistics(dataset, channels)
     network = _network(weights, width_multiplier, channels)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -133,6 +135,8 @@ def _engine(
     target = torch.device(device)
     if target.type == "cuda":
         target = torch.device("cuda", target.index or 0)
+        # A process runs engines on one device; compiled code takes the current device's stream.
+        torch.cuda.set_device(target)
         run = on_gpu(run, precision, cuda_graphs, target, shape, max_batch)
     return Engine(run, target, tuple(shape), max_batch, fingerprint)
 
