@@ -22,6 +22,11 @@ localrules:
     list_records,
 
 
+onstart:
+    # Not earlier: a dry run may plan for another machine.
+    check_packages()
+
+
 wildcard_constraints:
     shard=r"\d{5}",
     engine=r"[a-z0-9-]+",

@@ -1,4 +1,4 @@
-# From the parts in share/ to one engine per device.
+# From the parts in share/ to one engine per device, and whether it is accurate.
 
 
 rule assemble_model:
@@ -34,18 +34,66 @@ rule compile_engine:
     params:
         backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
         precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
-        device=lambda wildcards: device_name(wildcards.device),
-        max_batch=max(cell.local_batch_size for cell in CELLS.values()),
+        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine]["cuda_graphs"] else "",
+        device=lambda wildcards: torch_device(wildcards.device),
+        max_batch=MAX_BATCH,
         width_multiplier=config["model"]["width_multiplier"],
         channels=config["model"]["channels"],
+        # Not for the shell: on another machine, or with other sources, an engine is stale and is built again.
+        machine=machine_identity,
+        sources=engine_spec.source_sha256(),
     shell:
-        "python -m compile_engine --backend {params.backend} --precision {params.precision}"
+        "python -m compile_engine --backend {params.backend} --precision {params.precision} {params.cuda_graphs}"
         " --device {params.device} --model {input.model} --dataset {input.dataset} --max-batch {params.max_batch}"
         " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine}"
         " > {log} 2>&1"
 
 
-rule engines:
-    "Every engine of the configuration for every device."
+rule predict_reference:
+    "What the eager fp32 network finds in the first samples: the yardstick of a device's engines."
     input:
-        [engine_files(engine) for engine in ENGINES],
+        model="results/model/model.pth",
+        dataset=f"{DATA}/dataset.json",
+    output:
+        "results/accuracy/reference/{device}.npy",
+    log:
+        "results/logs/predict_reference/{device}.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        device=lambda wildcards: torch_device(wildcards.device),
+        max_batch=MAX_BATCH,
+        width_multiplier=config["model"]["width_multiplier"],
+        channels=config["model"]["channels"],
+    shell:
+        "python -m predict_reference --device {params.device} --model {input.model} --dataset {input.dataset}"
+        " --max-batch {params.max_batch} --width-multiplier {params.width_multiplier}"
+        " --channels {params.channels} --output {output} > {log} 2>&1"
+
+
+rule check_accuracy:
+    "Does an engine find what the reference finds? Cells of one that does not are invalid."
+    input:
+        engine="results/model/engines/{engine}/{device}.pt2",
+        fingerprint="results/model/engines/{engine}/{device}.json",
+        dataset=f"{DATA}/dataset.json",
+        reference="results/accuracy/reference/{device}.npy",
+    output:
+        "results/accuracy/{engine}/{device}.json",
+    log:
+        "results/logs/check_accuracy/{engine}/{device}.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        device=lambda wildcards: torch_device(wildcards.device),
+    shell:
+        "python -m check_accuracy --engine-file {input.engine} --device {params.device} --dataset {input.dataset}"
+        " --reference {input.reference} --output {output} > {log} 2>&1"
+
+
+rule engines:
+    "Every engine of the configuration for every device, checked."
+    input:
+        [engine_files(engine) + accuracy_files(engine) for engine in ENGINES],

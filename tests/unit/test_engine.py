@@ -12,6 +12,7 @@ import pytest
 import torch
 from deepcam import checkpoint, engine, network
 from deepcam.climate import MODEL_CHANNELS, InputError
+from deepcam.engine import artefact
 from torch import nn
 
 WIDTH, SHAPE, MAX_BATCH = 0.05, [64, 96, 16], 3
@@ -32,7 +33,7 @@ class Shallow(network.DeepLabV3Plus):
 def shallow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "DeepLabV3Plus", Shallow)
-        patch.setattr(engine, "DeepLabV3Plus", Shallow)
+        patch.setattr(artefact, "DeepLabV3Plus", Shallow)
         yield
 
 
@@ -121,14 +122,14 @@ def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> No
     assert fingerprint["weights_sha256"] == checkpoint.files.sha256(folder / "model.pth")
 
 
-@pytest.mark.parametrize("field", engine.MACHINE_FIELDS)
+@pytest.mark.parametrize("field", engine.FINGERPRINT_FIELDS)
 def test_an_engine_of_another_machine_is_refused_by_field(eager: Path, tmp_path: Path, field: str) -> None:
     for suffix in (".pt2", ".json"):
         shutil.copy(eager.with_suffix(suffix), tmp_path)
     path = tmp_path / eager.name
     fingerprint = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps(fingerprint | {field: "other"}))
-    with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*rerun snakemake"):
+    with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*--forcerun compile_engine"):
         engine.load(path, "cpu")
 
 
@@ -173,48 +174,3 @@ def test_a_build_that_cannot_work_writes_nothing(
     with pytest.raises(InputError, match=message):
         build(folder, "eager", tmp_path / "engine.pt2", **changes)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("flags", "precision", "device", "resolved"),
-    [
-        ({"amx_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx512_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx2"}, "auto", "cpu", "fp32"),
-        ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
-        ({"amx_bf16"}, "fp32", "cpu", "fp32"),
-        ({"avx2"}, "auto", "cuda:0", "fp16"),
-        ({"avx2"}, "bf16", "cuda:0", "bf16"),
-    ],
-)
-def test_precision_follows_the_hardware(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, device: str, resolved: str
-) -> None:
-    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
-    assert engine.resolve_precision(precision, device) == resolved
-
-
-@pytest.mark.parametrize(("precision", "flags"), [("fp16", {"amx_bf16"}), ("bf16", {"avx2"})])
-def test_emulated_precision_is_refused(monkeypatch: pytest.MonkeyPatch, precision: str, flags: set[str]) -> None:
-    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
-    with pytest.raises(InputError, match=rf"precision {precision} on cpu: .*emulat"):
-        engine.resolve_precision(precision, "cpu")
-
-
-def test_spec_is_named_and_checked() -> None:
-    assert engine.EngineSpec("aotinductor", "auto").name == "aotinductor-auto"
-    with pytest.raises(InputError, match="precision 'fp8' is unknown"):
-        engine.EngineSpec("eager", "fp8")
-
-
-def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
-    seen = []
-
-    class Probe(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append((x.dtype, x.is_contiguous(memory_format=torch.channels_last), x.shape))
-            return x
-
-    graph = engine.InferenceGraph(Probe(), [0.0] * 4, [1.0] * 4, torch.bfloat16)
-    assert graph(torch.rand(2, 16, 32, 16)).shape == (2, 16, 32)
-    assert seen == [(torch.bfloat16, True, (2, 4, 16, 32))]

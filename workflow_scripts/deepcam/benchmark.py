@@ -33,12 +33,18 @@ class Settings:
 
 
 def run(
-    cell: Cell, dataset: Path, devices: list[str], engine_files: list[Path], settings: Settings, output: Path
+    cell: Cell,
+    dataset: Path,
+    devices: list[str],
+    engine_files: list[Path],
+    accuracy_files: list[Path],
+    settings: Settings,
+    output: Path,
 ) -> None:
     """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks.
 
-    `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` are for each of
-    them, in the same order, or none in mode io.
+    `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
+    `accuracy_files` are for each of them, in the same order, or none in mode io.
     """
     description = json.loads(dataset.read_text())
     paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
@@ -90,7 +96,7 @@ def run(
             "bytes": description["total_bytes"],
             "samples": [path.name for path in paths],
         },
-        "engine": json.loads(engine_files[0].with_suffix(".json").read_text()) if engine_files else None,
+        "engine": describe_engine(engine_files[0], accuracy_files) if engine_files else None,
         "environment": {**environment.describe(paths[0]), "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
@@ -98,6 +104,12 @@ def run(
     record["metrics"] = metrics.summarize([record])
     records.validate(record)
     files.write_json(output, record)
+
+
+def describe_engine(engine_file: Path, accuracy_files: list[Path]) -> dict[str, Any]:
+    """The engine's fingerprint and, under `accuracy`, the gate's verdict for each device."""
+    fingerprint = json.loads(engine_file.with_suffix(".json").read_text())
+    return fingerprint | {"accuracy": [json.loads(path.read_text()) for path in accuracy_files]}
 
 
 def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcam.climate import InputError
@@ -64,8 +64,8 @@ _EXAMPLE = Cell("io", "dali-mmap", "cold", NONE, 1, 1, 2, 1)
 
 
 def engine_name(engine: Mapping[str, Any]) -> str:
-    """Name of an entry of `engines`: backend and precision as asked for, such as aotinductor-auto."""
-    return f"{engine['backend']}-{engine['precision']}"
+    """Name of an entry of `engines`: backend, precision as asked for, and graphs, such as aotinductor-auto-graphs."""
+    return f"{engine['backend']}-{engine['precision']}" + ("-graphs" if engine["cuda_graphs"] else "")
 
 
 def cells(config: Mapping[str, Any]) -> list[Cell]:
@@ -89,6 +89,13 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
             "(ranks x local batch size); raise it, or lower benchmark.ranks or benchmark.local_batch_sizes"
         )
     return sorted(found)
+
+
+def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
+    """Raise InputError where a cell's reader needs a GPU: for machines without one."""
+    for cell in cells:
+        if cell.reader in GPU_READERS:
+            raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
 
 
 def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:

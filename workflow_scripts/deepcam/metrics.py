@@ -47,7 +47,20 @@ def checks(record: Record) -> list[dict[str, Any]]:
         found.append(
             check("gpudirect_storage", "nvidia-fs", "nvidia-fs" if gds else "cuFile's compatibility mode", gds)
         )
+    if record["engine"]:
+        found += map(_accuracy, record["engine"]["accuracy"])
     return found
+
+
+def _accuracy(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """The accuracy gate's verdict on the engine, one per device."""
+    return check(
+        "accuracy",
+        f"{verdict['min_iou_ratio']:.0%} of the reference's mean IoU, {verdict['reference_mean_iou']:.4f}, and "
+        f"{verdict['min_agreement']:.1%} of its pixels",
+        f"mean IoU {verdict['mean_iou']:.4f} and {verdict['agreement']:.2%} of the pixels",
+        verdict["passed"],
+    )
 
 
 def _coverage(record: Record) -> dict[str, Any]:
