@@ -13,10 +13,7 @@ import torch
 from deepcam import accuracy, checkpoint, engine, network
 from deepcam.climate import MODEL_CHANNELS, InputError
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 DEVICE, WIDTH, SHAPE, MAX_BATCH = "cuda:0", 0.25, [192, 288, 16], 3
 
@@ -25,7 +22,7 @@ AGREEMENT = {"fp32": 0.999, "tf32": 0.97, "fp16": 0.97, "bf16": 0.85}
 
 ENGINES = [
     *(("eager", precision) for precision in AGREEMENT),
-    *(("aotinductor", precision) for precision in AGREEMENT),
+    ("aotinductor", "fp16"),  # a minute to compile, so only this one: the accuracy gate sees every engine that is used
     pytest.param(
         "tensorrt",
         "fp16",

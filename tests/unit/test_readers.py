@@ -51,6 +51,18 @@ def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size
     check_all_samples(files * 3, name, options(batch_size, 3, intra, cold, "cuda:0"))
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", sorted(set(MODULES) - set(DISCARDING_READERS)))
+def test_a_batch_stays_on_the_gpu_until_queued_work_has_read_it(files, name):
+    sums = []
+    with open_reader(name, files * 3, options(2, 3, 1, device="cuda:0")) as reader:
+        for batch in reader:
+            torch.cuda._sleep(20_000_000)  # the host runs about 10 ms ahead of the GPU
+            sums.append(batch.array.double().sum((1, 2, 3)))
+    expected = [np.load(path).astype(np.float64).sum() for path in files * 3]
+    np.testing.assert_allclose(torch.cat(sums).cpu().numpy(), expected, rtol=1e-9)
+
+
 def check_all_samples(files, name, options):
     found = []
     with open_reader(name, files, options) as reader:

@@ -11,7 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "nvidia-dali-cuda120", "mpi4py", "openmpi", "numpy", "h5py", "torch-tensorrt")
+from deepcam import machine
+
+PACKAGES = (
+    "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
+    "torch-tensorrt", "tensorrt",
+)  # fmt: skip
 
 
 def describe(data: Path) -> dict[str, Any]:
@@ -19,9 +24,11 @@ def describe(data: Path) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "hostname": socket.gethostname(),
-        "cpu": cpu_model(),
+        "cpu": machine.cpu()[0],
         "logical_cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "gpus": machine.gpu_models(),
+        "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": _versions(),
@@ -34,14 +41,6 @@ def gpu_indices() -> list[int]:
     """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
     names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return sorted(int(name) for name in names if name.isdigit())
-
-
-def cpu_model() -> str:
-    """Model name of the first processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _versions() -> dict[str, str]:

@@ -33,6 +33,16 @@ def nvidia_driver() -> str | None:
     return version.read_text().strip() if version.is_file() else None
 
 
+def gpu_models() -> list[str]:
+    """Models of this machine's NVIDIA GPUs, in the order of their bus addresses."""
+    return [
+        line.partition(":")[2].strip()
+        for path in sorted(NVIDIA.glob("gpus/*/information"))
+        for line in path.read_text().splitlines()
+        if line.startswith("Model:")
+    ]
+
+
 def identity(device: str) -> list[str]:
     """What an engine for `device` is bound to on this machine: the CPU, and for a GPU all GPUs' models and the driver.
 
@@ -41,10 +51,4 @@ def identity(device: str) -> list[str]:
     name, _ = cpu()
     if not device.startswith("cuda"):
         return [name, *isa()]
-    models = [
-        line.partition(":")[2].strip()
-        for path in sorted(NVIDIA.glob("gpus/*/information"))
-        for line in path.read_text().splitlines()
-        if line.startswith("Model:")
-    ]
-    return [name, *isa(), *models, f"driver {nvidia_driver()}"]
+    return [name, *isa(), *gpu_models(), f"driver {nvidia_driver()}"]
