@@ -19,8 +19,13 @@ rule run_benchmark:
     resources:
         # One on a machine: see profiles/.
         benchmark_slot=1,
+        # For executors that start the ranks themselves; a profile may replace the launcher.
+        mpi=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
+        tasks=lambda wildcards: cell_of(wildcards).ranks,
+        nodes=lambda wildcards: -(-cell_of(wildcards).ranks // config["benchmark"]["ranks_per_node"]),
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
-        launcher=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
         devices=[torch_device(device) for device in DEVICES],
@@ -30,7 +35,7 @@ rule run_benchmark:
         runs=config["benchmark"]["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
     shell:
-        "{params.launcher} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
+        "{resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
         " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
         " {params.accuracy}"

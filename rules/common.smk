@@ -46,6 +46,8 @@ HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' els
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
+GPUS_OF_A_NODE = "" if DEVICES == ["cpu"] else f"gpu:{len(DEVICES)}"
+
 
 def engine_files(engine):
     """Artefacts of an engine, one per device; none for a cell without an engine."""

@@ -31,6 +31,9 @@ rule compile_engine:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
         backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
         precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
@@ -61,6 +64,9 @@ rule predict_reference:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
         device=lambda wildcards: torch_device(wildcards.device),
         max_batch=MAX_BATCH,
@@ -86,6 +92,9 @@ rule check_accuracy:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
         device=lambda wildcards: torch_device(wildcards.device),
     shell:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from deepcam.measure import Plan, measure
 
 SCHEMA_VERSION = 1
 
-MACHINE_LOCK = Path(tempfile.gettempdir()) / "deepcam-benchmark.lock"
+MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
 
@@ -78,7 +77,7 @@ def run(
         runs = measure(plan, me)
     places = me.gather(
         {
-            "node": socket.gethostname(),
+            "node": environment.node_name(),
             "local_rank": me.local_rank,
             "device": devices[place],
             "cores": list(me.cores),

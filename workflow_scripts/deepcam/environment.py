@@ -23,7 +23,7 @@ def describe(data: Path) -> dict[str, Any]:
     """This node: CPU, memory, kernel, packages, and the file system under `data`. No secrets: no environment."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "hostname": socket.gethostname(),
+        "hostname": node_name(),
         "cpu": machine.cpu()[0],
         "logical_cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -35,6 +35,11 @@ def describe(data: Path) -> dict[str, Any]:
         "file_system": file_system(data),
         "git_commit": _git_commit(),
     }
+
+
+def node_name() -> str:
+    """Slurm's name of this node, else the host name."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def gpu_indices() -> list[int]:
