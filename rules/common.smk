@@ -41,6 +41,11 @@ def devices():
     return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
 
 
+def torch_device(device):
+    """PyTorch's name of a device: cuda:0 for cuda0."""
+    return device.replace("cuda", "cuda:")
+
+
 def engine_files(engine):
     """Artefacts of an engine, one per device; none for a cell without an engine."""
     if engine == grid.NONE:
