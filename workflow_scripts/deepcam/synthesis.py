@@ -85,8 +85,9 @@ def sample(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One sample: data (height, width, channels) float32, and two label planes (height, width) float32.
 
-    Rows run from south to north, columns from 0 to 360 degrees east. Labels hold the class ids 0, 1, 2; the second
-    plane is another annotator's view of the same events. The same seed and shape give the same sample.
+    Rows run from south to north, columns from 0 to 360 degrees east. Labels hold the class ids 0, 1, 2; the planes are
+    two annotators' views of the same events, who draw each a little wider or narrower. The same seed and shape give
+    the same sample.
     """
     rng = np.random.default_rng(seed)
     latitude = ((np.arange(height) + 0.5) * 180 / height - 90).astype(np.float32)
@@ -235,7 +236,7 @@ def _derive(fields: Fields, rng: np.random.Generator) -> None:
 def _random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
     """Rivers and cyclones, and among them what only looks like them."""
     rivers = [
-        _random_band(rng, wind=rng.uniform(8, 24), moisture=rng.uniform(9, 26)) for _ in range(rng.integers(4, 8))
+        _random_band(rng, wind=rng.uniform(6, 24), moisture=rng.uniform(7, 26)) for _ in range(rng.integers(4, 8))
     ]
     # Moist air that does not move along its band, and a jet of dry air.
     plumes = [
@@ -247,7 +248,7 @@ def _random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
         for _ in range(rng.integers(1, 3))
     ]
     cyclones = [
-        _random_vortex(rng, (7, 28), wind=rng.uniform(22, 58), moisture=rng.uniform(10, 32))
+        _random_vortex(rng, (7, 28), wind=rng.uniform(19, 58), moisture=rng.uniform(10, 32))
         for _ in range(rng.integers(2, 6))
     ]
     # A cyclone often sits where a river begins and feeds it.
@@ -257,7 +258,7 @@ def _random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
             river.hemisphere * rng.uniform(18, 27),
             river.longitude + rng.uniform(0, 12),
             rng.uniform(2.2, 4.0),
-            rng.uniform(22, 50),
+            rng.uniform(19, 50),
             rng.uniform(10, 30),
         )
     )
@@ -267,7 +268,7 @@ def _random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
         for _ in range(rng.integers(3, 8))
     ]
     depressions = [
-        _random_vortex(rng, (7, 28), wind=rng.uniform(5, 12), moisture=rng.uniform(8, 22), labelled=False)
+        _random_vortex(rng, (7, 28), wind=rng.uniform(5, 14), moisture=rng.uniform(8, 22), labelled=False)
         for _ in range(rng.integers(1, 4))
     ]
     lows = [
@@ -357,7 +358,7 @@ def _plant_vortex(
     fields["Z200"][box] += 1.2 * storm.wind * core
     if not storm.labelled:
         return
-    for plane, scale in zip(labels, (1.0, rng.uniform(0.85, 1.2)), strict=True):
+    for plane, scale in zip(labels, rng.uniform(0.92, 1.08, 2), strict=True):
         plane[box] = np.where(distance <= storm.radius * scale, CYCLONE_CLASS, plane[box])
     # On a coarse grid the core may fall between points; the nearest one is then the cyclone.
     nearest = np.unravel_index(distance.argmin(), distance.shape)
@@ -404,5 +405,5 @@ def _plant_band(
     fields["PSL"][box] -= 15 * wind
     if not band.labelled:
         return
-    for plane, threshold in zip(labels, (0.5, rng.uniform(0.4, 0.62)), strict=True):
+    for plane, threshold in zip(labels, rng.uniform(0.42, 0.58, 2), strict=True):
         plane[box] = np.where(profile > threshold, RIVER_CLASS, plane[box])
