@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from deepcam import synthesis
 from deepcam.climate import CHANNELS
+
+log = logging.getLogger(__name__)
 
 TRAINING_LINES = 10**6
 HELD_OUT_LINES = 2 * 10**6
@@ -61,6 +64,7 @@ def make(
         made = pool.map(_make_one, seeds, [height] * count, [width] * count, [channels] * count)
         for i, (data, label, minimum[i], maximum[i]) in enumerate(made):
             fields[i], labels[i] = torch.from_numpy(data), torch.from_numpy(label)
+    log.info("made %d samples of %d x %d", count, height, width)
     return Examples(fields, labels, minimum, maximum, channels)
 
 

@@ -128,6 +128,7 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY, fused=True)
     first = _resume(checkpoint_path, recipe, network, optimizer)
     frozen = round(recipe.steps * (1 - FROZEN))
+    autocast = _autocast(device)
     started = shown = time.monotonic()
     for step in range(first, recipe.steps):
         network.train(step < frozen)
@@ -137,7 +138,7 @@ def train(
             group["lr"] = learning_rate(step, recipe)
         rng = np.random.default_rng([recipe.seed, step])
         fields, truth = examples.draw(training_set, rng, recipe.batch_size, recipe.crop_width)
-        with _autocast(device):
+        with autocast:
             logits = network(fields.contiguous(memory_format=LAYOUTS[layout]))
         value = loss(logits, truth)
         optimizer.zero_grad(set_to_none=True)
