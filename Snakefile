@@ -20,6 +20,7 @@ localrules:
     tables,
     figures,
     list_records,
+    train,
 
 
 onstart:

@@ -102,6 +102,52 @@ rule check_accuracy:
         " --reference {input.reference} --output {output} > {log} 2>&1"
 
 
+rule train_model:
+    "New weights, trained on synthetic samples, and their IoU on others. Only on request."
+    output:
+        model="results/training/model.pth",
+        evaluation="results/training/evaluation.json",
+    log:
+        "results/logs/train_model.log",
+    conda:
+        ENVIRONMENT
+    threads: 16
+    params:
+        # The checkpoint in it is not an output: it must survive a job that was killed.
+        folder=subpath(output.model, parent=True),
+        device=torch_device(DEVICES[0]),
+        recipe=[f"--{key.replace('_', '-')} {value}" for key, value in config["train"].items()],
+        width_multiplier=config["model"]["width_multiplier"],
+        channels=config["model"]["channels"],
+    shell:
+        "python -m train_model {params.recipe} --width-multiplier {params.width_multiplier}"
+        " --channels {params.channels} --device {params.device} --threads {threads}"
+        " --checkpoint {params.folder}/checkpoint.pt --output {output.model} --evaluation {output.evaluation} > {log} 2>&1"
+
+
+rule split_model:
+    "The new weights in parts, to replace those in share/ or to be named in model.parts."
+    input:
+        rules.train_model.output.model,
+    output:
+        "results/training/parts/SHA256SUMS",
+    log:
+        "results/logs/split_model.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m split_model --model {input} --output-dir {params.folder} > {log} 2>&1"
+
+
+rule train:
+    "New weights in parts, with their evaluation."
+    input:
+        rules.train_model.output,
+        rules.split_model.output,
+
+
 rule engines:
     "Every engine of the configuration for every device, checked."
     input:

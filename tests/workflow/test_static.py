@@ -50,7 +50,10 @@ def test_engines_for_gpus_are_planned_without_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("nonsense: 1", "error: top level: unknown key nonsense; allowed are data, model, engines, devices, benchmark"),
+        (
+            "nonsense: 1",
+            "error: top level: unknown key nonsense; allowed are data, model, train, engines",
+        ),
         ("data: {num_files: 0}", "error: data.num_files: 0 is less than the minimum of 1"),
         ("data: {num_files: 1}", "error: data.num_files: 1 is less than the largest global batch"),
         ("model: {parts: nowhere}", "nowhere/SHA256SUMS: missing"),

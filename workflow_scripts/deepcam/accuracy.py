@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from deepcam import segmentation
 from deepcam.climate import CLASSES, InputError
 from deepcam.engine import Engine
 
@@ -66,13 +68,13 @@ def compare(masks: np.ndarray, reference: np.ndarray, labels: list[Path]) -> dic
     counts = _counts(masks, labels)
     expected = _counts(reference, labels)
     agreement = float((masks == reference).mean())
-    mean_iou, reference_mean_iou = _mean(_iou(counts)), _mean(_iou(expected))
+    mean_iou, reference_mean_iou = segmentation.mean_iou(counts), segmentation.mean_iou(expected)
     passed = mean_iou >= MIN_IOU_RATIO * reference_mean_iou and agreement >= MIN_AGREEMENT
     return {
         "samples": len(masks),
-        "iou": dict(zip(CLASSES, _iou(counts), strict=True)),
+        "iou": _iou(counts),
         "mean_iou": mean_iou,
-        "reference_iou": dict(zip(CLASSES, _iou(expected), strict=True)),
+        "reference_iou": _iou(expected),
         "reference_mean_iou": reference_mean_iou,
         "agreement": agreement,
         "min_iou_ratio": MIN_IOU_RATIO,
@@ -82,21 +84,10 @@ def compare(masks: np.ndarray, reference: np.ndarray, labels: list[Path]) -> dic
 
 
 def _counts(masks: np.ndarray, labels: list[Path]) -> np.ndarray:
-    """Pixels by label and predicted class, (classes, classes)."""
-    size = len(CLASSES)
-    counts = np.zeros((size, size), dtype=np.int64)
-    for mask, path in zip(masks, labels, strict=True):
-        truth = np.load(path, mmap_mode="r")[..., 0].astype(np.int64)
-        counts += np.bincount((truth * size + mask).ravel(), minlength=size * size).reshape(size, size)
-    return counts
+    pairs = zip(masks, labels, strict=True)
+    return sum(segmentation.confusion(mask, np.load(path, mmap_mode="r")[..., 0]) for mask, path in pairs)
 
 
-def _iou(counts: np.ndarray) -> list[float | None]:
-    hits = counts.diagonal()
-    unions = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    return [float(hit / union) if union else None for hit, union in zip(hits, unions, strict=True)]
-
-
-def _mean(iou: list[float | None]) -> float:
-    present = [value for value in iou if value is not None]
-    return sum(present) / len(present)
+def _iou(counts: np.ndarray) -> dict[str, float | None]:
+    values = segmentation.iou(counts).tolist()
+    return {name: None if math.isnan(value) else value for name, value in zip(CLASSES, values, strict=True)}
