@@ -118,9 +118,9 @@ def example(build: Build) -> Tensor:
     return torch.zeros(min(build.max_batch, 2), *build.shape, device=build.device)
 
 
-def dynamic_shapes(max_batch: int) -> dict[str, Any]:
-    """The variable dimensions of the graph's input, for torch.export."""
-    return {"batch": {0: torch.export.Dim("batch", min=1, max=max_batch)} if max_batch > 1 else None}
+def dynamic_shapes(max_batch: int) -> tuple[dict[int, Any] | None]:
+    """The variable dimensions of the graph's one input, for torch.export."""
+    return ({0: torch.export.Dim("batch", min=1, max=max_batch)} if max_batch > 1 else None,)
 
 
 def export(graph: InferenceGraph, build: Build) -> torch.export.ExportedProgram:

@@ -50,18 +50,17 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
 
 
 def load(path: Path, device: str) -> Run:
-    with torch.cuda.device(device):
-        module = _torch_tensorrt().load(str(path)).module()
+    module = _torch_tensorrt().load(str(path)).module()
     return lambda batch: module(batch).to(torch.uint8)
 
 
 def versions() -> dict[str, str]:
     """Versions of Torch-TensorRT and TensorRT: an engine runs with the ones that built it only."""
-    import_name = _torch_tensorrt()
+    torch_tensorrt = _torch_tensorrt()
     # Torch-TensorRT has put whichever TensorRT it uses under this name.
     import tensorrt
 
-    return {"torch_tensorrt": import_name.__version__, "tensorrt": tensorrt.__version__}
+    return {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": tensorrt.__version__}
 
 
 def _torch_tensorrt() -> ModuleType:
