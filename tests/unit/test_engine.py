@@ -108,6 +108,8 @@ def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> No
         "backend": "eager",
         "requested_precision": "fp32",
         "precision": "fp32",
+        "cuda_graphs": False,
+        "driver": None,
         "device_kind": "cpu",
         "torch": torch.__version__,
         "input_shape": SHAPE,
@@ -147,9 +149,10 @@ def test_half_an_engine_is_refused(eager: Path, tmp_path: Path, suffix: str) -> 
         lambda batch: batch[:0],
         lambda batch: batch[:, :32],
         lambda batch: batch.half(),
+        lambda batch: batch.to("meta"),
         lambda batch: batch.transpose(1, 2).contiguous().transpose(1, 2),
     ],
-    ids=["too many", "none", "shape", "dtype", "strides"],
+    ids=["too many", "none", "shape", "dtype", "device", "strides"],
 )
 def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
     loaded = engine.load(eager, "cpu")
@@ -165,6 +168,7 @@ def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torc
         ({"width_multiplier": 0.5}, "does not fit the network"),
         ({"max_batch": 0}, "max batch is 0"),
         ({"device": "cuda:99"}, "choose another"),
+        ({"spec": engine.EngineSpec("eager", "fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
         ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
     ],
 )
@@ -174,3 +178,21 @@ def test_a_build_that_cannot_work_writes_nothing(
     with pytest.raises(InputError, match=message):
         build(folder, "eager", tmp_path / "engine.pt2", **changes)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_gpu_that_lacks_a_precision_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
+        build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
+
+
+def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:
+    reference = engine.reference(folder / "model.pth", folder / "dataset.json", "cpu", MAX_BATCH, WIDTH, MODEL_CHANNELS)
+    torch.manual_seed(0)
+    batch = torch.rand(2, *SHAPE)
+    assert (reference(batch) == engine.load(eager, "cpu")(batch)).float().mean() > 0.999

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,9 @@ CUDA_CONFIG = CPU_CONFIG | {
     "realize_reads_threshold": 1,
 }
 
+HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
+"""What the compiled wrapper includes, one from the other; NVIDIA packages them apart."""
+
 
 def prepare(network: nn.Module, device: str) -> None:
     """On a GPU leave Inductor nothing that breaks its fusion: batch norms are folded, depthwise ones unfolded."""
@@ -47,7 +53,7 @@ def prepare(network: nn.Module, device: str) -> None:
 def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
     """Compile `inference` to a package at `path`. InputError where a GPU's toolkit is missing."""
     if build.device != "cpu":
-        _find_toolkit()
+        _show_compiler_the_toolkit(scratch)
     # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
     with fresh_cache(dir=str(scratch)):
         torch._inductor.aoti_compile_and_package(
@@ -57,16 +63,39 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
         )
 
 
-def _find_toolkit() -> None:
-    from torch.utils.cpp_extension import CUDA_HOME
+def _show_compiler_the_toolkit(scratch: Path) -> None:
+    """Let Inductor's C++ compiler find CUDA's headers, and the driver's library that it links with."""
+    from torch.utils import cpp_extension
 
-    if CUDA_HOME is None:
+    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit())
+    # The linker asks for libcuda.so; where only programs are run the driver comes as libcuda.so.1 alone.
+    torch.cuda.init()
+    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
+    if loaded is None:
         raise InputError(
-            "aotinductor on a GPU compiles against the CUDA toolkit, which is not found; install it and put nvcc on "
-            "PATH, or set CUDA_HOME to its folder"
+            "aotinductor on a GPU links with the driver's libcuda.so, which is not loaded; check the driver"
         )
-    # Inductor links with the toolkit's stub of the driver library only where the environment names the toolkit.
-    os.environ.setdefault("CUDA_HOME", CUDA_HOME)
+    (scratch / "libcuda.so").symlink_to(loaded[0])
+    os.environ["LIBRARY_PATH"] = os.pathsep.join([str(scratch), os.environ.get("LIBRARY_PATH", "")]).rstrip(os.pathsep)
+
+
+def toolkit() -> Path:
+    """Folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages."""
+    nvcc = shutil.which("nvcc")
+    packages = importlib.util.find_spec("nvidia")
+    candidates = [
+        *([Path(os.environ["CUDA_HOME"])] if "CUDA_HOME" in os.environ else []),
+        *([Path(nvcc).resolve().parents[1]] if nvcc else []),
+        Path("/usr/local/cuda"),
+        *(Path(path) / "cu13" for path in (packages.submodule_search_locations if packages else [])),
+    ]
+    for folder in candidates:
+        if all((folder / "include" / header).is_file() for header in HEADERS):
+            return folder
+    raise InputError(
+        f"aotinductor on a GPU compiles against CUDA's headers ({', '.join(HEADERS)}), found in none of "
+        f"{', '.join(map(str, candidates))}; install the CUDA toolkit, or set CUDA_HOME to its folder"
+    )
 
 
 def load(path: Path, device: str) -> Run:

@@ -54,6 +54,7 @@ def build(
     precision = resolve_precision(spec.precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
     if device != "cpu":
+        _refuse_emulated(precision, device)
         torch.cuda.set_device(device)
     shape, minimum, maximum = _statistics(dataset, channels)
     network = _network(weights, width_multiplier, channels)
@@ -155,6 +156,15 @@ def fingerprint_fields(backend: str, device: str) -> dict[str, Any]:
     else:
         fields["device_name"] = machine.cpu()[0]
     return fields | _backend(backend).versions() | {"source_sha256": source_sha256()}
+
+
+def _refuse_emulated(precision: str, device: str) -> None:
+    capability = torch.cuda.get_device_capability(device)
+    if precision in ("bf16", "tf32") and capability < (8, 0):
+        raise InputError(
+            f"precision {precision} on {device}: this GPU has compute capability {'.'.join(map(str, capability))} and "
+            "lacks it in hardware, 8.0 and later have it; use fp16, fp32 or auto"
+        )
 
 
 def _backend(name: str) -> ModuleType:
