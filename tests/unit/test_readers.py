@@ -9,6 +9,7 @@ import pytest
 import torch
 from deepcam import page_cache
 from deepcam.climate import InputError
+from deepcam.devices import open_device
 from deepcam.grid import DISCARDING_READERS, GPU_READERS, SINGLE_CHUNK_READERS
 from deepcam.readers import MODULES, Options, open_reader
 from deepcam.readers.dali import chunk_bytes
@@ -47,6 +48,7 @@ def test_every_sample_once_and_unchanged(files, name, batch_size, inter, cold):
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("cold", [False, True])
 def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size, cold):
+    open_device("cuda:0")
     intra = 1 if name in SINGLE_CHUNK_READERS else 2
     check_all_samples(files * 3, name, options(batch_size, 3, intra, cold, "cuda:0"))
 
@@ -54,6 +56,7 @@ def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", sorted(set(MODULES) - set(DISCARDING_READERS)))
 def test_a_batch_stays_on_the_gpu_until_queued_work_has_read_it(files, name):
+    open_device("cuda:0")
     sums = []
     with open_reader(name, files * 3, options(2, 3, 1, device="cuda:0")) as reader:
         for batch in reader:

@@ -74,6 +74,8 @@ class Cuda:
         if index >= torch.cuda.device_count():
             raise InputError(f"device {name}: PyTorch sees {torch.cuda.device_count()} CUDA devices; choose another")
         torch.cuda.set_device(index)
+        # Not the default stream: with that, others that do not ask to be left out of it would wait for each other.
+        torch.cuda.set_stream(torch.cuda.Stream())
         self._torch = torch
 
     def mark(self) -> Callable[[], None]:

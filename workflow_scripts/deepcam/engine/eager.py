@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.export.passes import move_to_device_pass
 
 from deepcam.engine import graph
 from deepcam.engine.runtime import Run
@@ -31,7 +32,7 @@ def load(path: Path, device: str) -> Run:
     program = torch.export.load(str(path))
     if device != "cpu":
         # Built on one GPU, run by a local rank on any.
-        program = torch.export.passes.move_to_device_pass(program, device)
+        program = move_to_device_pass(program, device)
     return program.module()
 
 

@@ -213,7 +213,8 @@ def _buffer(size: int, pinned: bool = False) -> np.ndarray:
     if pinned:
         import torch
 
-        return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()
+        memory = torch.empty(size + BLOCK, dtype=torch.uint8, pin_memory=True)
+        return memory[-memory.data_ptr() % BLOCK :][:size].numpy()
     # Private: only then does the kernel give huge pages, which make large O_DIRECT requests and cheap copies.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
