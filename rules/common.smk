@@ -19,16 +19,18 @@ def refuse(error):
 
 try:
     configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
-    CELLS = {cell.id: cell for cell in grid.cells(config)}
+    NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
+    CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
     MODEL_PARTS = parts.listed(PARTS_FOLDER)
 except climate.InputError as error:
     refuse(error)
 
 DATA = config["data"]["dir"]
-SHARDS = grid.shard_ids(config["data"]["num_files"], config["data"]["files_per_shard"])
+SHARDS = grid.shard_ids(NUM_FILES, config["data"]["files_per_shard"])
 ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
+NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
 
