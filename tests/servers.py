@@ -17,7 +17,7 @@ daemon off; master_process off; pid nginx.pid; error_log error.log;
 events {{}}
 http {{
   access_log access.log; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp;
-  scgi_temp_path tmp;
+  scgi_temp_path tmp; limit_conn_zone $binary_remote_addr zone=all:1m; limit_conn_status 403;
   server {{ listen 127.0.0.1:{port}; root {root}; {settings} }}
 }}
 """

@@ -32,8 +32,8 @@ def source(tmp_path_factory):
 def expected(source, tmp_path_factory):
     """SHA-256 of every HDF5 and npy file."""
     folder = tmp_path_factory.mktemp("expected")
-    entries = [entry for path in PATHS for entry in convert.convert_file(source / path, folder)]
-    hashes = {entry.name: entry.sha256 for entry in entries}
+    made = [npy for path in PATHS for npy in convert.convert_file(source / path, folder)]
+    hashes = {npy.name: npy.sha256 for npy in made}
     return hashes | {name: files.sha256(source / path) for name, path in zip(NAMES, PATHS, strict=True)}
 
 

@@ -1,5 +1,6 @@
 """The archive's index, and shards of its files, from servers that work and servers that do not."""
 
+import io
 import shutil
 from types import SimpleNamespace
 
@@ -268,6 +269,15 @@ def test_progress_is_a_log_line_with_rate_and_time_left(caplog, monkeypatch):
     lines = [record.getMessage() for record in caplog.records]
     assert any(line.startswith("shard-00007: 2.00M of 4.00M, ") and line.endswith(" left") for line in lines), lines
     assert not any("\r" in line for line in lines)
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress.transferring("shard-00007", 4_000_000) as advance:
+        advance(2_000_000)
+    assert "shard-00007:  50%|" in terminal.getvalue()
 
 
 NGINX_FAULTS = {

@@ -46,7 +46,7 @@ def test_each_wrong_file_is_named_and_removed_with_its_manifest_and_nothing_else
     flip(wrong[0])
     wrong[1].write_bytes(b"short")
     wrong[2].unlink()
-    with pytest.raises(InputError, match=f"3 of 12 files are wrong, the first is {wrong[0]}: run again"):
+    with pytest.raises(InputError, match=f"3 of 12 files were wrong, the first {wrong[0]}: repair with"):
         verify.verify(*folders, 2, 2)
     after = set(dataset.parent.rglob("*"))
     claims = {npy / f"shard-0000{shard}" / manifest.MANIFEST for shard in (0, 1)}

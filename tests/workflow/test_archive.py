@@ -12,6 +12,7 @@ from servers import Nginx
 ROOT = Path(__file__).parents[2]
 NAMES = climate.synthetic_names(4)
 HEIGHT, WIDTH = 96, 144  # config/tiny.yaml's
+STREAMS = 1
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,9 @@ def archive(tmp_path_factory):
     for seed, name in enumerate(NAMES):
         synthesis.write_sample(root / "validation" / name, seed, HEIGHT, WIDTH)
     (root / "validation" / "files.txt").write_text("".join(f"{name}\n" for name in NAMES))
-    nginx = Nginx(folder / "nginx", root)
+    # As strict as the archive: with more connections at a time than configured, it refuses. Slow enough for two jobs
+    # to meet.
+    nginx = Nginx(folder / "nginx", root, f"limit_conn all {STREAMS}; limit_rate 4m;")
     nginx.root = root
     yield nginx
     nginx.close()
@@ -30,7 +33,7 @@ def archive(tmp_path_factory):
 def snakemake(folder, archive, target, **data):
     """Run one target with the tiny configuration and this archive; the finished process."""
     overlay = folder / "archive.yaml"
-    overlay.write_text(json.dumps({"data": {"source": archive.url} | data}))
+    overlay.write_text(json.dumps({"data": {"source": archive.url, "streams": STREAMS} | data}))
     return subprocess.run(
         [
             sys.executable, "-m", "snakemake", target, "--snakefile", ROOT / "Snakefile", "--directory", folder,
@@ -60,9 +63,9 @@ def assert_equals_archive(folder, archive, expected):
 @pytest.mark.parametrize("keep_hdf5", [True, False], ids=["hdf5 kept", "hdf5 removed"])
 def test_an_archive_arrives_and_what_is_damaged_is_named_and_repaired_and_nothing_else(archive, tmp_path, keep_hdf5):
     expected = {
-        entry.name: entry.sha256
+        npy.name: npy.sha256
         for name in NAMES
-        for entry in convert.convert_file(archive.root / "validation" / name, tmp_path / "expected")
+        for npy in convert.convert_file(archive.root / "validation" / name, tmp_path / "expected")
     }
     folder = tmp_path / "work"
     folder.mkdir()

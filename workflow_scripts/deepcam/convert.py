@@ -6,7 +6,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -48,24 +48,20 @@ def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Itera
 
 
 def convert_file(hdf5_path: Path, output_dir: Path) -> list[manifest.Entry]:
-    """Convert one HDF5 sample; the entries of its data and label npy files, in this order.
+    """Convert one HDF5 sample; the entries of its data and label npy files, in this order, flushed to storage.
 
     Raises InputError naming the HDF5 file where it cannot be read or is laid out in another way.
     """
-    targets = [output_dir / name for name in npy_names(hdf5_path.name)]
+    data, label = (output_dir / name for name in npy_names(hdf5_path.name))
     with open_sample(hdf5_path) as file:
-        with atomic_path(targets[0]) as temporary, open(temporary, "wb") as npy:
-            if is_plain(file[DATA]):
-                _copy_plain(file[DATA], hdf5_path, npy)
-            else:
-                np.lib.format.write_array(npy, _read_data(file, hdf5_path), (1, 0))
-        with atomic_path(targets[1]) as temporary, open(temporary, "wb") as npy:
-            np.lib.format.write_array(npy, _read_labels(file, hdf5_path), (1, 0))
-    return [manifest.entry(target) for target in targets]
+        return [
+            _write(data, partial(_write_data, file, hdf5_path)),
+            _write(label, lambda npy: np.lib.format.write_array(npy, _read_labels(file, hdf5_path), (1, 0))),
+        ]
 
 
 def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5: bool = True) -> None:
-    """Convert the files of one HDF5 shard, `threads` at a time, and then write the manifest.
+    """Convert the files of one HDF5 shard, `threads` at work at a time, and then write the manifest.
 
     What was already made from an HDF5 file with the same SHA-256 is kept. Without `keep_hdf5` the HDF5 files are
     removed once their npy files have been read back and hold the same. Raises InputError for an incomplete HDF5
@@ -75,7 +71,8 @@ def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5
         raise InputError(f"--threads {threads}: must be at least 1")
     folder, sources = hdf5_manifest.parent, manifest.read(hdf5_manifest)
     names = [name for source in sources for name in npy_names(source.name)]
-    with manifest.filling(output_dir, names), ThreadPoolExecutor(threads) as pool:
+    # Twice as many: half of them wait for storage, where files are flushed.
+    with manifest.filling(output_dir, names), ThreadPoolExecutor(2 * threads) as pool:
         ledger = manifest.read_ledger(output_dir)
         pairs = {source.name: _kept(output_dir, source, ledger) for source in sources}
         missing = [source for source in sources if not pairs[source.name]]
@@ -172,6 +169,23 @@ def _read_data(file: h5py.File, path: Path) -> np.ndarray:
 
 def _read_labels(file: h5py.File, path: Path) -> np.ndarray:
     return np.stack([_read(file[name], path) for name in LABELS], axis=-1)
+
+
+def _write(target: Path, fill: Callable[[BinaryIO], None]) -> manifest.Entry:
+    """Make a file with `fill` and read it back for its entry, while the kernel already writes it to storage."""
+    with atomic_path(target) as temporary:
+        with open(temporary, "wb") as npy:
+            fill(npy)
+            npy.flush()
+            files.begin_flush(npy.fileno())
+        return manifest.Entry(target.name, temporary.stat().st_size, files.sha256(temporary))
+
+
+def _write_data(file: h5py.File, path: Path, npy: BinaryIO) -> None:
+    if is_plain(file[DATA]):
+        _copy_plain(file[DATA], path, npy)
+    else:
+        np.lib.format.write_array(npy, _read_data(file, path), (1, 0))
 
 
 def _copy_plain(dataset: h5py.Dataset, path: Path, npy: BinaryIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -17,6 +18,9 @@ from deepcam.climate import InputError
 
 TEMPORARY = ".part"
 """Suffix of a file that is being written; whoever holds the folder's lock may delete what a killed process left."""
+
+_libc = ctypes.CDLL(None)
+_libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 @contextlib.contextmanager
@@ -34,6 +38,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def begin_flush(descriptor: int) -> None:
+    """Let the kernel begin to write what is in an open file, without waiting: the later flush is then short.
+
+    sync_file_range(2) with SYNC_FILE_RANGE_WRITE; a file system that does not know it loses nothing but time.
+    """
+    _libc.sync_file_range(descriptor, 0, 0, 2)
 
 
 def publish(temporary: Path, path: Path) -> None:

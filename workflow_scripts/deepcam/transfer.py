@@ -21,8 +21,11 @@ from deepcam.climate import InputError
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 2**18
-"""Larger blocks are no longer reused by the allocator, and slower."""
+CHUNK_BYTES = 2**20
+"""Read at a time: a quarter of it takes a tenth more processor time."""
+
+FLUSH_BYTES = 2**23
+"""So often the disk is set to work while bytes still arrive."""
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 STALLED_BYTES = 2**14
@@ -185,13 +188,17 @@ def _receive(response: requests.Response, part: Path, advance: Callable[[int], N
     digest = hashlib.sha256()
     with open(part, "rb") as file:
         hashlib.file_digest(file, lambda: digest)
-    marked, gained = time.monotonic(), 0
+    marked, gained, unflushed = time.monotonic(), 0, 0
     with open(part, "ab") as file:
         while block := response.raw.read1(CHUNK_BYTES, decode_content=False):
             file.write(block)
             digest.update(block)
             advance(len(block))
             gained += len(block)
+            unflushed += len(block)
+            if unflushed > FLUSH_BYTES:
+                files.begin_flush(file.fileno())
+                unflushed = 0
             if time.monotonic() - marked > READ_SECONDS:
                 if gained < STALLED_BYTES:
                     raise requests.Timeout(f"the stream brought {gained} bytes in {READ_SECONDS} s")

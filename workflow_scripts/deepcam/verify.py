@@ -39,9 +39,8 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
         if path.parent == hdf5 or not keep_hdf5:
             (hdf5 / manifest.MANIFEST).unlink(missing_ok=True)
     if wrong:
-        raise InputError(
-            f"{len(wrong)} of {checked} files are wrong, the first is {wrong[0][0]}: run again, they are repaired"
-        )
+        first = wrong[0][0]
+        raise InputError(f"{len(wrong)} of {checked} files were wrong, the first {first}: repair with `snakemake data`")
     log.info("%s: all %d files are as their manifests say", npy_dir.parent, checked)
 
 
