@@ -144,7 +144,8 @@ def _finished(
         entry = ledger.get(name)
         if entry and (manifest.is_in_place(folder, entry) or (npy_dir and convert.converted(npy_dir, entry))):
             found[name] = entry
-        elif _is_whole(folder / name, shape):  # its process died between giving the name and noting it down
+        elif entry is None and _is_whole(folder / name, shape):
+            # Its process died between giving the name and noting it down.
             found[name] = manifest.entry(folder / name)
             manifest.record(folder, [found[name]])
     return found
