@@ -20,6 +20,12 @@ localrules:
     tables,
     figures,
     list_records,
+    train,
+
+
+onstart:
+    # Not earlier: a dry run may plan for another machine.
+    check_packages()
 
 
 wildcard_constraints:

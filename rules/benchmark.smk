@@ -9,6 +9,7 @@ rule run_benchmark:
         fingerprints=lambda wildcards: [
             path.replace(".pt2", ".json") for path in engine_files(cell_of(wildcards).engine)
         ],
+        accuracy=lambda wildcards: accuracy_files(cell_of(wildcards).engine),
     output:
         "results/benchmark/{cell}/{repeat}.json",
     log:
@@ -18,18 +19,26 @@ rule run_benchmark:
     resources:
         # One on a machine: see profiles/.
         benchmark_slot=1,
+        # For executors that start the ranks themselves; a profile may replace the launcher.
+        mpi=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
+        tasks=lambda wildcards: cell_of(wildcards).ranks,
+        nodes=lambda wildcards: -(-cell_of(wildcards).ranks // config["benchmark"]["ranks_per_node"]),
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
-        launcher=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
+        devices=[torch_device(device) for device in DEVICES],
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
+        accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
         warmup_runs=config["benchmark"]["warmup_runs"],
         runs=config["benchmark"]["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
     shell:
-        "{params.launcher} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
+        "{resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
-        " --cache {params.cell.cache} --engine {params.cell.engine} {params.engines}"
+        " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
+        " {params.accuracy}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"

@@ -1,14 +1,13 @@
 # Functions that the rules share: from the configuration to cells, paths and devices. No rules here.
+import itertools
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 # The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
-os.environ.update(
-    PYTHONPATH=sys.path[0],
-    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
-)
+for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
+    os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import climate, configuration, environment, grid, parts
+from deepcam import climate, configuration, engine_spec, environment, grid, machine, parts
 
 
 def refuse(error):
@@ -17,12 +16,27 @@ def refuse(error):
     sys.exit(1)
 
 
+def device_names():
+    """Names of the devices that engines are compiled for and benchmarks run on: cpu, or cuda0, cuda1, ..."""
+    if config["devices"] == "cpu":
+        return ["cpu"]
+    if config["devices"] != "auto":
+        return [f"cuda{index}" for index in config["devices"]]
+    return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
+
+
 try:
     configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
+    DEVICES = device_names()
     NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
     CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
     MODEL_PARTS = parts.listed(PARTS_FOLDER)
+    SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
+    for spec, device in itertools.product(SPECS, DEVICES):
+        spec.refuse_on(device)
+    if DEVICES == ["cpu"]:
+        grid.refuse_gpu_readers(CELLS.values())
 except climate.InputError as error:
     refuse(error)
 
@@ -31,23 +45,42 @@ SHARDS = grid.shard_ids(NUM_FILES, config["data"]["files_per_shard"])
 ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
 NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
+MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
-
-def devices():
-    """Names of the devices that engines are compiled for: cpu, or cuda0, cuda1, ..."""
-    if config["devices"] == "cpu":
-        return ["cpu"]
-    if config["devices"] != "auto":
-        return [f"cuda{index}" for index in config["devices"]]
-    return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
+GPUS_OF_A_NODE = "" if DEVICES == ["cpu"] else f"gpu:{len(DEVICES)}"
 
 
 def engine_files(engine):
     """Artefacts of an engine, one per device; none for a cell without an engine."""
     if engine == grid.NONE:
         return []
-    return [f"results/model/engines/{engine}/{device}.pt2" for device in devices()]
+    return [f"results/model/engines/{engine}/{device}.pt2" for device in DEVICES]
+
+
+def accuracy_files(engine):
+    """The accuracy gate's verdicts on an engine, one per device."""
+    return [f"results/accuracy/{engine}/{device}.json" for device in DEVICES] if engine != grid.NONE else []
+
+
+def check_packages():
+    """Refuse an engine that this environment lacks the packages for; a deployed environment has its own."""
+    if workflow.deployment_settings.deployment_method:
+        return
+    try:
+        engine_spec.refuse_without_packages(SPECS)
+    except climate.InputError as error:
+        refuse(error)
+
+
+def torch_device(device):
+    """PyTorch's name of a device: cpu, or cuda:0, cuda:1, ..."""
+    return device.replace("cuda", "cuda:")
+
+
+def machine_identity(wildcards):
+    """What an engine is bound to. Empty on a cluster: this may be a login node, and loading the engine compares."""
+    return machine.identity(wildcards.device) if workflow.local_exec else ""
 
 
 def cell_of(wildcards):

@@ -1,4 +1,4 @@
-# From the parts in share/ to one engine per device.
+# From the parts in share/ to one engine per device, and whether it is accurate.
 
 
 rule assemble_model:
@@ -31,21 +31,124 @@ rule compile_engine:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
     params:
         backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
         precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
-        device=lambda wildcards: wildcards.device.replace("cuda", "cuda:"),
-        max_batch=max(cell.local_batch_size for cell in CELLS.values()),
+        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine]["cuda_graphs"] else "",
+        device=lambda wildcards: torch_device(wildcards.device),
+        max_batch=MAX_BATCH,
         width_multiplier=config["model"]["width_multiplier"],
         channels=config["model"]["channels"],
+        # Not for the shell: on another machine, or with other sources, an engine is stale and is built again.
+        machine=machine_identity,
+        sources=engine_spec.source_sha256(),
     shell:
-        "python -m compile_engine --backend {params.backend} --precision {params.precision}"
+        "python -m compile_engine --backend {params.backend} --precision {params.precision} {params.cuda_graphs}"
         " --device {params.device} --model {input.model} --dataset {input.dataset} --max-batch {params.max_batch}"
         " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine}"
         " > {log} 2>&1"
 
 
-rule engines:
-    "Every engine of the configuration for every device."
+rule predict_reference:
+    "What the eager fp32 network finds in the first samples: the yardstick of a device's engines."
     input:
-        [engine_files(engine) for engine in ENGINES],
+        model="results/model/model.pth",
+        dataset=f"{DATA}/dataset.json",
+    output:
+        "results/accuracy/reference/{device}.npy",
+    log:
+        "results/logs/predict_reference/{device}.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
+    params:
+        device=lambda wildcards: torch_device(wildcards.device),
+        max_batch=MAX_BATCH,
+        width_multiplier=config["model"]["width_multiplier"],
+        channels=config["model"]["channels"],
+    shell:
+        "python -m predict_reference --device {params.device} --model {input.model} --dataset {input.dataset}"
+        " --max-batch {params.max_batch} --width-multiplier {params.width_multiplier}"
+        " --channels {params.channels} --output {output} > {log} 2>&1"
+
+
+rule check_accuracy:
+    "Does an engine find what the reference finds? Cells of one that does not are invalid."
+    input:
+        engine="results/model/engines/{engine}/{device}.pt2",
+        fingerprint="results/model/engines/{engine}/{device}.json",
+        dataset=f"{DATA}/dataset.json",
+        reference="results/accuracy/reference/{device}.npy",
+    output:
+        "results/accuracy/{engine}/{device}.json",
+    log:
+        "results/logs/check_accuracy/{engine}/{device}.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        gres=GPUS_OF_A_NODE,
+        tasks_per_gpu=0,
+    params:
+        device=lambda wildcards: torch_device(wildcards.device),
+    shell:
+        "python -m check_accuracy --engine-file {input.engine} --device {params.device} --dataset {input.dataset}"
+        " --reference {input.reference} --output {output} > {log} 2>&1"
+
+
+rule train_model:
+    "New weights, trained on synthetic samples, and their IoU on others. Only on request."
+    output:
+        model="results/training/model.pth",
+        evaluation="results/training/evaluation.json",
+    log:
+        "results/logs/train_model.log",
+    conda:
+        ENVIRONMENT
+    threads: 16
+    params:
+        # The checkpoint in it is not an output: it must survive a job that was killed.
+        folder=subpath(output.model, parent=True),
+        device=torch_device(DEVICES[0]),
+        recipe=[f"--{key.replace('_', '-')} {value}" for key, value in config["train"].items()],
+        width_multiplier=config["model"]["width_multiplier"],
+        channels=config["model"]["channels"],
+    shell:
+        "python -m train_model {params.recipe} --width-multiplier {params.width_multiplier}"
+        " --channels {params.channels} --device {params.device} --threads {threads}"
+        " --checkpoint {params.folder}/checkpoint.pt --output {output.model} --evaluation {output.evaluation} > {log} 2>&1"
+
+
+rule split_model:
+    "The new weights in parts, to replace those in share/ or to be named in model.parts."
+    input:
+        rules.train_model.output.model,
+    output:
+        "results/training/parts/SHA256SUMS",
+    log:
+        "results/logs/split_model.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m split_model --model {input} --output-dir {params.folder} > {log} 2>&1"
+
+
+rule train:
+    "New weights in parts, with their evaluation."
+    input:
+        rules.train_model.output,
+        rules.split_model.output,
+
+
+rule engines:
+    "Every engine of the configuration for every device, checked."
+    input:
+        [engine_files(engine) + accuracy_files(engine) for engine in ENGINES],

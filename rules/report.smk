@@ -83,6 +83,33 @@ rule plot_inference_throughput:
         " --png {output.png} > {log} 2>&1"
 
 
+rule plot_predictions:
+    "Predicted and true masks of a few samples, by the first engine on the first device."
+    input:
+        dataset=f"{DATA}/dataset.json",
+        engine=engine_files(next(iter(ENGINES)))[0],
+        fingerprint=engine_files(next(iter(ENGINES)))[0].replace(".pt2", ".json"),
+    output:
+        svg=report(
+            "results/figures/predictions.svg",
+            caption="../share/report/predictions.rst",
+            category="Inference",
+            labels={"figure": "predicted and true masks"},
+        ),
+        png="results/figures/predictions.png",
+    log:
+        "results/logs/plot_predictions.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        device=torch_device(DEVICES[0]),
+        samples=3,
+    shell:
+        "python -m plot_predictions --engine {input.engine} --device {params.device} --dataset {input.dataset}"
+        " --samples {params.samples} --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
 rule tables:
     "The tables."
     input:
@@ -94,3 +121,4 @@ rule figures:
     input:
         rules.plot_io_throughput.output,
         rules.plot_inference_throughput.output,
+        rules.plot_predictions.output,

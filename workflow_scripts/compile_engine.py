@@ -13,6 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", choices=get_args(engine.Backend), required=True)
     parser.add_argument("--precision", choices=get_args(engine.Precision), default="auto")
+    parser.add_argument("--cuda-graphs", action="store_true", help="replay CUDA graphs, on a GPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json with shape and channel statistics")
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="engine to write, .pt2; a .json comes beside it")
     arguments = parser.parse_args()
     engine.build(
-        engine.EngineSpec(arguments.backend, arguments.precision),
+        engine.EngineSpec(arguments.backend, arguments.precision, arguments.cuda_graphs),
         arguments.model,
         arguments.dataset,
         arguments.device,

@@ -19,7 +19,9 @@ def main() -> None:
     parser.add_argument("--reader", choices=[*MODULES, NONE], default=NONE)
     parser.add_argument("--cache", choices=["cold", "warm", NONE], default=NONE, help="state of the page cache")
     parser.add_argument("--engine", default=NONE, help="name of the engine, for the record")
-    parser.add_argument("--engine-files", type=Path, nargs="*", default=[], help="one per device of a node, in order")
+    parser.add_argument("--devices", nargs="+", default=["cpu"], help="of a node, in turn for its ranks: cpu or cuda:N")
+    parser.add_argument("--engine-files", type=Path, nargs="*", default=[], help="one per device, in order")
+    parser.add_argument("--accuracy-files", type=Path, nargs="*", default=[], help="the engine's verdicts, likewise")
     parser.add_argument("--ranks", type=int, required=True, help="ranks that the launcher was asked for")
     parser.add_argument("--batch-size", type=int, required=True, help="global: of all ranks together")
     parser.add_argument("--max-inter-threads", type=int, default=1, help="samples in flight per rank")
@@ -37,7 +39,9 @@ def main() -> None:
     benchmark.run(
         cell,
         dataset=args.dataset,
+        devices=args.devices,
         engine_files=args.engine_files,
+        accuracy_files=args.accuracy_files,
         settings=benchmark.Settings(args.num_warmup_runs, args.num_runs, args.min_seconds),
         output=args.outputfile,
     )

@@ -12,6 +12,7 @@ import pytest
 import torch
 from deepcam import checkpoint, engine, network
 from deepcam.climate import MODEL_CHANNELS, InputError
+from deepcam.engine import artefact
 from torch import nn
 
 WIDTH, SHAPE, MAX_BATCH = 0.05, [64, 96, 16], 3
@@ -32,7 +33,7 @@ class Shallow(network.DeepLabV3Plus):
 def shallow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "DeepLabV3Plus", Shallow)
-        patch.setattr(engine, "DeepLabV3Plus", Shallow)
+        patch.setattr(artefact, "DeepLabV3Plus", Shallow)
         yield
 
 
@@ -107,6 +108,8 @@ def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> No
         "backend": "eager",
         "requested_precision": "fp32",
         "precision": "fp32",
+        "cuda_graphs": False,
+        "driver": None,
         "device_kind": "cpu",
         "torch": torch.__version__,
         "input_shape": SHAPE,
@@ -121,14 +124,14 @@ def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> No
     assert fingerprint["weights_sha256"] == checkpoint.files.sha256(folder / "model.pth")
 
 
-@pytest.mark.parametrize("field", engine.MACHINE_FIELDS)
+@pytest.mark.parametrize("field", engine.FINGERPRINT_FIELDS)
 def test_an_engine_of_another_machine_is_refused_by_field(eager: Path, tmp_path: Path, field: str) -> None:
     for suffix in (".pt2", ".json"):
         shutil.copy(eager.with_suffix(suffix), tmp_path)
     path = tmp_path / eager.name
     fingerprint = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps(fingerprint | {field: "other"}))
-    with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*rerun snakemake"):
+    with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*--forcerun compile_engine"):
         engine.load(path, "cpu")
 
 
@@ -146,9 +149,10 @@ def test_half_an_engine_is_refused(eager: Path, tmp_path: Path, suffix: str) -> 
         lambda batch: batch[:0],
         lambda batch: batch[:, :32],
         lambda batch: batch.half(),
+        lambda batch: batch.to("meta"),
         lambda batch: batch.transpose(1, 2).contiguous().transpose(1, 2),
     ],
-    ids=["too many", "none", "shape", "dtype", "strides"],
+    ids=["too many", "none", "shape", "dtype", "device", "strides"],
 )
 def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
     loaded = engine.load(eager, "cpu")
@@ -164,6 +168,7 @@ def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torc
         ({"width_multiplier": 0.5}, "does not fit the network"),
         ({"max_batch": 0}, "max batch is 0"),
         ({"device": "cuda:99"}, "choose another"),
+        ({"spec": engine.EngineSpec("eager", "fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
         ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
     ],
 )
@@ -175,46 +180,19 @@ def test_a_build_that_cannot_work_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("flags", "precision", "device", "resolved"),
-    [
-        ({"amx_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx512_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx2"}, "auto", "cpu", "fp32"),
-        ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
-        ({"amx_bf16"}, "fp32", "cpu", "fp32"),
-        ({"avx2"}, "auto", "cuda:0", "fp16"),
-        ({"avx2"}, "bf16", "cuda:0", "bf16"),
-    ],
-)
-def test_precision_follows_the_hardware(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, device: str, resolved: str
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_gpu_that_lacks_a_precision_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
-    assert engine.resolve_precision(precision, device) == resolved
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
+        build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
 
 
-@pytest.mark.parametrize(("precision", "flags"), [("fp16", {"amx_bf16"}), ("bf16", {"avx2"})])
-def test_emulated_precision_is_refused(monkeypatch: pytest.MonkeyPatch, precision: str, flags: set[str]) -> None:
-    monkeypatch.setattr(engine, "_cpu", lambda: ("cpu", frozenset(flags)))
-    with pytest.raises(InputError, match=rf"precision {precision} on cpu: .*emulat"):
-        engine.resolve_precision(precision, "cpu")
-
-
-def test_spec_is_named_and_checked() -> None:
-    assert engine.EngineSpec("aotinductor", "auto").name == "aotinductor-auto"
-    with pytest.raises(InputError, match="precision 'fp8' is unknown"):
-        engine.EngineSpec("eager", "fp8")
-
-
-def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
-    seen = []
-
-    class Probe(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append((x.dtype, x.is_contiguous(memory_format=torch.channels_last), x.shape))
-            return x
-
-    graph = engine.InferenceGraph(Probe(), [0.0] * 4, [1.0] * 4, torch.bfloat16)
-    assert graph(torch.rand(2, 16, 32, 16)).shape == (2, 16, 32)
-    assert seen == [(torch.bfloat16, True, (2, 4, 16, 32))]
+def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:
+    reference = engine.reference(folder / "model.pth", folder / "dataset.json", "cpu", MAX_BATCH, WIDTH, MODEL_CHANNELS)
+    torch.manual_seed(0)
+    batch = torch.rand(2, *SHAPE)
+    assert (reference(batch) == engine.load(eager, "cpu")(batch)).float().mean() > 0.999

@@ -8,7 +8,10 @@ from deepcam.climate import InputError
 
 CONFIG = {
     "data": {"num_files": 8},
-    "engines": [{"backend": "eager", "precision": "fp32"}, {"backend": "aotinductor", "precision": "auto"}],
+    "engines": [
+        {"backend": "eager", "precision": "fp32", "cuda_graphs": False},
+        {"backend": "aotinductor", "precision": "auto", "cuda_graphs": False},
+    ],
     "benchmark": {
         "modes": ["io", "compute", "inference"],
         "readers": ["dali-mmap", "dali-direct", "raw"],

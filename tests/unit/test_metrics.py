@@ -15,6 +15,7 @@ def rank_run(seconds, names, **more):
         "cpu_seconds": seconds,
         "storage_bytes": 0,
         "reader": {"o_direct": True},
+        "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
     } | more
 
 
@@ -54,7 +55,7 @@ def record(**cell):
             "kernel": "6",
             "packages": {},
             "file_system": {},
-            "ranks": [{"node": "n", "local_rank": i, "cores": [i]} for i in range(2)],
+            "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
         },
         "runs": [run, faster],
         "checks": [],
@@ -131,6 +132,54 @@ def test_a_reader_that_did_not_read_as_its_name_says_is_found():
     made = record()
     made["runs"][0]["ranks"][1]["reader"] = {"o_direct": False}
     assert failed(made) == ["o_direct"]
+
+
+def test_gds_in_compatibility_mode_is_never_valid():
+    made = record(reader="dali-gds")
+    for run in made["runs"]:
+        for rank in run["ranks"]:
+            rank["reader"] = {"gds": True}
+    assert failed(made) == []
+    made["runs"][0]["ranks"][1]["reader"] = {"gds": False}
+    assert failed(made) == ["gpudirect_storage"]
+
+
+def test_a_gpu_that_ranks_share_counts_once():
+    made = record()
+    for run in made["runs"]:
+        for rank, joules in zip(run["ranks"], (36.0, 40.0), strict=True):
+            rank["device"] = {"energy_joules": joules, "utilisation": 0.5, "memory_bytes": 7}
+    for place in made["environment"]["ranks"]:
+        place["device"] = "cuda:0"
+    row = metrics.summarize([made])
+    assert (row["joules_per_sample"], row["device_utilisation"], row["device_memory_bytes"]) == (10, 0.5, 7)
+    made["environment"]["ranks"][1]["device"] = "cuda:1"
+    assert metrics.summarize([made])["joules_per_sample"] == 19
+
+
+def test_without_a_gpu_nothing_is_said_of_its_energy():
+    assert metrics.summarize([record()])["joules_per_sample"] is None
+
+
+@pytest.mark.parametrize(
+    ("inference", "io", "compute", "efficiency", "verdict"),
+    [(9.5, 100, 10, 0.95, "compute"), (4.8, 5, 10, 0.96, "storage"), (4, 5, 10, 0.8, "contended")],
+)
+def test_the_bottleneck_is_the_lower_ceiling_if_inference_reaches_it(inference, io, compute, efficiency, verdict):
+    found = metrics.bottleneck(inference, io, compute)
+    assert found["overlap_efficiency"] == pytest.approx(efficiency)
+    assert found["utilisation"] == inference / compute
+    assert found["bottleneck"] == verdict
+
+
+def test_inference_finds_its_ceilings_among_the_cells_of_the_same_settings():
+    inference = record(mode="inference", engine="eager-fp32")
+    compute = record(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    other = record(inter_threads=2)
+    assert "bottleneck" not in tables.summary([inference, compute, other])
+    table = tables.summary([inference, compute, record()]).set_index("mode")
+    assert table.loc["inference", "overlap_efficiency"] == 1
+    assert table.loc["inference", "bottleneck"] == "compute"
 
 
 def test_an_invalid_cell_is_never_the_best():

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-DOWNLOADS = {"nersc.yaml": "8", "full.yaml": "2132"}
+DOWNLOADS = {"nersc.yaml": "8", "gpu.yaml": "16", "full.yaml": "2132"}
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 
 
@@ -48,13 +48,27 @@ def test_dry_run(overlay, tmp_path):
     assert jobs.get("download_shard") == DOWNLOADS.get(overlay)
 
 
+def test_engines_for_gpus_are_planned_without_one(tmp_path):
+    engine = "{backend: tensorrt, precision: fp16, cuda_graphs: true}"
+    (tmp_path / "gpu.yaml").write_text(f"engines: [{engine}]\ndevices: [0, 1]")
+    result = run("snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--configfile", "gpu.yaml", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for path in ("model/engines/tensorrt-fp16-graphs/cuda1.pt2", "accuracy/tensorrt-fp16-graphs/cuda0.json"):
+        assert path in result.stdout + result.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("nonsense: 1", "error: top level: unknown key nonsense; allowed are data, model, engines, devices, benchmark"),
+        (
+            "nonsense: 1",
+            "error: top level: unknown key nonsense; allowed are data, model, train, engines",
+        ),
         ("data: {num_files: 0}", "error: data.num_files: 0 is less than the minimum of 1"),
         ("data: {num_files: 1}", "error: data.num_files: 1 is less than the largest global batch"),
         ("model: {parts: nowhere}", "nowhere/SHA256SUMS: missing"),
+        ("engines: [{backend: tensorrt}]", "error: engines: tensorrt-auto on devices: cpu: TensorRT runs on NVIDIA"),
+        ("engines: [{backend: eager, cuda_graphs: true}]", "error: engines: eager-auto-graphs on devices: cpu: CUDA"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_and_makes_no_job(change, message, tmp_path):

@@ -59,7 +59,7 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
 
 
 def test_figures_are_drawn(finished):
-    for name in ("io_throughput", "inference_throughput"):
+    for name in ("io_throughput", "inference_throughput", "predictions"):
         assert (finished / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         assert (finished / f"results/figures/{name}.png").stat().st_size > 10_000
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from deepcam.measure import Plan, measure
 
 SCHEMA_VERSION = 1
 
-MACHINE_LOCK = Path(tempfile.gettempdir()) / "deepcam-benchmark.lock"
+MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
 
@@ -32,13 +31,33 @@ class Settings:
     min_seconds: float
 
 
-def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings, output: Path) -> None:
-    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks."""
+def run(
+    cell: Cell,
+    dataset: Path,
+    devices: list[str],
+    engine_files: list[Path],
+    accuracy_files: list[Path],
+    settings: Settings,
+    output: Path,
+) -> None:
+    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks.
+
+    `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
+    `accuracy_files` are for each of them, in the same order, or none in mode io.
+    """
     description = json.loads(dataset.read_text())
     paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
     me = ranks.join(cell.ranks)
     check_files(paths, [sample["bytes"] for sample in description["samples"]], cell)
-    load_engine = _engine_loader(engine_files, me) if cell.mode != "io" else None
+    place = me.local_rank % len(devices)
+    load_engine = None
+    if cell.mode != "io":
+        if len(engine_files) != len(devices):
+            raise InputError(
+                f"--engine-files: {len(engine_files)} given for {len(devices)} devices; "
+                "compute and inference cells need the compiled engine of each device"
+            )
+        load_engine = _engine_loader(engine_files[place], devices[place], me)
     plan = Plan(
         cell=cell,
         files=paths,
@@ -46,6 +65,7 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
         warmup_runs=settings.warmup_runs,
         runs=settings.runs,
         min_seconds=settings.min_seconds,
+        device=devices[place],
         load_engine=load_engine,
     )
     if me.node_leader:
@@ -55,7 +75,14 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
     else:
         me.barrier()
         runs = measure(plan, me)
-    places = me.gather({"node": socket.gethostname(), "local_rank": me.local_rank, "cores": list(me.cores)})
+    places = me.gather(
+        {
+            "node": environment.node_name(),
+            "local_rank": me.local_rank,
+            "device": devices[place],
+            "cores": list(me.cores),
+        }
+    )
     if runs is None:
         return
     record: dict[str, Any] = {
@@ -68,7 +95,7 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
             "bytes": description["total_bytes"],
             "samples": [path.name for path in paths],
         },
-        "engine": json.loads(engine_files[0].with_suffix(".json").read_text()) if engine_files else None,
+        "engine": describe_engine(engine_files[0], accuracy_files) if engine_files else None,
         "environment": {**environment.describe(paths[0]), "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
@@ -76,6 +103,12 @@ def run(cell: Cell, dataset: Path, engine_files: list[Path], settings: Settings,
     record["metrics"] = metrics.summarize([record])
     records.validate(record)
     files.write_json(output, record)
+
+
+def describe_engine(engine_file: Path, accuracy_files: list[Path]) -> dict[str, Any]:
+    """The engine's fingerprint and, under `accuracy`, the gate's verdict for each device."""
+    fingerprint = json.loads(engine_file.with_suffix(".json").read_text())
+    return fingerprint | {"accuracy": [json.loads(path.read_text()) for path in accuracy_files]}
 
 
 def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:
@@ -92,12 +125,7 @@ def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:
             raise InputError(f"{path}: {found}; delete {path.parent / 'manifest.tsv'} and run the workflow again")
 
 
-def _engine_loader(engine_files: list[Path], me: ranks.Ranks) -> Callable[[], Any]:
-    """Engine of this rank's device: the local rank's, in turn where ranks outnumber devices."""
-    if not engine_files:
-        raise InputError("--engine-files: compute and inference cells need the compiled engine of each device")
-    path = engine_files[me.local_rank % len(engine_files)]
-
+def _engine_loader(path: Path, device: str, me: ranks.Ranks) -> Callable[[], Any]:
     def load() -> Callable[[Any], Any]:
         # As many threads as this rank has cores, set before any library starts its pool.
         os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
@@ -106,7 +134,7 @@ def _engine_loader(engine_files: list[Path], me: ranks.Ranks) -> Callable[[], An
         from deepcam import engine
 
         torch.set_num_threads(len(me.cores))
-        loaded = engine.load(path, path.stem.replace("cuda", "cuda:"))
+        loaded = engine.load(path, device)
         return lambda batch: loaded(torch.from_dlpack(batch))
 
     return load

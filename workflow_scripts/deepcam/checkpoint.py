@@ -68,8 +68,14 @@ def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def save_half(network: nn.Module, path: Path) -> None:
-    """Save the state under "model", floating-point tensors as float16, atomically."""
+    """Save the state under "model", floating-point tensors as float16, atomically.
+
+    Raises InputError for a value that float16 cannot hold; what it rounds to 0 is far below batch norm's epsilon.
+    """
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise InputError(f"{path}: {name} has values that float16 cannot hold; train with a lower learning rate")
     # An open file, not a name: torch.save would put the temporary name inside the archive.
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         torch.save({"model": state}, file)

@@ -11,17 +11,24 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "nvidia-dali-cuda120", "mpi4py", "openmpi", "numpy", "h5py", "torch-tensorrt")
+from deepcam import machine
+
+PACKAGES = (
+    "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
+    "torch-tensorrt", "tensorrt",
+)  # fmt: skip
 
 
 def describe(data: Path) -> dict[str, Any]:
     """This node: CPU, memory, kernel, packages, and the file system under `data`. No secrets: no environment."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "hostname": socket.gethostname(),
-        "cpu": cpu_model(),
+        "hostname": node_name(),
+        "cpu": machine.cpu()[0],
         "logical_cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "gpus": machine.gpu_models(),
+        "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": _versions(),
@@ -30,18 +37,15 @@ def describe(data: Path) -> dict[str, Any]:
     }
 
 
+def node_name() -> str:
+    """Slurm's name of this node, else the host name."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
 def gpu_indices() -> list[int]:
     """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
     names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return sorted(int(name) for name in names if name.isdigit())
-
-
-def cpu_model() -> str:
-    """Model name of the first processor."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _versions() -> dict[str, str]:

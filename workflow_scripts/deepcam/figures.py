@@ -172,9 +172,9 @@ def _finish(figure: Figure, panels: list[list[Axes]]) -> None:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(label, handle)
     labels = sorted(found)
-    figure.legend(
-        [found[label] for label in labels], labels, loc="outside lower center", ncols=min(3, len(labels) or 1)
-    )
+    width = 0.7 + 0.085 * max(map(len, labels), default=0)  # inches of an entry at the font size of STYLE
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / width)))
+    figure.legend([found[label] for label in labels], labels, loc="outside lower center", ncols=columns)
     for row in panels:
         for axes in row[1:]:
             axes.set_ylabel("")

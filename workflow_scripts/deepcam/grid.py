@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcam.climate import InputError
@@ -13,8 +13,11 @@ from deepcam.climate import InputError
 NONE = "none"
 """What a field holds where the mode has no use for it."""
 
-SINGLE_CHUNK_READERS = ("dali-mmap",)
+SINGLE_CHUNK_READERS = ("dali-mmap", "dali-buffered", "torch", "numpy")
 """Readers that read a sample in one piece: they have cells with one intra-sample thread only."""
+
+GPU_READERS = ("dali-gds",)
+"""Readers that read into the memory of a GPU, and of nothing else."""
 
 DISCARDING_READERS = ("raw",)
 """Readers that throw away what they read: no engine can follow them, so they have io cells only."""
@@ -61,14 +64,20 @@ _EXAMPLE = Cell("io", "dali-mmap", "cold", NONE, 1, 1, 2, 1)
 
 
 def engine_name(engine: Mapping[str, Any]) -> str:
-    """Name of an entry of `engines`: backend and precision as asked for, such as aotinductor-auto."""
-    return f"{engine['backend']}-{engine['precision']}"
+    """Name of an entry of `engines`: backend, precision as asked for, and graphs, such as aotinductor-auto-graphs."""
+    return f"{engine['backend']}-{engine['precision']}" + ("-graphs" if engine["cuda_graphs"] else "")
 
 
 def cells(config: Mapping[str, Any]) -> list[Cell]:
     """All cells of a validated configuration, sorted. An empty grid is an InputError that names what to widen."""
     found: set[Cell] = set()
+    built = [engine_name(engine) for engine in config["engines"]]
     for mode in config["benchmark"]["modes"]:
+        for name in config["benchmark"]["per_mode"].get(mode, {}).get("engines", []):
+            if name not in built:
+                raise InputError(
+                    f"benchmark.per_mode.{mode}.engines: {name} is not built; built are {', '.join(built)}"
+                )
         of_mode = _cells_of_mode(mode, config)
         if not of_mode:
             raise InputError(f"benchmark: mode {mode} has no cell; widen readers, or threads below max_threads")
@@ -82,9 +91,16 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
     return sorted(found)
 
 
+def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
+    """Raise InputError where a cell's reader needs a GPU: for machines without one."""
+    for cell in cells:
+        if cell.reader in GPU_READERS:
+            raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
+
+
 def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
     axes = {**config["benchmark"], **config["benchmark"]["per_mode"].get(mode, {})}
-    engines = [engine_name(engine) for engine in config["engines"]]
+    engines = axes.get("engines", [engine_name(engine) for engine in config["engines"]])
     if mode == "compute":
         return {
             Cell(mode, NONE, NONE, *x, 1, 1)

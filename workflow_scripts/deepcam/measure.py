@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from deepcam import page_cache
 from deepcam.climate import InputError
+from deepcam.devices import Device, Usage, open_device
 from deepcam.grid import NONE, Cell
 from deepcam.ranks import Ranks
 from deepcam.readers import Options, open_reader
@@ -27,6 +31,8 @@ class Plan:
     warmup_runs: int
     runs: int
     min_seconds: float
+    device: str = "cpu"
+    """Where samples go and the engine runs: cpu or cuda:N."""
     load_engine: Callable[[], Any] | None = None
     """Called once per rank, outside the clock; the engine maps a batch (n, H, W, C) to a mask (n, H, W)."""
 
@@ -42,8 +48,9 @@ class RankRun:
     """File name to how often it was read, as the reader reports it."""
     cpu_seconds: float
     storage_bytes: int
-    """Bytes that this process had fetched from storage (read_bytes of /proc/self/io)."""
+    """Bytes that the rank's processes had fetched from storage (read_bytes of /proc/PID/io)."""
     reader: dict[str, Any]
+    device: Usage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +70,10 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     `min_seconds` at the pace of the fastest warm-up pass; a cold run makes one, since a second would not be cold.
     """
     files = plan.files[ranks.rank :: ranks.size]
+    device = open_device(plan.device)
     engine = plan.load_engine() if plan.load_engine else None
-    loop = _compute_loop(plan, files, engine) if plan.cell.mode == "compute" else _reading_loop(plan, files, engine)
+    make_loop = _compute_loop if plan.cell.mode == "compute" else _reading_loop
+    loop = make_loop(plan, files, device, engine)
 
     repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
     if repeatable and plan.warmup_runs == 0:
@@ -104,13 +113,14 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: 
     return low, high, loop(passes, ranks)
 
 
-def _reading_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
+def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
     options = Options(
         batch_size=plan.cell.local_batch_size,
         inter_threads=plan.cell.inter_threads,
         intra_threads=plan.cell.intra_threads,
         cold=plan.cell.cache == "cold",
         sample_shape=plan.sample_shape,
+        device=plan.device,
     )
 
     def loop(passes: int, ranks: Ranks) -> RankRun:
@@ -122,16 +132,16 @@ def _reading_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
                         engine(batch.array)
                     yield batch.files
 
-            return _timed(steps(), ranks, reader.details)
+            return _timed(steps(), ranks, device, reader.details, reader.processes)
 
     return loop
 
 
-def _compute_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
+def _compute_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
     import numpy as np
 
     size = plan.cell.local_batch_size
-    resident = np.stack([np.load(path) for path in files[:size]])
+    resident = device.put(np.stack([np.load(path) for path in files[:size]]))
     names = [str(path) for path in files]
 
     def loop(passes: int, ranks: Ranks) -> RankRun:
@@ -142,43 +152,53 @@ def _compute_loop(plan: Plan, files: tuple[Path, ...], engine: Any) -> Loop:
                     engine(resident[: len(of_batch)])
                     yield of_batch
 
-        return _timed(steps(), ranks, {})
+        return _timed(steps(), ranks, device, {}, ())
 
     return loop
 
 
-def _timed(steps: Iterable[list[str]], ranks: Ranks, details: dict[str, Any]) -> RankRun:
-    """Iterate with the clock on. The barrier is last before the clock, so that all ranks start together."""
+def _timed(
+    steps: Iterable[list[str]], ranks: Ranks, device: Device, details: dict[str, Any], helpers: Sequence[int]
+) -> RankRun:
+    """Iterate with the clock on, until the device is done. The barrier is last before the clock: ranks start together.
+
+    A step is done when the device is; the host goes on to the next one meanwhile, as far as `device.in_flight` says.
+    """
     finished: list[float] = []
     batches: list[list[str]] = []
-    storage = storage_bytes()
+    queued: collections.deque[Callable[[], None]] = collections.deque()
+    processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
+    storage, cpu = _storage_bytes(processes), _cpu_seconds(processes)
+    meter = device.meter()
     ranks.barrier()
-    cpu = time.process_time()
     start = time.perf_counter()
     for files in steps:
-        finished.append(time.perf_counter())
         batches.append(files)
+        queued.append(device.mark())
+        while len(queued) > device.in_flight:
+            queued.popleft()()
+            finished.append(time.perf_counter())
+    for done in queued:
+        done()
+        finished.append(time.perf_counter())
     end = time.perf_counter()
-    cpu_seconds = time.process_time() - cpu
-    counts: dict[str, int] = {}
-    for files in batches:
-        for name in files:
-            counts[os.path.basename(name)] = counts.get(os.path.basename(name), 0) + 1
+    usage = meter()
+    counts = collections.Counter(os.path.basename(name) for files in batches for name in files)
     return RankRun(
         seconds=end - start,
         batch_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
         batch_samples=[len(files) for files in batches],
-        samples=counts,
-        cpu_seconds=cpu_seconds,
-        storage_bytes=storage_bytes() - storage,
+        samples=dict(counts),
+        cpu_seconds=_cpu_seconds(processes) - cpu,
+        storage_bytes=_storage_bytes(processes) - storage,
         reader=details,
+        device=usage,
     )
 
 
-def storage_bytes() -> int:
-    """Bytes that this process has had fetched from storage so far (Linux, proc(5): read_bytes)."""
-    with open("/proc/self/io") as file:
-        for line in file:
-            if line.startswith("read_bytes:"):
-                return int(line.split()[1])
-    raise OSError("/proc/self/io: no read_bytes line")
+def _cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+
+def _storage_bytes(processes: Iterable[psutil.Process]) -> int:
+    return sum(process.io_counters().read_bytes for process in processes)

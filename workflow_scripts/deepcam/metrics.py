@@ -16,6 +16,10 @@ WARM_LIMIT = 0.99
 """Largest resident fraction of the files that counts as cold, smallest that counts as warm."""
 
 
+CONTENDED_BELOW = 0.9
+"""Overlap efficiency under which neither storage nor compute alone explains the rate of inference."""
+
+
 def check(name: str, expected: Any, actual: Any, ok: bool) -> dict[str, Any]:
     """One validity check as it stands in a record."""
     return {"name": name, "expected": expected, "actual": actual, "ok": bool(ok)}
@@ -38,7 +42,25 @@ def checks(record: Record) -> list[dict[str, Any]]:
     if cell["reader"] == "dali-direct":
         direct = all(rank["reader"].get("o_direct") for run in runs for rank in run["ranks"])
         found.append(check("o_direct", True, direct, direct))
+    if cell["reader"] == "dali-gds":
+        gds = all(rank["reader"].get("gds") for run in runs for rank in run["ranks"])
+        found.append(
+            check("gpudirect_storage", "nvidia-fs", "nvidia-fs" if gds else "cuFile's compatibility mode", gds)
+        )
+    if record["engine"]:
+        found += map(_accuracy, record["engine"]["accuracy"])
     return found
+
+
+def _accuracy(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """The accuracy gate's verdict on the engine, one per device."""
+    return check(
+        "accuracy",
+        f"{verdict['min_iou_ratio']:.0%} of the reference's mean IoU, {verdict['reference_mean_iou']:.4f}, and "
+        f"{verdict['min_agreement']:.1%} of its pixels",
+        f"mean IoU {verdict['mean_iou']:.4f} and {verdict['agreement']:.2%} of the pixels",
+        verdict["passed"],
+    )
 
 
 def _coverage(record: Record) -> dict[str, Any]:
@@ -75,7 +97,8 @@ def summarize(records: Sequence[Record]) -> dict[str, Any]:
     `samples_per_second` is the median over runs, `lowest_` and `highest_` its extremes; `spread` is the standard
     deviation over the mean of the runs; percentiles are over all ranks' batches; `cpu_utilisation` is the CPU time
     of all ranks over wall time and the cores that they had, 1 being all cores busy. `gigabytes_per_second` (1e9 bytes
-    of npy files) is empty where nothing is read.
+    of npy files) is empty where nothing is read. Energy, utilisation and memory are those of all GPUs of the job,
+    empty without one.
     """
     rates = throughputs(records)
     median = float(np.median(rates))
@@ -114,6 +137,48 @@ def summarize(records: Sequence[Record]) -> dict[str, Any]:
         "global_batch_size": records[0]["cell"]["ranks"] * records[0]["cell"]["local_batch_size"],
         "precision": records[0]["engine"]["precision"] if records[0]["engine"] else "",
         "runs": len(rates),
+        **_device_metrics(records),
+    }
+
+
+def _device_metrics(records: Sequence[Record]) -> dict[str, Any]:
+    """Medians over runs. Ranks that share a GPU all saw the whole of it: it counts once, at its highest reading."""
+    found: dict[str, list[float]] = {"joules_per_sample": [], "device_utilisation": [], "device_memory_bytes": []}
+    for record in records:
+        for run in record["runs"]:
+            usages: dict[tuple[str, str], list[Mapping[str, Any]]] = collections.defaultdict(list)
+            for place, rank in zip(record["environment"]["ranks"], run["ranks"], strict=True):
+                usages[place["node"], place["device"]].append(rank["device"])
+            highest = {
+                field: [
+                    max((u[field] for u in of_device if u[field] is not None), default=None)
+                    for of_device in usages.values()
+                ]
+                for field in ("energy_joules", "utilisation", "memory_bytes")
+            }
+            if None not in highest["energy_joules"]:
+                found["joules_per_sample"].append(sum(highest["energy_joules"]) / run_samples(run))
+            if None not in highest["utilisation"]:
+                found["device_utilisation"].append(sum(highest["utilisation"]) / len(usages))
+            if None not in highest["memory_bytes"]:
+                found["device_memory_bytes"].append(max(highest["memory_bytes"]))
+    return {name: float(np.median(values)) if values else None for name, values in found.items()}
+
+
+def bottleneck(inference: float, io: float, compute: float) -> dict[str, Any]:
+    """What limits inference, from its rate and those of reading and computing alone (samples/s, same settings).
+
+    `utilisation` is the share of the engine's own rate that is reached; `overlap_efficiency` the share of the lower of
+    the two ceilings. Below 0.9 of that, reading and computing disturb each other: contended.
+    """
+    efficiency = inference / min(io, compute)
+    limit = "storage" if io < compute else "compute"
+    return {
+        "io_samples_per_second": io,
+        "compute_samples_per_second": compute,
+        "utilisation": inference / compute,
+        "overlap_efficiency": efficiency,
+        "bottleneck": limit if efficiency >= CONTENDED_BELOW else "contended",
     }
 
 

@@ -54,14 +54,19 @@ def join(expected_size: int) -> Ranks:
     if size != expected_size:
         raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    cores = share_of_cores(sorted(os.sched_getaffinity(0)), node.Get_rank(), node.Get_size())
+    cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
     os.sched_setaffinity(0, cores)
     return Ranks(comm, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
 
 
-def share_of_cores(cores: list[int], local_rank: int, local_size: int) -> tuple[int, ...]:
-    """The cores of one of `local_size` ranks: contiguous, even, disjoint; all of them where ranks outnumber cores."""
-    each = len(cores) // local_size
-    if each == 0:
-        return tuple(cores)
-    return tuple(cores[local_rank * each : (local_rank + 1) * each])
+def share_of_cores(affinities: list[list[int]], local_rank: int) -> tuple[int, ...]:
+    """The cores of one of a node's ranks, given what each of them may use.
+
+    Where all may use the same: contiguous, even, disjoint shares; all of them where ranks outnumber cores. Where the
+    launcher has bound them differently, its choice.
+    """
+    own = affinities[local_rank]
+    each = len(own) // len(affinities)
+    if each == 0 or any(cores != own for cores in affinities):
+        return tuple(own)
+    return tuple(own[local_rank * each : (local_rank + 1) * each])

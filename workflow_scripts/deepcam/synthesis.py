@@ -1,13 +1,16 @@
 """Synthetic CAM5-like samples: physically inspired fields with planted, labelled cyclones and rivers.
 
-Not a climate model: zonal means with realistic units, smooth spectral noise, and events whose moisture, winds,
-pressure and rain agree with their labels. It stands in for the archive where that cannot be reached.
+Not a climate model: zonal means with realistic units, spectral noise, and events whose moisture, winds, pressure and
+rain agree with their labels. It stands in for the archive where that cannot be reached. Events vary in strength, meet
+and cross the border at 0 degrees east; structures that share some of their signs but are neither cyclone nor river lie
+among them, so that no threshold on one channel finds the labels.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from deepcam.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raise it when `sample` gives other numbers for the same seed: files of an older version are then made again."""
 
 CYCLONE_CLASS, RIVER_CLASS = 1, 2
@@ -29,19 +32,34 @@ CYCLONE_CLASS, RIVER_CLASS = 1, 2
 Fields = dict[str, np.ndarray]
 
 
+ALL_CHANNELS = tuple(range(len(CHANNELS)))
+
+BLOCK_ROWS = 8
+"""Rows whose channels are interleaved at a time: at full size 590 kB, which stay in a core's cache."""
+
+
 @dataclass(frozen=True)
-class Cyclone:
-    """A tropical cyclone: centre in degrees, radius of its labelled core in degrees, peak wind in m/s."""
+class Vortex:
+    """A tropical cyclone, or what looks like one and is not labelled.
+
+    Centre in degrees, radius of the labelled core in degrees, peak wind in m/s, moisture at its centre in kg/m2.
+    """
 
     latitude: float
     longitude: float
     radius: float
     wind: float
+    moisture: float
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
-class River:
-    """An atmospheric river from its tropical end poleward and eastward; lengths in degrees, strength about 1."""
+class Band:
+    """An atmospheric river from its tropical end poleward and eastward, or what looks like one and is not labelled.
+
+    Lengths in degrees; wind along it in m/s and moisture in kg/m2 at its axis. `meander` is how far the axis strays, in
+    degrees, for 2 and 3 waves along it, and `phase` where they begin.
+    """
 
     hemisphere: int
     latitude: float
@@ -49,8 +67,12 @@ class River:
     length: float
     rise: float
     bend: float
+    meander: tuple[float, float]
+    phase: tuple[float, float]
     width: float
-    strength: float
+    wind: float
+    moisture: float
+    labelled: bool = True
 
 
 def sample_seed(seed: int, line: int) -> int:
@@ -58,26 +80,32 @@ def sample_seed(seed: int, line: int) -> int:
     return int(np.random.SeedSequence([seed, line]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def sample(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One sample: data (height, width, 16) float32 in `CHANNELS` order, and two label planes (height, width) float32.
+def sample(
+    seed: int, height: int, width: int, channels: Sequence[int] = ALL_CHANNELS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One sample: data (height, width, channels) float32, and two label planes (height, width) float32.
 
-    Rows run from south to north, columns from 0 to 360 degrees east. Labels hold the class ids 0, 1, 2; the second
-    plane is another annotator's view of the same events. The same seed and shape give the same sample.
+    Rows run from south to north, columns from 0 to 360 degrees east. Labels hold the class ids 0, 1, 2; the planes are
+    two annotators' views of the same events, who draw each a little wider or narrower. The same seed and shape give
+    the same sample.
     """
     rng = np.random.default_rng(seed)
     latitude = ((np.arange(height) + 0.5) * 180 / height - 90).astype(np.float32)
     longitude = ((np.arange(width) + 0.5) * 360 / width).astype(np.float32)
     fields = _background(rng, latitude, width)
     labels = np.zeros((2, height, width), np.float32)
-    # Rivers first: where the two meet, the cyclone keeps its label.
-    for _ in range(rng.integers(4, 8)):
-        _plant_river(fields, labels, _random_river(rng), latitude, longitude, rng)
-    for _ in range(rng.integers(2, 6)):
-        _plant_cyclone(fields, labels, _random_cyclone(rng), latitude, longitude, rng)
-    _derive(fields)
-    data = np.empty((height, width, len(CHANNELS)), np.float32)
-    for channel, name in enumerate(CHANNELS):
-        data[..., channel] = fields[name]
+    bands, vortices = _random_events(rng)
+    # Bands first: where the two meet, the cyclone keeps its label.
+    for band in bands:
+        _plant_band(fields, labels, band, latitude, longitude, rng)
+    for vortex in vortices:
+        _plant_vortex(fields, labels, vortex, latitude, longitude, rng)
+    _derive(fields, rng)
+    data = np.empty((height, width, len(channels)), np.float32)
+    for top in range(0, height, BLOCK_ROWS):
+        rows = slice(top, top + BLOCK_ROWS)
+        for place, channel in enumerate(channels):
+            data[rows, :, place] = fields[CHANNELS[channel]][rows]
     return data, labels[0], labels[1]
 
 
@@ -135,13 +163,13 @@ def _noise(rng: np.random.Generator, height: int, width: int, slope: float, larg
     `largest` is the wavenumber (cycles around the globe) below which the spectrum is flat.
     """
     # A degree is as long in both directions: the rows span 180 degrees, the columns 360.
-    k_y = 2 * np.fft.fftfreq(height, 1 / height)[:, None]
-    k_x = np.fft.rfftfreq(width, 1 / width)[None, :]
-    amplitude = ((k_x**2 + k_y**2 + largest**2) ** (-slope / 2)).astype(np.float32)
+    k_y = 2 * np.fft.fftfreq(height, 1 / height)[:, None].astype(np.float32)
+    k_x = np.fft.rfftfreq(width, 1 / width)[None, :].astype(np.float32)
+    amplitude = (k_x**2 + k_y**2 + np.float32(largest**2)) ** np.float32(-slope / 2)
     amplitude[0, 0] = 0
     white = rng.standard_normal((*amplitude.shape, 2), np.float32).view(np.complex64)[..., 0]
     field = np.fft.irfft2(white * amplitude, (height, width))
-    return (field / field.std()).astype(np.float32)
+    return field / field.std()
 
 
 def _background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> Fields:
@@ -152,11 +180,11 @@ def _background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> F
     polar = np.sin(np.radians(phi)) ** 2
     storm_track = np.exp(-(((distance - 48) / 18) ** 2))
 
-    moisture = _noise(rng, height, width, 2.2)
+    moisture = _noise(rng, height, width, 1.9)
     warmth = _noise(rng, height, width, 2.6)
     stream = _noise(rng, height, width, 3.0)
     upper = _noise(rng, height, width, 3.0)
-    gusts = _noise(rng, height, width, 1.8, largest=12)
+    gusts = _noise(rng, height, width, 1.5, largest=12)
     terrain = 2200 * np.maximum(_noise(rng, height, width, 2.6) - 0.9, 0)
 
     # Winds follow the stream function, so they turn around its highs and lows and do not converge.
@@ -167,8 +195,8 @@ def _background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> F
 
     fields: Fields = {}
     fields["TMQ"] = (6 + 40 * np.exp(-(((phi - 4) / 21) ** 2)) + 8 * storm_track) * np.exp(0.22 * moisture)
-    fields["U850"] = 11 * storm_track - 7 * trades + speed * eddy_u
-    fields["V850"] = -1.5 * np.sign(phi) * trades + speed * eddy_v
+    fields["U850"] = 11 * storm_track - 7 * trades + speed * eddy_u + 2 * gusts
+    fields["V850"] = -1.5 * np.sign(phi) * trades + speed * eddy_v - 2 * gusts
     fields["UBOT"] = 0.65 * fields["U850"] + gusts
     fields["VBOT"] = 0.65 * fields["V850"] - gusts
     # Geostrophy: the pressure follows the stream function with the sign of the Coriolis parameter.
@@ -184,14 +212,19 @@ def _background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> F
     fields["T200"] = 220.5 - 5 * polar + 1.8 * upper
     fields["Z200"] = 12400 - 1350 * polar + 90 * upper * np.sqrt(polar)
     wet = 0.25 + np.exp(-(((phi - 6) / 7) ** 2)) + 0.5 * storm_track
-    fields["PRECT"] = 2.5e-8 * wet * np.exp(0.9 * moisture + 0.5 * gusts)
+    fields["PRECT"] = 2.5e-8 * wet * np.exp(0.7 * moisture)
     fields["PS"] = terrain  # metres until `_derive` turns it into pressure
     return {name: np.asarray(field, np.float32) for name, field in fields.items()}
 
 
-def _derive(fields: Fields) -> None:
-    """Fill the channels that follow from others: PS, Z1000, ZBOT, and QREFHT at 80 % relative humidity."""
-    fields["TMQ"] = np.minimum(fields["TMQ"], 90)
+def _derive(fields: Fields, rng: np.random.Generator) -> None:
+    """Break the rain up into showers, bound rain and moisture, and fill the channels that follow from others.
+
+    These are PS, Z1000, ZBOT, and QREFHT at 80 % relative humidity.
+    """
+    showers = np.exp(0.8 * _noise(rng, *fields["PRECT"].shape, 1.3, largest=40))
+    fields["PRECT"] = np.minimum(fields["PRECT"] * showers, 3e-6)  # 11 mm an hour
+    fields["TMQ"] = np.clip(fields["TMQ"], 0.1, 90)
     fields["PS"] = fields["PSL"] * np.exp(-fields["PS"] / 8000)  # scale height 8 km
     fields["Z1000"] = (fields["PSL"] - 100000) / (1.2 * 9.81)
     fields["ZBOT"] = 0.22 * fields["TREFHT"]  # the lowest layer's middle, about 60 m
@@ -200,21 +233,75 @@ def _derive(fields: Fields) -> None:
     fields["QREFHT"] = 0.8 * 0.622 * saturation / fields["PS"]
 
 
-def _random_cyclone(rng: np.random.Generator) -> Cyclone:
+def _random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
+    """Rivers and cyclones, and among them what only looks like them."""
+    rivers = [
+        _random_band(rng, wind=rng.uniform(6, 24), moisture=rng.uniform(7, 26)) for _ in range(rng.integers(4, 8))
+    ]
+    # Moist air that does not move along its band, and a jet of dry air.
+    plumes = [
+        _random_band(rng, wind=rng.uniform(-3, 2), moisture=rng.uniform(9, 24), labelled=False)
+        for _ in range(rng.integers(1, 4))
+    ]
+    jets = [
+        _random_band(rng, wind=rng.uniform(10, 24), moisture=rng.uniform(-3, 1), labelled=False)
+        for _ in range(rng.integers(1, 3))
+    ]
+    cyclones = [
+        _random_vortex(rng, (7, 28), wind=rng.uniform(19, 58), moisture=rng.uniform(10, 32))
+        for _ in range(rng.integers(2, 6))
+    ]
+    # A cyclone often sits where a river begins and feeds it.
+    river = rivers[0]
+    cyclones.append(
+        Vortex(
+            river.hemisphere * rng.uniform(18, 27),
+            river.longitude + rng.uniform(0, 12),
+            rng.uniform(2.2, 4.0),
+            rng.uniform(19, 50),
+            rng.uniform(10, 30),
+        )
+    )
+    # Clusters of thunderstorms without a wind of their own, tropical depressions, and lows of the middle latitudes.
+    clusters = [
+        _random_vortex(rng, (2, 25), wind=0, moisture=rng.uniform(10, 30), labelled=False)
+        for _ in range(rng.integers(3, 8))
+    ]
+    depressions = [
+        _random_vortex(rng, (7, 28), wind=rng.uniform(5, 14), moisture=rng.uniform(8, 22), labelled=False)
+        for _ in range(rng.integers(1, 4))
+    ]
+    lows = [
+        _random_vortex(rng, (36, 66), wind=rng.uniform(18, 38), moisture=rng.uniform(0, 8), labelled=False)
+        for _ in range(rng.integers(2, 6))
+    ]
+    # The labelled ones last, so that none is hidden.
+    return plumes + jets + rivers, clusters + depressions + lows + cyclones
+
+
+def _random_vortex(
+    rng: np.random.Generator, latitudes: tuple[float, float], wind: float, moisture: float, labelled: bool = True
+) -> Vortex:
     hemisphere = 1 if rng.random() < 0.7 else -1
-    return Cyclone(hemisphere * rng.uniform(7, 28), rng.uniform(0, 360), rng.uniform(2.2, 4.0), rng.uniform(28, 60))
+    return Vortex(
+        hemisphere * rng.uniform(*latitudes), rng.uniform(0, 360), rng.uniform(2.0, 4.2), wind, moisture, labelled
+    )
 
 
-def _random_river(rng: np.random.Generator) -> River:
-    return River(
+def _random_band(rng: np.random.Generator, wind: float, moisture: float, labelled: bool = True) -> Band:
+    return Band(
         hemisphere=1 if rng.random() < 0.5 else -1,
-        latitude=rng.uniform(20, 30),
+        latitude=rng.uniform(18, 32),
         longitude=rng.uniform(0, 360),
-        length=rng.uniform(38, 65),
-        rise=rng.uniform(12, 26),
+        length=rng.uniform(28, 68),
+        rise=rng.uniform(8, 28),
         bend=rng.uniform(-5, 6),
-        width=rng.uniform(1.6, 2.3),
-        strength=rng.uniform(0.8, 1.25),
+        meander=(rng.uniform(0, 1.6), rng.uniform(0, 0.9)),
+        phase=(rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)),
+        width=rng.uniform(1.4, 2.4),
+        wind=wind,
+        moisture=moisture,
+        labelled=labelled,
     )
 
 
@@ -228,10 +315,10 @@ def _window(
     return np.ix_(rows, columns), latitude[rows][:, None], eastward[columns]
 
 
-def _plant_cyclone(
+def _plant_vortex(
     fields: Fields,
     labels: np.ndarray,
-    storm: Cyclone,
+    storm: Vortex,
     latitude: np.ndarray,
     longitude: np.ndarray,
     rng: np.random.Generator,
@@ -264,48 +351,59 @@ def _plant_cyclone(
     fields["UBOT"][box] += -0.7 * swirl * turn * dy - 0.15 * swirl * dx / np.maximum(distance, 1e-3)
     fields["VBOT"][box] += 0.7 * swirl * turn * dx - 0.15 * swirl * dy / np.maximum(distance, 1e-3)
     fields["PSL"][box] -= 1.6 * storm.wind**2 * np.exp(-ratio / 1.5) * edge
-    fields["TMQ"][box] += (0.4 * storm.wind + 8) * core
-    fields["PRECT"][box] += 1.4e-8 * storm.wind * core
+    fields["TMQ"][box] += storm.moisture * core
+    fields["PRECT"][box] += 2.2e-8 * storm.moisture * core
     fields["T200"][box] += 0.07 * storm.wind * core
     fields["T500"][box] += 0.08 * storm.wind * core
     fields["Z200"][box] += 1.2 * storm.wind * core
-    for plane, scale in zip(labels, (1.0, rng.uniform(0.85, 1.2)), strict=True):
+    if not storm.labelled:
+        return
+    for plane, scale in zip(labels, rng.uniform(0.92, 1.08, 2), strict=True):
         plane[box] = np.where(distance <= storm.radius * scale, CYCLONE_CLASS, plane[box])
     # On a coarse grid the core may fall between points; the nearest one is then the cyclone.
     nearest = np.unravel_index(distance.argmin(), distance.shape)
     labels[:, box[0][nearest[0], 0], box[1][0, nearest[1]]] = CYCLONE_CLASS
 
 
-def _plant_river(
+def _plant_band(
     fields: Fields,
     labels: np.ndarray,
-    river: River,
+    band: Band,
     latitude: np.ndarray,
     longitude: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Add a long, narrow, curved band of moisture, wind along it and rain, and label it. It may cross the border."""
-    far = river.latitude + river.rise + 15
-    near = river.latitude - 15
-    south, north = (near, far) if river.hemisphere > 0 else (-far, -near)
-    box, rows, eastward = _window(latitude, longitude, south, north, river.longitude, river.longitude + river.length)
-    along = eastward / river.length
-    centre = river.latitude + river.rise * along**1.3 + river.bend * np.sin(np.pi * along)
-    slope = (river.rise * 1.3 * along**0.3 + river.bend * np.pi * np.cos(np.pi * along)) / river.length
+    """Add a long, narrow, winding band of moisture, wind along it and rain, and label it. It may cross the border."""
+    far = band.latitude + band.rise + 15
+    near = band.latitude - 15
+    south, north = (near, far) if band.hemisphere > 0 else (-far, -near)
+    box, rows, eastward = _window(latitude, longitude, south, north, band.longitude, band.longitude + band.length)
+    along = eastward / band.length
+    centre = band.latitude + band.rise * along**1.3 + band.bend * np.sin(np.pi * along)
+    slope = band.rise * 1.3 * along**0.3 + band.bend * np.pi * np.cos(np.pi * along)
+    for waves, size, phase in zip((2, 3), band.meander, band.phase, strict=True):
+        angle = 2 * np.pi * waves * along + phase
+        centre = centre + size * np.sin(angle)
+        slope = slope + size * 2 * np.pi * waves * np.cos(angle)
+    slope = slope / band.length
     # The distance across the band, not along the meridian, keeps its width where it climbs.
-    across = (river.hemisphere * rows - centre) / np.hypot(1, slope)
+    across = (band.hemisphere * rows - centre) / np.hypot(1, slope)
     taper = np.clip(5 * along, 0, 1) * np.clip(5 * (1 - along), 0, 1)
-    profile = np.sqrt(taper) * np.exp(-0.5 * (across / river.width) ** 2)
-    band = river.strength * profile
-    wind = 20 * band / np.hypot(1, slope)
+    profile = np.sqrt(taper) * np.exp(-0.5 * (across / band.width) ** 2)
+    # Stronger and weaker stretches along it, which its label does not follow.
+    stretches = profile * (1 + 0.3 * np.sin(2 * np.pi * rng.uniform(1, 4) * along + rng.uniform(0, 2 * np.pi)))
+    wind = band.wind * stretches / np.hypot(1, slope)
+    moisture = band.moisture * stretches
     fields["U850"][box] += wind
-    fields["V850"][box] += river.hemisphere * slope * wind
+    fields["V850"][box] += band.hemisphere * slope * wind
     fields["UBOT"][box] += 0.5 * wind
-    fields["VBOT"][box] += 0.5 * river.hemisphere * slope * wind
-    fields["TMQ"][box] += 22 * band
-    fields["PRECT"][box] += 1.3e-7 * band
-    fields["TREFHT"][box] += 1.5 * band
-    fields["T500"][box] += 1.5 * band
-    fields["PSL"][box] -= 300 * band
-    for plane, threshold in zip(labels, (0.5, rng.uniform(0.4, 0.62)), strict=True):
+    fields["VBOT"][box] += 0.5 * band.hemisphere * slope * wind
+    fields["TMQ"][box] += moisture
+    fields["PRECT"][box] += 6e-9 * np.maximum(moisture, 0)
+    fields["TREFHT"][box] += 0.07 * moisture
+    fields["T500"][box] += 0.07 * moisture
+    fields["PSL"][box] -= 15 * wind
+    if not band.labelled:
+        return
+    for plane, threshold in zip(labels, rng.uniform(0.42, 0.58, 2), strict=True):
         plane[box] = np.where(profile > threshold, RIVER_CLASS, plane[box])

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from deepcam import files, metrics
-from deepcam.grid import Cell
+from deepcam.grid import NONE, Cell
 
 
 def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
-    """One row per cell in the order of cells, all its repeats pooled."""
+    """One row per cell in the order of cells, all its repeats pooled.
+
+    Inference cells whose reader and engine were also measured alone, with the same settings, name their bottleneck.
+    """
     by_cell: dict[Cell, list[metrics.Record]] = collections.defaultdict(list)
     for record in records:
         by_cell[Cell(**record["cell"])].append(record)
-    return pd.DataFrame([metrics.summarize(by_cell[cell]) for cell in sorted(by_cell)])
+    rows = {cell: metrics.summarize(by_cell[cell]) for cell in sorted(by_cell)}
+    rates = {cell: row["samples_per_second"] for cell, row in rows.items()}
+    for cell in rows:
+        if cell.mode == "inference":
+            io = rates.get(dataclasses.replace(cell, mode="io", engine=NONE))
+            compute = rates.get(
+                dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
+            )
+            if io and compute:
+                rows[cell] |= metrics.bottleneck(rates[cell], io, compute)
+    return pd.DataFrame(list(rows.values()))
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:

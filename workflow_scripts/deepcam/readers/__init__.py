@@ -1,4 +1,4 @@
-"""Readers: how samples get from storage into memory. One module each, behind one small interface.
+"""Readers: how samples get from storage into the memory of a device. One module each, behind one small interface.
 
 A reader is opened for one run of one rank and closed after it:
 
@@ -19,27 +19,38 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-MODULES = {"dali-mmap": "dali", "dali-direct": "dali", "raw": "raw"}
+MODULES = {
+    "dali-mmap": "dali",
+    "dali-buffered": "dali",
+    "dali-direct": "dali",
+    "dali-gds": "dali",
+    "pread": "pread",
+    "torch": "torch",
+    "numpy": "numpy",
+    "raw": "pread",
+}
 """Reader name to the module of this package that has it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a cell asks of a reader. Threads are per rank; the sample shape is (H, W, C)."""
+    """What a cell asks of a reader. Threads are per rank; the sample shape is (H, W, C); `device` is cpu or cuda:N."""
 
     batch_size: int
     inter_threads: int
     intra_threads: int
     cold: bool
     sample_shape: tuple[int, int, int]
+    device: str = "cpu"
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """The files that a batch holds, in order, as the reader itself reports them, and their samples.
 
-    `array`: (n, H, W, C) float32, contiguous, anything with `__dlpack__`; valid until the next batch is asked for.
-    None from a reader that throws the bytes away.
+    `array`: (n, H, W, C) float32 on the device, contiguous, anything with `__dlpack__`. Valid until the next batch is
+    asked for; on a GPU, for all work that was queued on the current stream by then. None from a reader that throws
+    the bytes away.
     """
 
     files: list[str]
@@ -51,6 +62,9 @@ class Reader(Protocol):
 
     details: dict[str, Any]
     """How it reads, for the record: chunk size, queue depth, O_DIRECT or not."""
+
+    processes: Sequence[int]
+    """Processes besides this one that read for it; alive from here to `close`."""
 
     def __iter__(self) -> Iterator[Batch]: ...
 

@@ -1,0 +1,132 @@
+"""Everything that needs a GPU, in order, going on after a failure, one table last: `make gpu-check`.
+
+python tests/gpu/check.py OUT [--dry-run] writes records, tables, figures, a profile and the log to the folder OUT.
+It needs what envs/requirements-gpu.txt lists, but not this project's own environment. --dry-run walks the same path
+on the CPU, small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+WORKFLOW_SECONDS = 480
+"""After these the workflow is stopped; what it measured until then is reported."""
+
+ENVIRONMENT = """
+import json
+from pathlib import Path
+from deepcam import environment
+print(json.dumps(environment.describe(Path('.')), indent=1))
+"""
+
+TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps")
+
+KEPT = ("benchmark/*/*.json", "accuracy/**/*.json", "model/engines/*/*.json", "logs/*/*/*.log")
+
+COLUMNS = (
+    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "spread",
+    "joules_per_sample", "device_memory_bytes", "utilisation", "overlap_efficiency", "bottleneck", "invalid_reasons",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the results; made if missing")
+    parser.add_argument("--dry-run", action="store_true", help="on the CPU, with small samples")
+    parser.add_argument(
+        "--work-dir", type=Path, help="folder for samples and engines, about 10 GB; else a temporary one"
+    )
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    work = (arguments.work_dir or Path(tempfile.mkdtemp(prefix="gpu-check-"))).resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    places = [str(ROOT / "workflow_scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
+    with open(out / "log.txt", "w+") as log:
+        rows = [run(*step, work, log) for step in steps(out, work, arguments.dry_run)]
+    with tarfile.open(out / "records.tar.gz", "w:gz") as archive:
+        for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
+            archive.add(path, path.relative_to(work))
+    if arguments.work_dir is None:
+        shutil.rmtree(work)
+    table = "\n".join([f"{'step':<12}{'result':<8}{'seconds':>8}", *rows, "", *cells(out / "summary.csv")])
+    (out / "table.txt").write_text(f"{table}\n")
+    print(table)
+
+
+def steps(out: Path, work: Path, dry: bool) -> Iterator[tuple[str, list[str]]]:
+    """Name and command of each step; each runs in `work`, and is asked for when the ones before have ended."""
+    python = [sys.executable, "-m"]
+    width, device, profiled = ("0.25", "cpu", "eager-fp32/cpu") if dry else ("1.0", "cuda:0", "aotinductor-fp16/cuda0")
+    yield "environment", [sys.executable, "-c", ENVIRONMENT]
+    yield "driver", ["lscpu"] if dry else ["nvidia-smi", "-q"]
+    yield "tests", [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(ROOT / "tests")]
+    # Untrained weights leave classes nearly tied, so that no engine of lower precision would pass the accuracy gate.
+    sizes = ["32", "48", "32", "2", "2"] if dry else ["768", "1152", "576", "8", "300"]
+    yield "weights", [
+        *python, "train_model", "--seed", "1", "--samples", "4" if dry else "96", "--learning-rate", "0.001",
+        *(word for name, size in zip(TRAINED_SIZES, sizes, strict=True) for word in (name, size)),
+        "--width-multiplier", width, "--channels", "0", "1", "2", "10", "--device", device,
+        "--threads", str(os.cpu_count()), "--evaluation-samples", "4", "--checkpoint-steps", "1000",
+        "--checkpoint", "checkpoint.pt", "--output", "model.pth", "--evaluation", "evaluation.json",
+    ]  # fmt: skip
+    yield "parts", [*python, "split_model", "--model", "model.pth", "--output-dir", "parts"]
+    (work / "parts.yaml").write_text(f"model: {{parts: {work / 'parts'}}}\n")
+    overlays = [HERE / "check.yaml", *([HERE / "dry_run.yaml"] if dry else []), work / "parts.yaml"]
+    yield "workflow", [
+        *("timeout", "--signal=INT", "--kill-after=20", str(WORKFLOW_SECONDS)),
+        *python, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work),
+        "--workflow-profile", str(ROOT / "profiles/default"), "--configfile", *map(str, overlays),
+    ]  # fmt: skip
+    # Once more here, from the records that there are, should the workflow not have come so far.
+    found = sorted(str(path) for path in work.glob("results/benchmark/*/*.json"))
+    (work / "records.txt").write_text("".join(f"{path}\n" for path in found))
+    tables = ["--summary", str(out / "summary.csv"), "--parquet", "summary.parquet", "--best", "best.csv"]
+    yield "tables", [*python, "aggregate_results", "--records", "records.txt", *tables]
+    for mode in ("io", "inference"):
+        figure = ["--svg", f"{mode}.svg", "--png", str(out / f"{mode}_throughput.png")]
+        yield f"plot {mode}", [*python, "plot_throughput", "--mode", mode, "--summary", "summary.parquet", *figure]
+    yield "profile", [
+        sys.executable, str(HERE / "profile_engine.py"), "--model", "model.pth", "--width-multiplier", width,
+        "--engine", f"results/model/engines/{profiled}.pt2", "--device", device, "--output", str(out / "profile.txt"),
+    ]  # fmt: skip
+
+
+def run(name: str, command: list[str], work: Path, log: TextIO) -> str:
+    """One step, a row of the table. Its output goes to the log; the end of it also to the terminal, if it failed."""
+    print(f"\n=== {name}: {' '.join(command)}", file=log, flush=True)
+    begin, start = log.tell(), time.monotonic()
+    ok = subprocess.run(command, cwd=work, stdout=log, stderr=subprocess.STDOUT).returncode == 0
+    seconds = time.monotonic() - start
+    log.seek(begin)
+    output = log.read()
+    row = f"{name:<12}{'ok' if ok else 'FAILED':<8}{seconds:8.0f}"
+    print(row, *([] if ok else output.splitlines()[-40:]), sep="\n", flush=True)
+    return row
+
+
+def cells(summary: Path) -> list[str]:
+    """A line per cell."""
+    if not summary.exists():
+        return ["no cell was measured"]
+    with open(summary, newline="") as file:
+        return [" ".join(COLUMNS), *(" ".join(row.get(c) or "-" for c in COLUMNS) for row in csv.DictReader(file))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Compare an engine's masks with the reference's and with the labels; write the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+from deepcam import accuracy, cli, engine, files
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine-file", type=Path, required=True, help="engine, .pt2, with its fingerprint beside it")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
+    parser.add_argument("--reference", type=Path, required=True, help="masks that predict_reference.py wrote")
+    parser.add_argument("--output", type=Path, required=True, help="verdict, JSON")
+    arguments = parser.parse_args()
+    samples = accuracy.Samples.of(arguments.dataset)
+    masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
+    verdict = accuracy.compare(masks, np.load(arguments.reference), samples.labels)
+    log.info(
+        "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f against its %.4f",
+        arguments.engine_file,
+        "passed" if verdict["passed"] else "FAILED",
+        verdict["agreement"],
+        verdict["mean_iou"],
+        verdict["reference_mean_iou"],
+    )
+    files.write_json(arguments.output, verdict)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,93 @@
+"""The accuracy gate: does an engine find what the eager fp32 network finds, on the same labelled samples?
+
+An engine hands out masks, not logits: argmax is compiled into it, and carrying the logits out would measure another
+engine. So the share of pixels whose class agrees with the reference's stands for the largest difference of logits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepcam import segmentation
+from deepcam.climate import CLASSES, InputError
+from deepcam.engine import Engine
+
+MAX_SAMPLES = 64
+"""The first samples of the dataset are enough: 57 million pixels at full size."""
+
+MIN_IOU_RATIO = 0.99
+MIN_AGREEMENT = 0.995
+"""What an engine must reach: this part of the reference's mean IoU (MLPerf inference's rule), and of its pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Files of data (H, W, C) float32 and of labels (H, W, 2), of which plane 0 holds class numbers."""
+
+    data: list[Path]
+    labels: list[Path]
+
+    @classmethod
+    def of(cls, dataset: Path) -> Samples:
+        """The first samples of dataset.json, at most MAX_SAMPLES."""
+        entries = json.loads(dataset.read_text())["samples"][:MAX_SAMPLES]
+        return cls(*([dataset.parent / entry[kind] for entry in entries] for kind in ("data", "label")))
+
+
+def predict(engine: Engine, samples: Samples) -> np.ndarray:
+    """Masks (samples, H, W) uint8, read and run in batches of the engine's largest size."""
+    return np.concatenate(list(_masks(engine, samples)))
+
+
+def _masks(engine: Engine, samples: Samples) -> Iterator[np.ndarray]:
+    for start in range(0, len(samples.data), engine.max_batch):
+        batch = np.stack([np.load(path) for path in samples.data[start : start + engine.max_batch]])
+        # To the host before the next call: a mask of CUDA graphs is valid until then.
+        yield engine(torch.from_numpy(batch).to(engine.device)).cpu().numpy()
+
+
+def compare(masks: np.ndarray, reference: np.ndarray, labels: list[Path]) -> dict[str, Any]:
+    """The gate's verdict on `masks`, both (samples, H, W) uint8, with what it rests on.
+
+    `iou` per class, over all samples, None for a class that neither mask nor label has; `mean_iou` over the others;
+    the same of the reference; `agreement`, the share of pixels where both masks have the same class.
+    """
+    if masks.shape != reference.shape or len(masks) != len(labels):
+        raise InputError(
+            f"engine's masks {list(masks.shape)}, reference's {list(reference.shape)}, {len(labels)} labels: not of "
+            "the same samples; run snakemake --forcerun predict_reference"
+        )
+    counts = _counts(masks, labels)
+    expected = _counts(reference, labels)
+    agreement = float((masks == reference).mean())
+    mean_iou, reference_mean_iou = segmentation.mean_iou(counts), segmentation.mean_iou(expected)
+    passed = mean_iou >= MIN_IOU_RATIO * reference_mean_iou and agreement >= MIN_AGREEMENT
+    return {
+        "samples": len(masks),
+        "iou": _iou(counts),
+        "mean_iou": mean_iou,
+        "reference_iou": _iou(expected),
+        "reference_mean_iou": reference_mean_iou,
+        "agreement": agreement,
+        "min_iou_ratio": MIN_IOU_RATIO,
+        "min_agreement": MIN_AGREEMENT,
+        "passed": passed,
+    }
+
+
+def _counts(masks: np.ndarray, labels: list[Path]) -> np.ndarray:
+    pairs = zip(masks, labels, strict=True)
+    return sum(segmentation.confusion(mask, np.load(path, mmap_mode="r")[..., 0]) for mask, path in pairs)
+
+
+def _iou(counts: np.ndarray) -> dict[str, float | None]:
+    values = segmentation.iou(counts).tolist()
+    return {name: None if math.isnan(value) else value for name, value in zip(CLASSES, values, strict=True)}

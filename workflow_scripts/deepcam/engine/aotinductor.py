@@ -1,0 +1,112 @@
+"""AOTInductor: the graph compiled ahead of time to machine code, C++ on a CPU, Triton and cuDNN on a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch._inductor.utils import fresh_cache
+
+from deepcam.climate import InputError
+from deepcam.engine import graph
+from deepcam.engine.runtime import Run
+
+CPU_CONFIG = {
+    # Else the number of threads of the building process is compiled in, whatever the run asks for.
+    "cpp.dynamic_threads": True,
+    # Else headers are compiled into a cache that all builds of this user share.
+    "aot_inductor.precompile_headers": False,
+}
+
+CUDA_CONFIG = CPU_CONFIG | {
+    # Else a batch of variable size makes Inductor give up channels_last, which tensor cores want.
+    "force_layout_optimization": True,
+    # Pointwise convolutions, nearly all of the arithmetic, become matrix products: cuBLAS or Triton, whichever is
+    # faster, the latter with bias and ReLU fused in.
+    "max_autotune_gemm": True,
+    # The other convolutions are cuDNN's: it tries its kernels itself when the engine runs (see runtime.py), and
+    # Triton's convolutions would add minutes of tuning.
+    "max_autotune_conv_backends": "ATEN",
+    "max_autotune_pointwise": True,
+    # What is read twice or more and itself reads more than one tensor is stored once: else each of the nine taps of
+    # a depthwise convolution would add up a chain of residual sums again.
+    "realize_reads_threshold": 1,
+}
+
+HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
+"""What the compiled wrapper includes, one from the other; NVIDIA packages them apart."""
+
+
+def prepare(network: nn.Module, device: str) -> None:
+    """On a GPU leave Inductor nothing that breaks its fusion: batch norms are folded, depthwise ones unfolded."""
+    if device != "cpu":
+        graph.fold_batch_norms(network)
+        graph.unfold_depthwise(network)
+
+
+def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
+    """Compile `inference` to a package at `path`. InputError where a GPU's toolkit is missing."""
+    if build.device != "cpu":
+        _show_compiler_the_toolkit(scratch)
+    # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
+    with fresh_cache(dir=str(scratch)):
+        torch._inductor.aoti_compile_and_package(
+            graph.export(inference, build),
+            package_path=str(path),
+            inductor_configs=CPU_CONFIG if build.device == "cpu" else CUDA_CONFIG,
+        )
+
+
+def _show_compiler_the_toolkit(scratch: Path) -> None:
+    """Let Inductor's C++ compiler find CUDA's headers, and the driver's library that it links with."""
+    from torch.utils import cpp_extension
+
+    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit())
+    # The linker asks for libcuda.so; where only programs are run the driver comes as libcuda.so.1 alone.
+    torch.cuda.init()
+    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
+    if loaded is None:
+        raise InputError(
+            "aotinductor on a GPU links with the driver's libcuda.so, which is not loaded; check the driver"
+        )
+    (scratch / "libcuda.so").symlink_to(loaded[0])
+    os.environ["LIBRARY_PATH"] = os.pathsep.join([str(scratch), os.environ.get("LIBRARY_PATH", "")]).rstrip(os.pathsep)
+
+
+def toolkit() -> Path:
+    """Folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages."""
+    nvcc = shutil.which("nvcc")
+    packages = importlib.util.find_spec("nvidia")
+    candidates = [
+        *([Path(os.environ["CUDA_HOME"])] if "CUDA_HOME" in os.environ else []),
+        *([Path(nvcc).resolve().parents[1]] if nvcc else []),
+        Path("/usr/local/cuda"),
+        *(Path(path) / "cu13" for path in (packages.submodule_search_locations if packages else [])),
+    ]
+    for folder in candidates:
+        if all((folder / "include" / header).is_file() for header in HEADERS):
+            return folder
+    raise InputError(
+        f"aotinductor on a GPU compiles against CUDA's headers ({', '.join(HEADERS)}), found in none of "
+        f"{', '.join(map(str, candidates))}; install the CUDA toolkit, or set CUDA_HOME to its folder"
+    )
+
+
+def load(path: Path, device: str) -> Run:
+    index = -1 if device == "cpu" else torch.device(device).index or 0
+    # Single-threaded: else a call waits on the host until the one before has finished on the GPU, which ends all
+    # overlap, and asks the driver what a capture into a CUDA graph forbids.
+    # aoti_load_package would first compile probes of the CPU, for seconds, to warn of what load() refuses anyway.
+    loader: Any = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", True, 1, index)
+    return lambda batch: loader.boxed_run([batch])[0]
+
+
+def versions() -> dict[str, str]:
+    """Nothing but torch."""
+    return {}

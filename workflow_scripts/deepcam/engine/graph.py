@@ -1,0 +1,129 @@
+"""The graph that every engine runs, from a raw batch to a mask, and how it is rewritten and exported."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from deepcam.climate import MODEL_CHANNELS
+
+
+class InferenceGraph(nn.Module):
+    """Raw batch (N, H, W, C) float32, contiguous, to mask (N, H, W) of class numbers.
+
+    Selects `channels`, normalises with (x - minimum) / (maximum - minimum) as MLPerf DeepCAM does, runs `network` in
+    `dtype` and takes the best class. `minimum` and `maximum` are the dataset's, one value per selected channel.
+    """
+
+    mask_dtype = torch.uint8
+
+    def __init__(
+        self,
+        network: nn.Module,
+        minimum: list[float],
+        maximum: list[float],
+        dtype: torch.dtype,
+        channels: tuple[int, ...] = MODEL_CHANNELS,
+    ) -> None:
+        super().__init__()
+        low, high = torch.tensor(minimum, dtype=torch.float32), torch.tensor(maximum, dtype=torch.float32)
+        self.register_buffer("channels", torch.tensor(channels))
+        self.register_buffer("minimum", low)
+        # A constant channel becomes 0, not NaN.
+        self.register_buffer("range", torch.where(high > low, high - low, 1.0))
+        self.network = network.eval().to(dtype=dtype, memory_format=torch.channels_last)
+        self.dtype = dtype
+
+    def forward(self, batch: Tensor) -> Tensor:
+        fields = ((batch.index_select(3, self.channels) - self.minimum) / self.range).to(self.dtype)
+        # Channels stay innermost in memory: for the network this is channels_last, without a copy.
+        return self.network(fields.permute(0, 3, 1, 2)).argmax(1).to(self.mask_dtype)
+
+
+class DepthwiseTaps(nn.Module):
+    """A depthwise convolution as the sum of its shifted, weighted taps; the same arithmetic, as pointwise operations.
+
+    cuDNN runs a depthwise convolution in channels_last far below memory speed and fuses nothing into it. Of this sum
+    Inductor makes one Triton kernel that reads each line once, accumulates in float32, and has the bias and the ReLU
+    around it fused in.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.stride, self.padding, self.dilation = (
+            axes[0] for axes in (convolution.stride, convolution.padding, convolution.dilation)
+        )
+        self.size = convolution.kernel_size[0]
+        # (row, column, channel): a tap's weights of neighbouring channels lie side by side.
+        self.register_buffer("taps", convolution.weight.detach().squeeze(1).permute(1, 2, 0).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach = self.dilation * (self.size - 1)
+        height, width = (2 * self.padding + length - reach for length in x.shape[2:])
+        padded = functional.pad(x, [self.padding] * 4)
+        total = None
+        for i in range(self.size):
+            for j in range(self.size):
+                top, left = i * self.dilation, j * self.dilation
+                window = padded[:, :, top : top + height : self.stride, left : left + width : self.stride]
+                term = window * self.taps[i, j, :, None, None]
+                total = term if total is None else total + term
+        return total
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Fold each batch norm, in place, into the convolution registered before it; `network` is in evaluation mode."""
+    convolution = None
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            convolution = module
+        elif isinstance(module, nn.BatchNorm2d):
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                convolution.weight,
+                convolution.bias,
+                module.running_mean,
+                module.running_var,
+                module.eps,
+                module.weight,
+                module.bias,
+                transpose=isinstance(convolution, nn.ConvTranspose2d),
+            )
+            network.set_submodule(name, nn.Identity())
+
+
+def unfold_depthwise(network: nn.Module) -> None:
+    """Replace each depthwise convolution, in place, by its DepthwiseTaps."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+            network.set_submodule(name, DepthwiseTaps(module))
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """What an engine is built for: any batch of 1..max_batch samples of `shape` (H, W, C), on one device."""
+
+    precision: str
+    device: str
+    shape: list[int]
+    max_batch: int
+
+
+def example(build: Build) -> Tensor:
+    """A batch to export with. torch.export takes an example of 1 for a constant: 2 are shown where there may be 2."""
+    return torch.zeros(min(build.max_batch, 2), *build.shape, device=build.device)
+
+
+def dynamic_shapes(max_batch: int) -> tuple[dict[int, Any] | None]:
+    """The variable dimensions of the graph's one input, for torch.export."""
+    return ({0: torch.export.Dim("batch", min=1, max=max_batch)} if max_batch > 1 else None,)
+
+
+def export(graph: InferenceGraph, build: Build) -> torch.export.ExportedProgram:
+    """`graph` for the batches that `build` names."""
+    with torch.no_grad():
+        return torch.export.export(graph, (example(build),), dynamic_shapes=dynamic_shapes(build.max_batch))

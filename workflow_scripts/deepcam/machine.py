@@ -1,0 +1,54 @@
+"""What machine this is, as far as compiled engines care. From /proc alone: asking torch would take seconds."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+BF16_FLAGS = ("amx_bf16", "avx512_bf16")
+"""CPU flags of hardware that multiplies bfloat16; without one, oneDNN emulates it, slower than float32."""
+
+ISA_FLAGS = (*BF16_FLAGS, "amx_tile", "avx512_fp16", "avx512_vnni", "avx512f", "avx2", "fma")
+"""CPU flags that decide which machine code is compiled and which kernels run."""
+
+NVIDIA = Path("/proc/driver/nvidia")
+
+
+def cpu() -> tuple[str, frozenset[str]]:
+    """Model name and feature flags of the first CPU, from /proc/cpuinfo ("Features" on Arm)."""
+    pairs = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    entries = {key.strip(): value.strip() for key, _, value in reversed(pairs)}
+    flags = entries.get("flags", entries.get("Features", ""))
+    return entries.get("model name", platform.machine()), frozenset(flags.split())
+
+
+def isa() -> list[str]:
+    """Those of ISA_FLAGS that this CPU has, sorted."""
+    return sorted(cpu()[1].intersection(ISA_FLAGS))
+
+
+def nvidia_driver() -> str | None:
+    """Version of the NVIDIA kernel module; None where there is none or the kernel does not tell (WSL)."""
+    version = Path("/sys/module/nvidia/version")
+    return version.read_text().strip() if version.is_file() else None
+
+
+def gpu_models() -> list[str]:
+    """Models of this machine's NVIDIA GPUs, in the order of their bus addresses."""
+    return [
+        line.partition(":")[2].strip()
+        for path in sorted(NVIDIA.glob("gpus/*/information"))
+        for line in path.read_text().splitlines()
+        if line.startswith("Model:")
+    ]
+
+
+def identity(device: str) -> list[str]:
+    """What an engine for `device` is bound to on this machine: the CPU, and for a GPU all GPUs' models and the driver.
+
+    Which GPU has which index is not told here; on a machine with different GPUs loading the engine compares that.
+    """
+    name, _ = cpu()
+    if not device.startswith("cuda"):
+        return [name, *isa()]
+    return [name, *isa(), *gpu_models(), f"driver {nvidia_driver()}"]

@@ -1,0 +1,91 @@
+"""What an engine makes of a few samples, beside the truth: masks on maps of moisture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from deepcam import engine, figures, segmentation
+from deepcam.climate import CHANNELS, CLASSES, InputError
+
+EVENT_COLOURS = ("#D55E00", "#0072B2")
+"""Of cyclones and rivers: vermilion and blue of Okabe and Ito, on grey."""
+
+PIXELS = 400
+"""Rows of a drawn map at most; more would only swell the file."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One sample: its name, moisture TMQ (H, W) in kg/m2, true and predicted class numbers (H, W)."""
+
+    name: str
+    moisture: np.ndarray
+    truth: np.ndarray
+    mask: np.ndarray
+
+
+def predict(engine_path: Path, device: str, dataset: Path, count: int) -> list[Prediction]:
+    """Run an engine over the first `count` samples of a dataset, one at a time.
+
+    Raises InputError for an engine that does not fit this machine or the samples, or a count below 1.
+    """
+    if count < 1:
+        raise InputError(f"--samples {count}: must be at least 1")
+    loaded = engine.load(engine_path, device)
+    made = []
+    for entry in json.loads(dataset.read_text())["samples"][:count]:
+        data = np.load(dataset.parent / entry["data"])
+        labels = np.load(dataset.parent / entry["label"])
+        mask = loaded(torch.from_numpy(data)[None].to(device))[0].cpu().numpy()
+        # Contiguous copies, so that the whole sample need not stay in memory.
+        moisture, truth = data[..., CHANNELS.index("TMQ")].copy(), labels[..., 0].astype(np.uint8)
+        made.append(Prediction(Path(entry["data"]).stem, moisture, truth, mask))
+    return made
+
+
+def figure(predictions: list[Prediction]) -> Figure:
+    """A row per sample, the true mask on the left and the predicted one on the right, over TMQ in grey."""
+    brightest = max(float(prediction.moisture.max()) for prediction in predictions)
+    with matplotlib.rc_context(figures.STYLE | {"axes.grid": False, "axes.titlesize": 10}):
+        drawn = Figure(figsize=(11, 1.1 + 2.6 * len(predictions)), layout="constrained")
+        panels = drawn.subplots(len(predictions), 2, squeeze=False, sharex=True, sharey=True)
+        for (left, right), prediction in zip(panels, predictions, strict=True):
+            image = _map(left, prediction.moisture, prediction.truth, brightest)
+            _map(right, prediction.moisture, prediction.mask, brightest)
+            left.set_title(f"{prediction.name}: truth")
+            left.set_ylabel("latitude (°N)")
+            right.set_title(f"prediction: {_agreement(prediction)}")
+        for axes in panels[-1]:
+            axes.set_xlabel("longitude (°E)")
+        drawn.colorbar(image, ax=panels, label="TMQ (kg/m²)", shrink=0.8, pad=0.01)
+        patches = [Patch(color=colour, label=name) for colour, name in zip(EVENT_COLOURS, CLASSES[1:], strict=True)]
+        drawn.legend(handles=patches, loc="outside lower center", ncols=len(patches))
+    return drawn
+
+
+def _agreement(prediction: Prediction) -> str:
+    """IoU of the events and the mean over all classes; a dash for an event in neither mask."""
+    counts = segmentation.confusion(prediction.mask, prediction.truth)
+    cyclone, river = ("-" if np.isnan(value) else f"{value:.2f}" for value in segmentation.iou(counts)[1:])
+    return f"IoU cyclones {cyclone}, rivers {river}, mean {segmentation.mean_iou(counts):.2f}"
+
+
+def _map(axes: Axes, moisture: np.ndarray, mask: np.ndarray, brightest: float) -> matplotlib.image.AxesImage:
+    step = -(-len(mask) // PIXELS)
+    place = {"origin": "lower", "extent": (0, 360, -90, 90), "aspect": "equal", "interpolation": "none"}
+    image = axes.imshow(moisture[::step, ::step], cmap="Greys", vmin=0, vmax=brightest, **place)
+    colours = ListedColormap([(0, 0, 0, 0), *(to_rgba(colour, 0.75) for colour in EVENT_COLOURS)])
+    axes.imshow(mask[::step, ::step], cmap=colours, vmin=0, vmax=len(CLASSES) - 1, **place)
+    axes.set_xticks(range(0, 361, 60))
+    axes.set_yticks(range(-60, 61, 30))
+    return image

@@ -1,0 +1,36 @@
+"""Write the masks of the eager fp32 network, which engines are compared with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from deepcam import accuracy, cli, climate, engine, files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
+    parser.add_argument("--max-batch", type=int, required=True, help="most samples a batch")
+    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer, 1 is MLPerf's")
+    parser.add_argument("--channels", type=int, nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers")
+    parser.add_argument("--output", type=Path, required=True, help="masks (samples, H, W) uint8, .npy")
+    arguments = parser.parse_args()
+    reference = engine.reference(
+        arguments.model,
+        arguments.dataset,
+        arguments.device,
+        arguments.max_batch,
+        arguments.width_multiplier,
+        tuple(arguments.channels),
+    )
+    masks = accuracy.predict(reference, accuracy.Samples.of(arguments.dataset))
+    with files.atomic_path(arguments.output) as temporary, open(temporary, "wb") as file:
+        np.save(file, masks)
+
+
+if __name__ == "__main__":
+    cli.run(main)
