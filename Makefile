@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check
+.PHONY: help venv run test gpu-check perf-data
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,6 +19,9 @@ run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS=
 
 test: venv ## every check there is
 	python -m pytest
+
+perf-data: venv ## downloads beside curl, conversion beside cp, the job graph as it grows; wants a quiet machine
+	python tests/performance/data.py $(ARGS)
 
 gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)

@@ -43,8 +43,9 @@ include: "rules/report.smk"
 
 
 rule all:
-    "Everything: tables and figures of the whole grid."
+    "Everything: the data, and tables and figures of the whole grid."
     default_target: True
     input:
+        rules.data.input,
         rules.tables.input,
         rules.figures.input,

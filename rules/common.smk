@@ -28,7 +28,8 @@ def device_names():
 try:
     configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
     DEVICES = device_names()
-    CELLS = {cell.id: cell for cell in grid.cells(config)}
+    NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
+    CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
     MODEL_PARTS = parts.listed(PARTS_FOLDER)
     SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
@@ -40,9 +41,10 @@ except climate.InputError as error:
     refuse(error)
 
 DATA = config["data"]["dir"]
-SHARDS = grid.shard_ids(config["data"]["num_files"], config["data"]["files_per_shard"])
+SHARDS = grid.shard_ids(NUM_FILES, config["data"]["files_per_shard"])
 ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
+NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 

@@ -5,22 +5,24 @@
 
 
 rule fetch_file_index:
-    "The sorted names of the first samples: the archive's, or synthetic ones."
+    "The sorted paths of the first samples, the archive's or synthetic ones, and the archive's own statistics."
     output:
-        f"{DATA}/index.tsv",
+        index=f"{DATA}/index.tsv",
+        statistics=f"{DATA}/statistics.json",
     log:
         "results/logs/fetch_file_index.log",
     conda:
         ENVIRONMENT
     resources:
-        http_streams=1,
+        # One on all machines: see profiles/.
+        download_slot=1,
     params:
         source=config["data"]["source"],
         split=config["data"]["split"],
         num_files=config["data"]["num_files"],
     shell:
         "python -m fetch_file_index --source {params.source:q} --split {params.split}"
-        " --num-files {params.num_files} --output {output} > {log} 2>&1"
+        " --num-files {params.num_files} --output {output.index} --statistics {output.statistics} > {log} 2>&1"
 
 
 rule download_shard:
@@ -34,16 +36,20 @@ rule download_shard:
     conda:
         ENVIRONMENT
     resources:
-        http_streams=config["data"]["streams"],
+        download_slot=1,
     params:
         source=config["data"]["source"],
-        split=config["data"]["split"],
         files_per_shard=config["data"]["files_per_shard"],
+        streams=config["data"]["streams"],
+        height=config["data"]["height"],
+        width=config["data"]["width"],
         folder=subpath(output[0], parent=True),
+        converted="" if config["data"]["keep_hdf5"] else f"--npy-dir {DATA}/npy/shard-{{shard}}",
     shell:
         "python -m download_shard --index {input} --shard {wildcards.shard}"
-        " --files-per-shard {params.files_per_shard} --source {params.source:q} --split {params.split}"
-        " --streams {resources.http_streams} --output-dir {params.folder} > {log} 2>&1"
+        " --files-per-shard {params.files_per_shard} --source {params.source:q} --streams {params.streams}"
+        " --height {params.height} --width {params.width} {params.converted} --output-dir {params.folder}"
+        " > {log} 2>&1"
 
 
 rule synthesize_shard:
@@ -77,19 +83,24 @@ rule convert_shard:
         f"{DATA}/npy/shard-{{shard}}/manifest.tsv",
     log:
         "results/logs/convert_shard/{shard}.log",
+    # Finished shards first: where HDF5 files are removed, that makes room for the next.
+    priority: 1
     conda:
         ENVIRONMENT
     threads: 2
     params:
         folder=subpath(output[0], parent=True),
+        after="" if config["data"]["keep_hdf5"] else "--remove-hdf5",
     shell:
-        "python -m convert_shard --manifest {input} --output-dir {params.folder} --threads {threads}" " > {log} 2>&1"
+        "python -m convert_shard --manifest {input} --output-dir {params.folder} --threads {threads} {params.after}"
+        " > {log} 2>&1"
 
 
 rule describe_dataset:
     "What the dataset holds: files in order, bytes, statistics per channel."
     input:
-        expand(f"{DATA}/npy/shard-{{shard}}/manifest.tsv", shard=SHARDS),
+        manifests=NPY_MANIFESTS,
+        statistics=f"{DATA}/statistics.json",
     output:
         f"{DATA}/dataset.json",
     log:
@@ -101,9 +112,31 @@ rule describe_dataset:
         npy=subpath(input[0], ancestor=2),
         shards=len(SHARDS),
         source=config["data"]["source"],
+        nonfinite="--allow-nonfinite" if config["data"]["allow_nonfinite"] else "",
     shell:
-        "python -m describe_dataset --npy-dir {params.npy} --shards {params.shards}"
-        " --source {params.source:q} --threads {threads} --output {output} > {log} 2>&1"
+        "python -m describe_dataset --npy-dir {params.npy} --shards {params.shards} --source {params.source:q}"
+        " --statistics {input.statistics} {params.nonfinite} --threads {threads} --output {output} > {log} 2>&1"
+
+
+rule verify:
+    "Hash everything again; name and remove what is wrong, so that the next run makes it again."
+    input:
+        expand(f"{HDF5}/shard-{{shard}}/manifest.tsv", shard=SHARDS),
+        NPY_MANIFESTS,
+    log:
+        "results/logs/verify.log",
+    conda:
+        ENVIRONMENT
+    threads: 8
+    params:
+        hdf5=subpath(input[0], ancestor=2),
+        npy=subpath(input[-1], ancestor=2),
+        dataset=rules.describe_dataset.output[0],
+        shards=len(SHARDS),
+        removed="" if config["data"]["keep_hdf5"] else "--hdf5-removed",
+    shell:
+        "python -m verify_dataset --dataset {params.dataset} --hdf5-dir {params.hdf5} --npy-dir {params.npy}"
+        " --shards {params.shards} {params.removed} --threads {threads} > {log} 2>&1"
 
 
 rule data:

@@ -11,8 +11,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="manifest of the HDF5 shard")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the npy shard")
     parser.add_argument("--threads", type=int, required=True, help="files converted at a time")
+    parser.add_argument("--remove-hdf5", action="store_true", help="remove HDF5 files once their npy are verified")
     arguments = parser.parse_args()
-    convert.convert_shard(arguments.manifest, arguments.output_dir, arguments.threads)
+    convert.convert_shard(arguments.manifest, arguments.output_dir, arguments.threads, not arguments.remove_hdf5)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,27 @@ from deepcam import cli, download, manifest
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--index", type=Path, required=True, help="index of all HDF5 names")
+    parser.add_argument("--index", type=Path, required=True, help="index of all samples")
     parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
     parser.add_argument("--files-per-shard", type=int, required=True, help="samples per shard")
     parser.add_argument("--source", required=True, help="'nersc' or an http(s) URL")
-    parser.add_argument("--split", required=True, help="folder of the source, such as validation")
     parser.add_argument(
         "--streams", type=int, required=True, help="connections at a time; more than 4 may get the address banned"
     )
+    parser.add_argument("--height", type=int, required=True, help="rows that a sample must have")
+    parser.add_argument("--width", type=int, required=True, help="columns that a sample must have")
+    parser.add_argument("--npy-dir", type=Path, help="npy folder of the shard: what was converted is not fetched again")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
     arguments = parser.parse_args()
-    names = manifest.shard(manifest.read_index(arguments.index), arguments.shard, arguments.files_per_shard)
-    download.download_shard(arguments.source, arguments.split, names, arguments.output_dir, arguments.streams)
+    sample_paths = manifest.shard(manifest.read_index(arguments.index), arguments.shard, arguments.files_per_shard)
+    download.download_shard(
+        arguments.source,
+        sample_paths,
+        arguments.output_dir,
+        streams=arguments.streams,
+        shape=(arguments.height, arguments.width),
+        npy_dir=arguments.npy_dir,
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from deepcam import cli, manifest, synthesis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--index", type=Path, required=True, help="index of all HDF5 names")
+    parser.add_argument("--index", type=Path, required=True, help="index of all samples")
     parser.add_argument("--shard", type=int, required=True, help="number of the shard, from 0")
     parser.add_argument("--files-per-shard", type=int, required=True, help="samples per shard")
     parser.add_argument("--height", type=int, required=True, help="rows of a sample")
@@ -17,9 +17,9 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
     parser.add_argument("--processes", type=int, required=True, help="samples made at a time")
     arguments = parser.parse_args()
-    names = manifest.shard(manifest.read_index(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = manifest.shard(manifest.read_index(arguments.index), arguments.shard, arguments.files_per_shard)
     synthesis.synthesize_shard(
-        names,
+        [manifest.name_of(path) for path in sample_paths],
         arguments.shard * arguments.files_per_shard,
         arguments.output_dir,
         seed=arguments.seed,

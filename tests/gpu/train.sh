@@ -36,11 +36,13 @@ train --memory-layout "$fastest" --steps "$steps" --evaluation "$out/evaluation.
 python3 -m split_model --model "$work/model.pth" --output-dir "$out/parts"
 
 # Prediction maps as the workflow makes them, on samples of the default run.
-python3 -m fetch_file_index --source synthetic --split validation --num-files 3 --output "$work/index.tsv"
+python3 -m fetch_file_index --source synthetic --split validation --num-files 3 --output "$work/index.tsv" \
+    --statistics "$work/statistics.json"
 python3 -m synthesize_shard --index "$work/index.tsv" --shard 0 --files-per-shard 3 --height 768 --width 1152 \
     --seed 2026 --processes 3 --output-dir "$work/hdf5/shard-00000"
 python3 -m convert_shard --manifest "$work/hdf5/shard-00000/manifest.tsv" --output-dir "$work/npy/shard-00000" --threads 3
-python3 -m describe_dataset --npy-dir "$work/npy" --shards 1 --source synthetic --threads 3 --output "$work/dataset.json"
+python3 -m describe_dataset --npy-dir "$work/npy" --shards 1 --source synthetic --threads 3 \
+    --statistics "$work/statistics.json" --output "$work/dataset.json"
 python3 -m compile_engine --backend eager --precision fp32 --device cpu --model "$work/model.pth" \
     --dataset "$work/dataset.json" --max-batch 1 --width-multiplier 0.25 --output "$work/engine.pt2"
 python3 -m plot_predictions --engine "$work/engine.pt2" --device cpu --dataset "$work/dataset.json" --samples 3 \

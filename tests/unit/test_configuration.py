@@ -28,9 +28,9 @@ def test_an_empty_configuration_is_the_default_one_but_for_per_mode():
     [
         ({"dat": {}}, "top level: unknown key dat; allowed are data, model"),
         ({"data": {"num_file": 3}}, "data: unknown key num_file; allowed are source"),
-        ({"data": {"num_files": "eight"}}, "data.num_files: 'eight' is not of type integer"),
+        ({"data": {"num_files": "eight"}}, "data.num_files: 'eight' is not allowed; allowed are a number of"),
         ({"data": {"source": "ftp://x"}}, "data.source: 'ftp://x' is not allowed; allowed are synthetic, nersc"),
-        ({"data": {"streams": 40}}, "data.streams: 40 is greater than the maximum of 4"),
+        ({"data": {"streams": 40}}, "data.streams: 40 is greater than the maximum of 4; more need data.allow"),
         ({"benchmark": {"readers": ["dali"]}}, "benchmark.readers.0: 'dali' is not allowed; allowed are dali-mmap"),
         ({"benchmark": {"cache": []}}, "benchmark.cache: is empty"),
         ({"engines": [{"backend": "onnx"}]}, "engines.0.backend: 'onnx' is not allowed; allowed are eager"),
@@ -44,3 +44,9 @@ def test_what_is_wrong_is_named_in_one_line(change, message):
         configuration.validate(change, SCHEMA)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_more_streams_need_consent():
+    configuration.validate({"data": {"streams": 8, "allow_more_streams": True}}, SCHEMA)
+    with pytest.raises(InputError, match=r"data\.streams: 8"):
+        configuration.validate({"data": {"streams": 8, "allow_more_streams": False}}, SCHEMA)

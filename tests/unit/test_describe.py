@@ -61,13 +61,37 @@ def test_samples_are_listed_in_order_relative_to_the_description(npy_dir):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_named_with_file_and_channel(npy_dir, value):
+def test_a_value_that_is_not_finite_is_named_with_file_and_channel_or_counted_if_allowed(npy_dir, value):
     path = npy_dir / "shard-00001" / climate.npy_names(NAMES[2])[0]
+    right = describe.describe(npy_dir, 2, "synthetic")["channels"]
     data = np.load(path)
     data[3, 4, 10] = value
     replace(path, data)
-    with pytest.raises(InputError, match=f"{path.name}.*PRECT"):
+    with pytest.raises(InputError, match=f"{path.name}.*PRECT has 1 values.*allow_nonfinite"):
         describe.describe(npy_dir, 2, "synthetic")
+    channels = describe.describe(npy_dir, 2, "synthetic", allow_nonfinite=True)["channels"]
+    assert [channel["nonfinite"] for channel in channels] == [int(i == 10) for i in range(16)]
+    finite = [np.load(path)[..., 10].astype(np.float64) for path in sorted(npy_dir.glob("*/data-*"))]
+    finite = np.concatenate([values[np.isfinite(values)] for values in finite])
+    assert (channels[10]["minimum"], channels[10]["maximum"]) == (finite.min(), finite.max())
+    assert channels[10]["mean"] == pytest.approx(finite.mean(), rel=1e-9)
+    assert channels[:10] == right[:10]
+
+
+def test_a_channel_without_a_finite_value_is_refused(npy_dir):
+    for path in npy_dir.glob("*/data-*"):
+        data = np.load(path)
+        data[..., 2] = np.nan
+        replace(path, data)
+    with pytest.raises(InputError, match="V850: no value is finite"):
+        describe.describe(npy_dir, 2, "synthetic", allow_nonfinite=True)
+
+
+def test_the_archives_own_statistics_are_taken_as_they_are(npy_dir):
+    own = [{"name": name, "minimum": 0.0, "maximum": 1.0, "mean": 0.5, "mean_square": 0.5} for name in climate.CHANNELS]
+    result = describe.describe(npy_dir, 2, "nersc", statistics=own)
+    assert result["channels"] == own and result["statistics"] == "archive"
+    assert describe.describe(npy_dir, 2, "synthetic")["statistics"] == "computed"
 
 
 def test_another_shape_is_refused_with_the_file(npy_dir):
@@ -105,7 +129,13 @@ def program(name, *arguments):
 
 def test_the_programs_make_a_data_set_from_nothing(tmp_path):
     index, description = tmp_path / "index.tsv", tmp_path / "dataset.json"
-    runs = [program("fetch_file_index", "--source", "synthetic", "--split", "all", "--num-files", 3, "--output", index)]
+    statistics = tmp_path / "statistics.json"
+    runs = [
+        program(
+            "fetch_file_index", "--source", "synthetic", "--split", "validation", "--num-files", 3, "--output", index,
+            "--statistics", statistics,
+        )
+    ]  # fmt: skip
     for shard in range(2):
         hdf5, npy = (tmp_path / kind / f"shard-{shard:05d}" for kind in ("hdf5", "npy"))
         runs += [
@@ -118,7 +148,7 @@ def test_the_programs_make_a_data_set_from_nothing(tmp_path):
     runs.append(
         program(
             "describe_dataset", "--npy-dir", tmp_path / "npy", "--shards", 2, "--source", "synthetic", "--threads", 2,
-            "--output", description,
+            "--statistics", statistics, "--output", description,
         )
     )  # fmt: skip
     assert [run.returncode for run in runs] == [0] * 6, [run.stderr for run in runs]
@@ -128,7 +158,7 @@ def test_the_programs_make_a_data_set_from_nothing(tmp_path):
 def test_a_program_says_in_one_line_what_is_wrong(tmp_path):
     run = program(
         "download_shard", "--index", tmp_path / "none.tsv", "--shard", 0, "--files-per-shard", 1, "--source", "nersc",
-        "--split", "validation", "--streams", 1, "--output-dir", tmp_path / "out",
+        "--streams", 1, "--height", 64, "--width", 96, "--output-dir", tmp_path / "out",
     )  # fmt: skip
     assert run.returncode == 1
     assert run.stderr.startswith("error: ") and "none.tsv" in run.stderr and run.stderr.count("\n") == 1

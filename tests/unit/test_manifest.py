@@ -3,6 +3,7 @@ from deepcam import cli, climate, manifest
 from deepcam.climate import InputError
 
 NAMES = climate.synthetic_names(7)
+PATHS = [f"train/{name}" for name in NAMES]
 
 
 def test_entries_survive_a_round_trip(tmp_path):
@@ -33,23 +34,37 @@ def test_a_missing_manifest_is_bad_input(tmp_path):
         manifest.read(tmp_path / "absent.tsv")
 
 
-def test_the_index_survives_a_round_trip_and_refuses_other_names(tmp_path):
+@pytest.mark.parametrize("line", [f"../{NAMES[0]}", f"a/b/{NAMES[0]}", NAMES[0], "train/../evil.h5", "train/evil.h5"])
+def test_the_index_survives_a_round_trip_and_refuses_other_lines(tmp_path, line):
     path = tmp_path / "index.tsv"
-    manifest.write_index(path, NAMES)
-    assert manifest.read_index(path) == NAMES
-    manifest.write_index(path, [NAMES[0], "../evil.h5"])
+    manifest.write_index(path, PATHS)
+    assert manifest.read_index(path) == PATHS
+    manifest.write_index(path, [PATHS[0], line])
     with pytest.raises(InputError, match="line 3"):
         manifest.read_index(path)
 
 
 def test_shards_partition_the_index():
-    assert [manifest.shard(NAMES, i, 3) for i in range(3)] == [NAMES[:3], NAMES[3:6], NAMES[6:]]
+    assert [manifest.shard(PATHS, i, 3) for i in range(3)] == [PATHS[:3], PATHS[3:6], PATHS[6:]]
+    assert [manifest.name_of(path) for path in PATHS] == NAMES
 
 
 @pytest.mark.parametrize("index, files_per_shard", [(3, 3), (-1, 3), (0, 0)])
 def test_a_shard_outside_the_index_is_refused(index, files_per_shard):
-    with pytest.raises(InputError, match="index of 7 names"):
-        manifest.shard(NAMES, index, files_per_shard)
+    with pytest.raises(InputError, match="index of 7 samples"):
+        manifest.shard(PATHS, index, files_per_shard)
+
+
+def test_the_ledger_gives_the_latest_entry_and_passes_over_a_torn_line(tmp_path):
+    first, second = (manifest.Entry("data-a.npy", size, digit * 64) for size, digit in ((1, "0"), (2, "f")))
+    other = manifest.Entry("label-a.npy", 3, "a" * 64)
+    assert manifest.read_ledger(tmp_path) == {}
+    manifest.record(tmp_path, [first, other])
+    manifest.record(tmp_path, [second])
+    with open(tmp_path / manifest.LEDGER, "a") as file:
+        file.write("data-b.npy\t12\t00")
+    manifest.record(tmp_path, [manifest.Entry("data-c.npy", 1, "0" * 64)])
+    assert manifest.read_ledger(tmp_path) == {"data-a.npy": second, "label-a.npy": other}
 
 
 def test_missing_and_wrong_sized_files_are_found(tmp_path):
@@ -65,8 +80,10 @@ def test_missing_and_wrong_sized_files_are_found(tmp_path):
 def test_filling_removes_only_what_does_not_belong(tmp_path):
     folder = tmp_path / "shard-00000"
     folder.mkdir()
-    for name in ("data-keep.h5", "data-stray.h5", "label-stray.npy", "data-keep.h5.part", "notes.txt", "manifest.tsv"):
+    for name in ("data-keep.h5", "data-stray.h5", "label-stray.npy", "data-x.h5.part", "notes.txt", "manifest.tsv"):
         (folder / name).touch()
+    with manifest.filling(folder, ["data-keep.h5"], ["data-x.h5.part"]):
+        assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "data-x.h5.part", "notes.txt"]
     with manifest.filling(folder, ["data-keep.h5"]):
         assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "notes.txt"]
 

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
+DOWNLOADS = {"nersc.yaml": "8", "gpu.yaml": "16", "full.yaml": "2132"}
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 
 
@@ -31,11 +33,19 @@ def test_style(command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*/*.yaml")), ids=lambda path: path.parent.name)
+def test_every_profile_states_the_limits(profile):
+    limits = yaml.safe_load(profile.read_text())["resources"]
+    assert limits["benchmark_slot"] == limits["download_slot"] == 1
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dry_run(overlay, tmp_path):
-    arguments = ["snakemake", "-n", "--quiet", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    arguments = ["snakemake", "-n", "--quiet", "rules", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
     result = run(*arguments, "--configfile", ROOT / "config" / overlay, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+    jobs = dict(line.split() for line in result.stdout.splitlines() if len(line.split()) == 2)
+    assert jobs.get("download_shard") == DOWNLOADS.get(overlay)
 
 
 def test_engines_for_gpus_are_planned_without_one(tmp_path):

@@ -10,6 +10,9 @@ import re
 
 NERSC_URL = "https://portal.nersc.gov/project/dasrepo/deepcam/climate-data/All-Hist"
 
+SAMPLES_IN_ARCHIVE = {"train": 121266, "validation": 15158}
+"""Samples of each split at NERSC."""
+
 HEIGHT = 768
 WIDTH = 1152
 
@@ -28,12 +31,29 @@ DATA = "climate/data"
 LABELS = ("climate/labels_0", "climate/labels_1")
 """HDF5 datasets: data (H, W, 16) float32, and two label planes (H, W)."""
 
-FILE_NAME = re.compile(r"data-\d{4}-\d{2}-\d{2}-\d{2}-\d\.h5")
+FILE_NAME = re.compile(r"data-[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]\.h5")
 """data-YYYY-MM-DD-HH-n.h5"""
 
 
 class InputError(Exception):
     """Bad input: its message is one line that says what, where, and what to do."""
+
+
+def splits(split: str) -> list[str]:
+    """The splits that a configured `split` means: itself, or for 'all' every one."""
+    return sorted(SAMPLES_IN_ARCHIVE) if split == "all" else [split]
+
+
+def sample_count(source: str, split: str, num_files: int | str) -> int:
+    """How many samples `num_files` means; 'all' is what the archive at NERSC has, of which a URL is a mirror.
+
+    Raises InputError for 'all' synthetic samples.
+    """
+    if isinstance(num_files, int):
+        return num_files
+    if source == "synthetic":
+        raise InputError("data.num_files: all means the archive's; give the number of synthetic samples")
+    return sum(SAMPLES_IN_ARCHIVE[each] for each in splits(split))
 
 
 def synthetic_names(count: int) -> list[str]:

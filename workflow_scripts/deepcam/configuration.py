@@ -48,6 +48,8 @@ def explain(error: jsonschema.ValidationError) -> str:
             return f"{where}: {error.instance!r} is not allowed; allowed are {allowed}"
         case "minItems":
             return f"{where}: is empty; give at least {error.validator_value} value"
+        case "maximum" if "description" in error.schema:
+            return f"{where}: {error.message}; {error.schema['description']}"
         case "type":
             return f"{where}: {error.instance!r} is not of type {error.validator_value}"
         case "oneOf" | "anyOf" | "pattern":

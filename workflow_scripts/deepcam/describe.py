@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,59 +22,121 @@ BLOCK_PIXELS = 2**16
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample's files and its part of the statistics: per channel (16,) float64, per class (3,) pixel counts."""
+    """One sample's files, and the shape of its data."""
 
     data: Path
     label: Path
     entry: manifest.Entry
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One sample's part of the statistics: per channel (16,) over its finite values, per class (3,) pixel counts."""
+
     minimum: np.ndarray
     maximum: np.ndarray
     sums: np.ndarray
     square_sums: np.ndarray
+    nonfinite: np.ndarray
     class_pixels: np.ndarray
 
 
-def describe(npy_dir: Path, shards: int, source: str, threads: int = 1, root: Path | None = None) -> dict[str, Any]:
+def describe(
+    npy_dir: Path,
+    shards: int,
+    source: str,
+    threads: int = 1,
+    root: Path | None = None,
+    statistics: list[dict[str, Any]] | None = None,
+    allow_nonfinite: bool = False,
+) -> dict[str, Any]:
     """The contents of dataset.json for the shards 0 to `shards` - 1 in `npy_dir`.
 
-    Paths are relative to `root`, the folder of dataset.json; without it, the parent of `npy_dir`. Sums are kept in
-    float64. Raises InputError naming the file for an incomplete shard, another shape, a value that is not finite, or
-    an unknown class.
+    Paths are relative to `root`, the folder of dataset.json; without it, the parent of `npy_dir`. `statistics` are
+    the archive's own channel statistics; without them every sample is read once, with sums in float64. Raises
+    InputError naming the file for an incomplete shard, another shape, a value that is not finite (unless allowed:
+    then such values are counted and left out), or an unknown class.
     """
     if shards < 1 or threads < 1:
         raise InputError(f"--shards {shards}, --threads {threads}: must be at least 1")
-    pairs = [pair for i in range(shards) for pair in _pairs(npy_dir / f"shard-{i:05d}")]
-    if not pairs:
+    samples = [sample for i in range(shards) for sample in _samples(npy_dir / f"shard-{i:05d}")]
+    if not samples:
         raise InputError(f"{npy_dir}: its {shards} shards hold no samples: make them again")
-    with ThreadPoolExecutor(threads) as pool:
-        samples = list(pool.map(lambda pair: measure(*pair), pairs))
-    shape = samples[0].shape
     for sample in samples:
-        if sample.shape != shape:
-            raise InputError(f"{sample.data}: shape {sample.shape}, {samples[0].data} has {shape}: make them again")
-    pixels = len(samples) * shape[0] * shape[1]
-    minimum = np.min([s.minimum for s in samples], axis=0)
-    maximum = np.max([s.maximum for s in samples], axis=0)
-    mean = np.sum([s.sums for s in samples], axis=0) / pixels
-    mean_square = np.sum([s.square_sums for s in samples], axis=0) / pixels
+        if sample.shape != samples[0].shape:
+            raise InputError(
+                f"{sample.data}: shape {sample.shape}, {samples[0].data} has {samples[0].shape}: make them again"
+            )
     root = npy_dir.parent if root is None else root
-    log.info("%s: described %d samples", npy_dir, len(samples))
-    return {
+    description = {
         "source": source,
-        "sample_shape": list(shape),
+        "sample_shape": list(samples[0].shape),
         "dtype": "float32",
         "num_samples": len(samples),
-        "total_bytes": sum(s.entry.bytes for s in samples),
+        "total_bytes": sum(sample.entry.bytes for sample in samples),
         "samples": [
             {
-                "data": os.path.relpath(s.data, root),
-                "label": os.path.relpath(s.label, root),
-                "bytes": s.entry.bytes,
-                "sha256": s.entry.sha256,
+                "data": os.path.relpath(sample.data, root),
+                "label": os.path.relpath(sample.label, root),
+                "bytes": sample.entry.bytes,
+                "sha256": sample.entry.sha256,
             }
-            for s in samples
+            for sample in samples
         ],
+    }
+    if statistics is not None:
+        description |= {"statistics": "archive", "channels": statistics, "class_fractions": None}
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            measured = list(pool.map(lambda sample: measure(sample.data, sample.label, allow_nonfinite), samples))
+        description |= {"statistics": "computed"} | _summary(measured)
+    log.info("%s: described %d samples", npy_dir, len(samples))
+    return description
+
+
+def measure(data_path: Path, label_path: Path, allow_nonfinite: bool = False) -> Measurement:
+    """Read one sample once. Raises InputError naming the file, and the channel of a value that is not finite."""
+    data = _load(data_path)
+    rows = data.reshape(-1, len(CHANNELS))
+    minimum, maximum = np.full(len(CHANNELS), np.inf), np.full(len(CHANNELS), -np.inf)
+    sums, square_sums = np.zeros(len(CHANNELS)), np.zeros(len(CHANNELS))
+    nonfinite = np.zeros(len(CHANNELS), np.int64)
+    for start in range(0, len(rows), BLOCK_PIXELS):
+        block = rows[start : start + BLOCK_PIXELS].astype(np.float64)
+        low, high = block.min(axis=0), block.max(axis=0)
+        # Extremes carry both NaN and infinities through: only then is it worth looking at every value.
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            finite = np.isfinite(block)
+            nonfinite += (~finite).sum(axis=0)
+            low = np.where(finite, block, np.inf).min(axis=0)
+            high = np.where(finite, block, -np.inf).max(axis=0)
+            block[~finite] = 0
+        minimum, maximum = np.minimum(minimum, low), np.maximum(maximum, high)
+        sums += block.sum(axis=0)
+        square_sums += np.einsum("ij,ij->j", block, block)
+    if nonfinite.any() and not allow_nonfinite:
+        bad = int(nonfinite.argmax())
+        raise InputError(
+            f"{data_path}: channel {CHANNELS[bad]} has {nonfinite[bad]} values that are not finite: "
+            "get the sample again, or set data.allow_nonfinite: true"
+        )
+    class_pixels = _class_pixels(label_path, data.shape)
+    return Measurement(minimum, maximum, sums, square_sums, nonfinite, class_pixels)
+
+
+def _summary(measured: list[Measurement]) -> dict[str, Any]:
+    """Channel statistics and class fractions of all samples together."""
+    class_pixels = np.sum([part.class_pixels for part in measured], axis=0)
+    pixels = class_pixels.sum()
+    nonfinite = np.sum([part.nonfinite for part in measured], axis=0)
+    if (nonfinite == pixels).any():
+        raise InputError(f"channel {CHANNELS[int(nonfinite.argmax())]}: no value is finite: get the samples again")
+    minimum = np.min([part.minimum for part in measured], axis=0)
+    maximum = np.max([part.maximum for part in measured], axis=0)
+    mean = np.sum([part.sums for part in measured], axis=0) / (pixels - nonfinite)
+    mean_square = np.sum([part.square_sums for part in measured], axis=0) / (pixels - nonfinite)
+    return {
         "channels": [
             {
                 "name": name,
@@ -82,34 +144,12 @@ def describe(npy_dir: Path, shards: int, source: str, threads: int = 1, root: Pa
                 "maximum": float(maximum[i]),
                 "mean": float(mean[i]),
                 "mean_square": float(mean_square[i]),
+                "nonfinite": int(nonfinite[i]),
             }
             for i, name in enumerate(CHANNELS)
         ],
-        "class_fractions": (np.sum([s.class_pixels for s in samples], axis=0) / pixels).tolist(),
+        "class_fractions": (class_pixels / pixels).tolist(),
     }
-
-
-def measure(data_path: Path, label_path: Path, entry: manifest.Entry) -> Sample:
-    """Read one sample once. Raises InputError naming the file, and the channel of a value that is not finite."""
-    data = _load(data_path)
-    if data.ndim != 3 or data.shape[2] != len(CHANNELS) or data.dtype != np.float32:
-        raise InputError(f"{data_path}: {data.dtype} {data.shape}, not float32 (H, W, {len(CHANNELS)}): make it again")
-    rows = data.reshape(-1, len(CHANNELS))
-    minimum, maximum = np.full(len(CHANNELS), np.inf), np.full(len(CHANNELS), -np.inf)
-    sums, square_sums = np.zeros(len(CHANNELS)), np.zeros(len(CHANNELS))
-    for start in range(0, len(rows), BLOCK_PIXELS):
-        block = rows[start : start + BLOCK_PIXELS].astype(np.float64)
-        minimum = np.minimum(minimum, block.min(axis=0))
-        maximum = np.maximum(maximum, block.max(axis=0))
-        sums += block.sum(axis=0)
-        square_sums += np.einsum("ij,ij->j", block, block)
-    # Extremes carry both NaN and infinities through.
-    finite = np.isfinite(minimum) & np.isfinite(maximum)
-    if not finite.all():
-        channel = CHANNELS[int(finite.argmin())]
-        raise InputError(f"{data_path}: channel {channel} has values that are not finite: get the sample again")
-    class_pixels = _class_pixels(label_path, data.shape)
-    return Sample(data_path, label_path, entry, data.shape, minimum, maximum, sums, square_sums, class_pixels)
 
 
 def _class_pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -123,22 +163,28 @@ def _class_pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return counts
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
-        return np.load(path)
+        return np.load(path, mmap_mode)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: not a whole npy file ({error}): make it again") from error
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path, manifest.Entry]]:
-    """The data file, label file and data entry of each sample of a shard, in the manifest's order."""
+def _samples(folder: Path) -> list[Sample]:
+    """The samples of a shard, in the manifest's order, with checked types."""
     entries = manifest.read_complete(folder / manifest.MANIFEST)
     names = {entry.name for entry in entries}
-    pairs = []
+    samples = []
     for entry in entries:
         if entry.name.startswith("data-"):
             label = "label-" + entry.name.removeprefix("data-")
             if label not in names:
                 raise InputError(f"{folder / manifest.MANIFEST}: no {label}: delete it and make it again")
-            pairs.append((folder / entry.name, folder / label, entry))
-    return pairs
+            data = _load(folder / entry.name, mmap_mode="r")  # the header only
+            if data.ndim != 3 or data.shape[2] != len(CHANNELS) or data.dtype != np.float32:
+                raise InputError(
+                    f"{folder / entry.name}: {data.dtype} {data.shape}, not float32 (H, W, {len(CHANNELS)}): "
+                    "make it again"
+                )
+            samples.append(Sample(folder / entry.name, folder / label, entry, data.shape))
+    return samples

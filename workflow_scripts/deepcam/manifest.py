@@ -1,8 +1,9 @@
-"""Which files exist: the index (names of all samples), its shards, and the manifest that completes a shard folder."""
+"""Which files exist: the index (paths of all samples), its shards, and the manifest that completes a shard folder."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,12 @@ from deepcam.climate import FILE_NAME, InputError
 MANIFEST = "manifest.tsv"
 """Name of the manifest in a shard folder. It is written last: where it is, the shard is whole."""
 
+LEDGER = "ledger.tsv"
+"""Name of a shard folder's ledger: an entry per file as soon as it is finished. Unlike the manifest, which Snakemake
+deletes before a job, it survives: a later run tells by it what need not be done again."""
+
 HEADER = "name\tbytes\tsha256"
-INDEX_HEADER = "name"
+INDEX_HEADER = "path"
 
 
 @dataclass(frozen=True)
@@ -33,88 +38,135 @@ def entry(path: Path) -> Entry:
 
 def write(path: Path | str, entries: Iterable[Entry]) -> None:
     """Write a manifest, atomically."""
-    _write_lines(path, [HEADER, *(f"{e.name}\t{e.bytes}\t{e.sha256}" for e in entries)])
+    _write_text(path, f"{HEADER}\n" + "".join(_line(entry) for entry in entries))
 
 
 def read(path: Path | str) -> list[Entry]:
     """The entries of a manifest, in order. Raises InputError for a missing file, a wrong header or a bad line."""
     entries = []
     for number, line in _read_lines(path, HEADER):
-        fields = line.split("\t")
-        if len(fields) != 3 or not fields[1].isdecimal() or len(fields[2]) != 64 or "/" in fields[0]:
+        entry = _parsed(line)
+        if entry is None:
             raise InputError(f"{path}, line {number}: not 'name, bytes, sha256': delete the file and run again")
-        entries.append(Entry(fields[0], int(fields[1]), fields[2]))
+        entries.append(entry)
     return entries
 
 
-def write_index(path: Path | str, names: Iterable[str]) -> None:
-    """Write an index of HDF5 names, atomically."""
-    _write_lines(path, [INDEX_HEADER, *names])
+def record(folder: Path, entries: Iterable[Entry]) -> None:
+    """Add finished files to the folder's ledger, in one write: a killed process adds all of them or none."""
+    with files.full_disk_as_input_error(folder / LEDGER):
+        descriptor = os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            os.write(descriptor, "".join(_line(entry) for entry in entries).encode())
+        finally:
+            os.close(descriptor)
+
+
+def read_ledger(folder: Path) -> dict[str, Entry]:
+    """The latest entry of every file name in the folder's ledger. A torn line is no entry: its file is done again."""
+    try:
+        lines = (folder / LEDGER).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {entry.name: entry for entry in map(_parsed, lines) if entry is not None}
+
+
+def write_index(path: Path | str, sample_paths: Iterable[str]) -> None:
+    """Write an index of samples, `<split>/<HDF5 name>` a line, atomically."""
+    _write_text(path, "".join(f"{line}\n" for line in [INDEX_HEADER, *sample_paths]))
 
 
 def read_index(path: Path | str) -> list[str]:
-    """The HDF5 names of an index, in order. Raises InputError for a missing file, a wrong header or a bad name."""
-    names = []
-    for number, name in _read_lines(path, INDEX_HEADER):
-        if not FILE_NAME.fullmatch(name):
+    """The sample paths of an index, in order. Raises InputError for a missing file, a wrong header or a bad line."""
+    sample_paths = []
+    for number, line in _read_lines(path, INDEX_HEADER):
+        split, _, name = line.partition("/")
+        if not (split.isidentifier() and FILE_NAME.fullmatch(name)):
             raise InputError(
-                f"{path}, line {number}: {name[:80]!r} is not data-YYYY-MM-DD-HH-n.h5: make the index again"
+                f"{path}, line {number}: {line[:80]!r} is not <split>/data-YYYY-MM-DD-HH-n.h5: make the index again"
             )
-        names.append(name)
-    return names
+        sample_paths.append(line)
+    return sample_paths
 
 
-def shard(names: list[str], index: int, files_per_shard: int) -> list[str]:
-    """Shard `index` of the names: lines [index * K, (index + 1) * K) for K files a shard; the last may be short.
+def shard(sample_paths: list[str], index: int, files_per_shard: int) -> list[str]:
+    """Shard `index` of the samples: lines [index * K, (index + 1) * K) for K files a shard; the last may be short.
 
     Raises InputError where the index has no such lines.
     """
-    if files_per_shard < 1 or not 0 <= index * files_per_shard < len(names):
+    if files_per_shard < 1 or not 0 <= index * files_per_shard < len(sample_paths):
         raise InputError(
-            f"shard {index} of {files_per_shard} files is not in an index of {len(names)} names: "
+            f"shard {index} of {files_per_shard} files is not in an index of {len(sample_paths)} samples: "
             "check --shard and --files-per-shard"
         )
-    return names[index * files_per_shard : (index + 1) * files_per_shard]
+    return sample_paths[index * files_per_shard : (index + 1) * files_per_shard]
+
+
+def name_of(sample_path: str) -> str:
+    """The file name in a sample path of the index."""
+    return sample_path.rpartition("/")[2]
+
+
+def is_in_place(folder: Path, entry: Entry) -> bool:
+    """Whether the entry's file is in the folder with the right size. Contents are not read."""
+    path = folder / entry.name
+    return path.is_file() and path.stat().st_size == entry.bytes
 
 
 def outdated(folder: Path, entries: Iterable[Entry]) -> list[str]:
     """Names of the entries whose file is missing from the folder or has another size. Contents are not read."""
-    return [e.name for e in entries if not (folder / e.name).is_file() or (folder / e.name).stat().st_size != e.bytes]
+    return [entry.name for entry in entries if not is_in_place(folder, entry)]
+
+
+def require(path: Path, entries: Iterable[Entry]) -> None:
+    """Raise InputError naming the first of these entries of the manifest at `path` whose file is not in place."""
+    if bad := outdated(path.parent, entries):
+        raise InputError(
+            f"{path.parent / bad[0]}: missing or not the size in {path.name}: delete {path}, make it again"
+        )
 
 
 def read_complete(path: Path) -> list[Entry]:
     """The entries of a manifest whose files all lie beside it with the right size; else InputError naming the first."""
     entries = read(path)
-    if bad := outdated(path.parent, entries):
-        raise InputError(
-            f"{path.parent / bad[0]}: missing or not the size in {path.name}: delete {path}, make it again"
-        )
+    require(path, entries)
     return entries
 
 
 @contextlib.contextmanager
-def filling(folder: Path, names: Iterable[str]) -> Iterator[None]:
+def filling(folder: Path, names: Iterable[str], resumable: Iterable[str] = ()) -> Iterator[None]:
     """Hold the folder's lock while a job fills it with `names`.
 
-    First what does not belong is removed: temporary files of a killed process, the old manifest (it must not vouch
-    for files that are about to change), and sample files of another configuration. Other files are left alone.
+    First what does not belong is removed: temporary files of a killed process but for the `resumable` ones, the old
+    manifest (it must not vouch for files that are about to change), and sample files of another configuration. Other
+    files are left alone.
     """
-    expected = set(names)
+    expected = {*names, *resumable}
     with files.locked(folder.with_name(folder.name + ".lock")):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
-        for path in folder.glob("*" + files.TEMPORARY):
-            path.unlink()
-        for pattern in ("data-*", "label-*"):
+        for pattern in ("*" + files.TEMPORARY, "data-*", "label-*"):
             for path in folder.glob(pattern):
                 if path.name not in expected:
                     path.unlink()
         yield
 
 
-def _write_lines(path: Path | str, lines: Iterable[str]) -> None:
+def _line(entry: Entry) -> str:
+    return f"{entry.name}\t{entry.bytes}\t{entry.sha256}\n"
+
+
+def _parsed(line: str) -> Entry | None:
+    """The entry of a line, None where it is not one."""
+    fields = line.split("\t")
+    if len(fields) != 3 or not fields[1].isdecimal() or len(fields[2]) != 64 or "/" in fields[0]:
+        return None
+    return Entry(fields[0], int(fields[1]), fields[2])
+
+
+def _write_text(path: Path | str, text: str) -> None:
     with files.atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines))
+        temporary.write_text(text)
 
 
 def _read_lines(path: Path | str, header: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,94 @@
+"""The data stage from an archive on loopback: from index to dataset.json, damage, verify, repair."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deepcam import climate, convert, files, synthesis
+from servers import Nginx
+
+ROOT = Path(__file__).parents[2]
+NAMES = climate.synthetic_names(4)
+HEIGHT, WIDTH = 96, 144  # config/tiny.yaml's
+STREAMS = 1
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    root = folder / "root"
+    for seed, name in enumerate(NAMES):
+        synthesis.write_sample(root / "validation" / name, seed, HEIGHT, WIDTH)
+    (root / "validation" / "files.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    # As strict as the archive: with more connections at a time than configured, it refuses. Slow enough for two jobs
+    # to meet.
+    nginx = Nginx(folder / "nginx", root, f"limit_conn all {STREAMS}; limit_rate 4m;")
+    nginx.root = root
+    yield nginx
+    nginx.close()
+
+
+def snakemake(folder, archive, target, **data):
+    """Run one target with the tiny configuration and this archive; the finished process."""
+    overlay = folder / "archive.yaml"
+    overlay.write_text(json.dumps({"data": {"source": archive.url, "streams": STREAMS} | data}))
+    return subprocess.run(
+        [
+            sys.executable, "-m", "snakemake", target, "--snakefile", ROOT / "Snakefile", "--directory", folder,
+            "--configfile", ROOT / "config/tiny.yaml", overlay, "--workflow-profile", ROOT / "profiles/default",
+            "--cores", "2",
+        ],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def fetched(archive):
+    return [Path(path).name for path, _, _ in archive.requests() if path.endswith(NAMES[0][-5:])]
+
+
+def assert_equals_archive(folder, archive, expected):
+    dataset = json.loads((folder / "results/data/dataset.json").read_text())
+    assert [Path(sample["data"]).name for sample in dataset["samples"]] == [
+        climate.npy_names(name)[0] for name in NAMES
+    ]
+    for name in NAMES:
+        for npy in climate.npy_names(name):
+            (made,) = folder.glob(f"results/data/npy/*/{npy}")
+            assert files.sha256(made) == expected[npy]
+    assert not list(folder.rglob("*" + files.TEMPORARY))
+
+
+@pytest.mark.parametrize("keep_hdf5", [True, False], ids=["hdf5 kept", "hdf5 removed"])
+def test_an_archive_arrives_and_what_is_damaged_is_named_and_repaired_and_nothing_else(archive, tmp_path, keep_hdf5):
+    expected = {
+        npy.name: npy.sha256
+        for name in NAMES
+        for npy in convert.convert_file(archive.root / "validation" / name, tmp_path / "expected")
+    }
+    folder = tmp_path / "work"
+    folder.mkdir()
+    before = len(fetched(archive))
+    result = snakemake(folder, archive, "data", keep_hdf5=keep_hdf5)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_equals_archive(folder, archive, expected)
+    assert sorted(fetched(archive)[before:]) == NAMES
+    hdf5 = sorted(folder.glob("results/data/hdf5/archive/*/*.h5"))
+    assert [path.name for path in hdf5] == (NAMES if keep_hdf5 else [])
+
+    (damaged,) = folder.glob(f"results/data/npy/*/{climate.npy_names(NAMES[1])[0]}")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    if keep_hdf5:
+        hdf5[3].write_bytes(b"!" + hdf5[3].read_bytes()[1:])
+    result = snakemake(folder, archive, "verify", keep_hdf5=keep_hdf5)
+    report = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert f"{damaged.name}: its SHA-256" in report and f"{2 if keep_hdf5 else 1} of " in report
+    assert not keep_hdf5 or f"{hdf5[3].name}: its SHA-256" in report
+
+    before = len(fetched(archive))
+    result = snakemake(folder, archive, "data", keep_hdf5=keep_hdf5)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_equals_archive(folder, archive, expected)
+    assert fetched(archive)[before:] == [NAMES[3] if keep_hdf5 else NAMES[1]]
