@@ -32,7 +32,7 @@ rule run_benchmark:
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
         accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
         warmup_runs=config["benchmark"]["warmup_runs"],
-        runs=config["benchmark"]["runs"],
+        runs=lambda wildcards: grid.of_mode(cell_of(wildcards).mode, config)["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
     shell:
         "{resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"

@@ -73,15 +73,15 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
     found: set[Cell] = set()
     built = [engine_name(engine) for engine in config["engines"]]
     for mode in config["benchmark"]["modes"]:
-        for name in config["benchmark"]["per_mode"].get(mode, {}).get("engines", []):
+        for name in of_mode(mode, config).get("engines", []):
             if name not in built:
                 raise InputError(
                     f"benchmark.per_mode.{mode}.engines: {name} is not built; built are {', '.join(built)}"
                 )
-        of_mode = _cells_of_mode(mode, config)
-        if not of_mode:
+        found_of_mode = _cells_of_mode(mode, config)
+        if not found_of_mode:
             raise InputError(f"benchmark: mode {mode} has no cell; widen readers, or threads below max_threads")
-        found |= of_mode
+        found |= found_of_mode
     needed = max(cell.ranks * cell.local_batch_size for cell in found)
     if needed > config["data"]["num_files"]:
         raise InputError(
@@ -98,8 +98,13 @@ def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
             raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
 
 
+def of_mode(mode: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The benchmark's settings for the cells of one mode."""
+    return {**config["benchmark"], **config["benchmark"]["per_mode"].get(mode, {})}
+
+
 def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
-    axes = {**config["benchmark"], **config["benchmark"]["per_mode"].get(mode, {})}
+    axes = of_mode(mode, config)
     engines = axes.get("engines", [engine_name(engine) for engine in config["engines"]])
     if mode == "compute":
         return {
