@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._inductor.utils import fresh_cache
 
 from deepcam.climate import InputError
 from deepcam.engine import graph
@@ -52,6 +51,9 @@ def prepare(network: nn.Module, device: str) -> None:
 
 def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
     """Compile `inference` to a package at `path`. InputError where a GPU's toolkit is missing."""
+    # Here, not above: it brings in all of the compiler, a second or more that loading an engine needs not.
+    from torch._inductor.utils import fresh_cache
+
     if build.device != "cpu":
         _show_compiler_the_toolkit(scratch)
     # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
