@@ -155,6 +155,20 @@ def test_dali_runs_no_iteration_beyond_the_last_batch(files, batch_size):
         assert reader._pipeline._batches_to_consume == 0
 
 
+def test_a_file_that_cufile_refuses_is_one_line(files, monkeypatch):
+    from nvidia.dali import Pipeline
+
+    def refuse(self, cuda_stream=None):
+        raise RuntimeError(
+            "Critical error in pipeline:\nCUFile import failed: a.npy. file descriptor is not registered."
+        )
+
+    monkeypatch.setattr(Pipeline, "share_outputs", refuse)
+    with open_reader("dali-mmap", files, options()) as reader, pytest.raises(InputError) as caught:
+        list(reader)
+    assert "a.npy" in str(caught.value) and "nvidia-fs" in str(caught.value) and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("sample", "intra", "chunk"),
     [(56_623_104, 1, 16 << 20), (56_623_104, 8, 4 << 20), (56_623_104, 32, 1 << 20), (1000, 8, 4096)],

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepcam.climate import InputError
 from deepcam.readers import Batch, Options
 
 QUEUE_DEPTH = 4
@@ -98,14 +99,26 @@ class DaliReader:
     def __iter__(self) -> Iterator[Batch]:
         self._pipeline.schedule_run()  # the first time, as many iterations as the queue is deep
         for i in range(self._batches):
-            # Bound to the stream of who uses them: DALI frees the samples in its order.
-            (samples,) = self._pipeline.share_outputs(cuda_stream=self._stream)
+            samples = self._next()
             size = min(self._batch_size, self._count - i * self._batch_size)
             yield Batch([samples[j].source_info() for j in range(size)], self._first(samples.as_tensor(), size))
             del samples
             self._pipeline.release_outputs()
             if i + self._depth < self._batches:
                 self._pipeline.schedule_run()
+
+    def _next(self) -> Any:
+        # Bound to the stream of who uses them: DALI frees the samples in its order.
+        try:
+            return self._pipeline.share_outputs(cuda_stream=self._stream)[0]
+        except RuntimeError as error:
+            if "CUFile" not in str(error):
+                raise
+            reason = next(line for line in str(error).splitlines() if "CUFile" in line)
+            raise InputError(
+                f"dali-gds: {reason.strip()} GPUDirect Storage needs the nvidia-fs driver and a file system that it "
+                "knows; install it, or take dali-gds out of benchmark.readers"
+            ) from error
 
     def _first(self, tensor: Any, size: int) -> Any:
         """The first `size` samples of a batch that DALI padded with copies of the last one; no copy."""
