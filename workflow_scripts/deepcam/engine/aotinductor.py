@@ -23,16 +23,11 @@ CPU_CONFIG = {
     "aot_inductor.precompile_headers": False,
 }
 
+# No max_autotune: on an H100 it took 20 s for each shape of matrix, minutes for an engine. cuDNN tries its own kernels
+# when the engine runs (see runtime.py).
 CUDA_CONFIG = CPU_CONFIG | {
     # Else a batch of variable size makes Inductor give up channels_last, which tensor cores want.
     "force_layout_optimization": True,
-    # Pointwise convolutions, nearly all of the arithmetic, become matrix products: cuBLAS or Triton, whichever is
-    # faster, the latter with bias and ReLU fused in.
-    "max_autotune_gemm": False,
-    # The other convolutions are cuDNN's: it tries its kernels itself when the engine runs (see runtime.py), and
-    # Triton's convolutions would add minutes of tuning.
-    "max_autotune_conv_backends": "ATEN",
-    "max_autotune_pointwise": False,
     # What is read twice or more and itself reads more than one tensor is stored once: else each of the nine taps of
     # a depthwise convolution would add up a chain of residual sums again.
     "realize_reads_threshold": 1,
