@@ -7,7 +7,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import climate, configuration, engine_spec, environment, grid, machine, parts
+from deepcam import climate, configuration, engine_spec, grid, machine, parts
 
 
 def refuse(error):
@@ -22,7 +22,7 @@ def device_names():
         return ["cpu"]
     if config["devices"] != "auto":
         return [f"cuda{index}" for index in config["devices"]]
-    return [f"cuda{index}" for index in environment.gpu_indices()] or ["cpu"]
+    return [f"cuda{index}" for index in machine.gpu_indices()] or ["cpu"]
 
 
 try:
@@ -60,7 +60,9 @@ def engine_files(engine):
 
 def accuracy_files(engine):
     """The accuracy gate's verdicts on an engine, one per device."""
-    return [f"results/accuracy/{engine}/{device}.json" for device in DEVICES] if engine != grid.NONE else []
+    if engine == grid.NONE:
+        return []
+    return [f"results/accuracy/{engine}/{device}.json" for device in DEVICES]
 
 
 def check_packages():

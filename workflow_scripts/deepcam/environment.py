@@ -42,12 +42,6 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def gpu_indices() -> list[int]:
-    """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
-    names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
-    return sorted(int(name) for name in names if name.isdigit())
-
-
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:

@@ -1,4 +1,4 @@
-"""What machine this is, as far as compiled engines care. From /proc alone: asking torch would take seconds."""
+"""What machine this is, as far as compiled engines care. From /proc and /dev alone: asking torch would take seconds."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def gpu_models() -> list[str]:
         for line in path.read_text().splitlines()
         if line.startswith("Model:")
     ]
+
+
+def gpu_indices() -> list[int]:
+    """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
+    names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def identity(device: str) -> list[str]:
