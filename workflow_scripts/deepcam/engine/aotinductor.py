@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ CPU_CONFIG = {
 }
 
 # No max_autotune: on an H100 it took 20 s for each shape of matrix, minutes for an engine. cuDNN tries its own kernels
-# when the engine runs (see runtime.py).
+# when the engine runs (see runtime.py). Depthwise convolutions are left to cuDNN too: as one Triton kernel for the
+# nine shifted taps they were 7 % slower at batch 8, and the engine took twice as long to compile.
 CUDA_CONFIG = CPU_CONFIG | {
     # Else a batch of variable size makes Inductor give up channels_last, which tensor cores want.
     "force_layout_optimization": True,
-    # What is read twice or more and itself reads more than one tensor is stored once: else each of the nine taps of
-    # a depthwise convolution would add up a chain of residual sums again.
-    "realize_reads_threshold": 1,
+    # No C++ kernels here: else Inductor tries every instruction set of the CPU, each in a new Python, for 40 s on a
+    # machine that imports PyTorch in 5.
+    "cpp.vec_isa_ok": False,
 }
 
 HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
@@ -38,17 +41,17 @@ HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
 
 
 def prepare(network: nn.Module, device: str) -> None:
-    """On a GPU leave Inductor nothing that breaks its fusion: batch norms are folded, depthwise ones unfolded."""
+    """Fold batch norms on a GPU, where Inductor leaves each as a pass over memory; on a CPU that brought nothing."""
     if device != "cpu":
         graph.fold_batch_norms(network)
-        graph.unfold_depthwise(network)
 
 
 def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
-    """Compile `inference` to a package at `path`. InputError where a GPU's toolkit is missing."""
+    """Compile `inference` to a package at `path`. InputError where a compiler or a GPU's toolkit is missing."""
     # Here, not above: it brings in all of the compiler, a second or more that loading an engine needs not.
     from torch._inductor.utils import fresh_cache
 
+    _check_compiler(scratch)
     if build.device != "cpu":
         _show_compiler_the_toolkit(scratch)
     # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
@@ -57,6 +60,33 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
             graph.export(inference, build),
             package_path=str(path),
             inductor_configs=CPU_CONFIG if build.device == "cpu" else CUDA_CONFIG,
+        )
+
+
+def _check_compiler(scratch: Path) -> None:
+    """InputError unless Inductor's C++ compiler makes a library that uses the C++ library which torch uses.
+
+    Two C++ libraries in one process crash when the package is loaded, in whatever job that is.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    source, library = scratch / "probe.cpp", scratch / "probe.so"
+    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n")
+    try:
+        compiler = shlex.split(get_cpp_compiler())
+        subprocess.run(
+            [*compiler, "-shared", "-fPIC", str(source), "-o", str(library)], check=True, capture_output=True
+        )
+    except (InvalidCxxCompiler, subprocess.CalledProcessError, OSError) as error:
+        reason = getattr(error, "stderr", b"").decode(errors="replace") or str(error)
+        raise InputError(
+            f"aotinductor needs a C++ compiler that works ({reason.strip().splitlines()[0]}); install g++, or set CXX"
+        ) from None
+    if b"libstdc++.so" not in library.read_bytes():
+        raise InputError(
+            f"aotinductor: {shlex.join(compiler)} links the C++ library statically, and such an engine crashes beside "
+            "PyTorch's; unset CXX, or set it to a compiler that links libstdc++.so"
         )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from deepcam.climate import MODEL_CHANNELS
@@ -45,37 +44,6 @@ class InferenceGraph(nn.Module):
         return self.network(fields.permute(0, 3, 1, 2)).argmax(1).to(self.mask_dtype)
 
 
-class DepthwiseTaps(nn.Module):
-    """A depthwise convolution as the sum of its shifted, weighted taps; the same arithmetic, as pointwise operations.
-
-    cuDNN runs a depthwise convolution in channels_last far below memory speed and fuses nothing into it. Of this sum
-    Inductor makes one Triton kernel that reads each line once, accumulates in float32, and has the bias and the ReLU
-    around it fused in.
-    """
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.stride, self.padding, self.dilation = (
-            axes[0] for axes in (convolution.stride, convolution.padding, convolution.dilation)
-        )
-        self.size = convolution.kernel_size[0]
-        # (row, column, channel): a tap's weights of neighbouring channels lie side by side.
-        self.register_buffer("taps", convolution.weight.detach().squeeze(1).permute(1, 2, 0).contiguous())
-
-    def forward(self, x: Tensor) -> Tensor:
-        reach = self.dilation * (self.size - 1)
-        height, width = (2 * self.padding + length - reach for length in x.shape[2:])
-        padded = functional.pad(x, [self.padding] * 4)
-        total = None
-        for i in range(self.size):
-            for j in range(self.size):
-                top, left = i * self.dilation, j * self.dilation
-                window = padded[:, :, top : top + height : self.stride, left : left + width : self.stride]
-                term = window * self.taps[i, j, :, None, None]
-                total = term if total is None else total + term
-        return total
-
-
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold each batch norm, in place, into the convolution registered before it; `network` is in evaluation mode."""
     convolution = None
@@ -94,13 +62,6 @@ def fold_batch_norms(network: nn.Module) -> None:
                 transpose=isinstance(convolution, nn.ConvTranspose2d),
             )
             network.set_submodule(name, nn.Identity())
-
-
-def unfold_depthwise(network: nn.Module) -> None:
-    """Replace each depthwise convolution, in place, by its DepthwiseTaps."""
-    for name, module in list(network.named_modules()):
-        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
-            network.set_submodule(name, DepthwiseTaps(module))
 
 
 @dataclasses.dataclass(frozen=True)
