@@ -34,12 +34,17 @@ rule run_benchmark:
         warmup_runs=config["benchmark"]["warmup_runs"],
         runs=lambda wildcards: grid.of_mode(cell_of(wildcards).mode, config)["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
+        drop="--drop-fs-cache" if config["benchmark"]["drop_caches"] else "",
+        timeout=config["benchmark"]["timeout_seconds"],
     shell:
-        "{resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
+        # In the foreground: Ctrl-C must reach the ranks.
+        "timeout --foreground --kill-after=30 {params.timeout} {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
         " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
         " {params.accuracy}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"
-        " > {log} 2>&1"
+        " {params.drop} > {log} 2>&1"
+        " || {{ code=$?; [ $code != 124 ] || echo 'error: the job took longer than {params.timeout} s;"
+        " see benchmark.timeout_seconds' >> {log}; exit $code; }}"

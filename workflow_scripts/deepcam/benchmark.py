@@ -10,16 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepcam import environment, files, metrics, ranks, records
+from deepcam import cell_summary, environment, files, page_cache, ranks, records, validity
 from deepcam.climate import InputError
 from deepcam.grid import Cell
-from deepcam.measure import Plan, measure
+from deepcam.measure import Plan, Run, measure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
+
+
+LISTENING_SECONDS, LISTENING_TIMES = 0.5, 4
+"""Before the start, for other load, until it is gone: what ran before may still write, and /proc/stat counts in
+hundredths of a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Settings:
     warmup_runs: int
     runs: int
     min_seconds: float
+    drop_caches: bool = False
+    """Before each cold run also drop the machine's caches, which takes root."""
 
 
 def run(
@@ -45,6 +52,10 @@ def run(
     `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
     `accuracy_files` are for each of them, in the same order, or none in mode io.
     """
+    if settings.drop_caches and not page_cache.may_drop_all():
+        raise InputError(
+            f"--drop-fs-cache: {page_cache.DROP_CACHES} is for root; leave it out: cold runs evict the files anyway"
+        )
     description = json.loads(dataset.read_text())
     paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
     me = ranks.join(cell.ranks)
@@ -65,16 +76,15 @@ def run(
         warmup_runs=settings.warmup_runs,
         runs=settings.runs,
         min_seconds=settings.min_seconds,
+        drop_caches=settings.drop_caches,
         device=devices[place],
         load_engine=load_engine,
     )
     if me.node_leader:
         with files.locked(MACHINE_LOCK):
-            me.barrier()
-            runs = measure(plan, me)
+            other_load, runs = _measure(plan, me)
     else:
-        me.barrier()
-        runs = measure(plan, me)
+        other_load, runs = _measure(plan, me)
     places = me.gather(
         {
             "node": environment.node_name(),
@@ -96,13 +106,22 @@ def run(
             "samples": [path.name for path in paths],
         },
         "engine": describe_engine(engine_files[0], accuracy_files) if engine_files else None,
-        "environment": {**environment.describe(paths[0]), "ranks": places},
+        "environment": {**environment.describe(paths[0]), "other_load": other_load, "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
-    record["checks"] = metrics.checks(record)
-    record["metrics"] = metrics.summarize([record])
+    record["checks"] = validity.checks(record)
+    record["metrics"] = cell_summary.row([record])
     records.validate(record)
     files.write_json(output, record)
+
+
+def _measure(plan: Plan, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
+    me.barrier()  # all nodes have their lock, all ranks their modules
+    for _ in range(LISTENING_TIMES):
+        other_load = me.other_load(LISTENING_SECONDS)
+        if other_load <= validity.OTHER_LOAD_LIMIT:
+            break
+    return other_load, measure(plan, me)
 
 
 def describe_engine(engine_file: Path, accuracy_files: list[Path]) -> dict[str, Any]:

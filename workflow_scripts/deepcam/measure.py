@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from deepcam import page_cache
+from deepcam import machine, page_cache
 from deepcam.climate import InputError
 from deepcam.devices import Device, Usage, open_device
 from deepcam.grid import NONE, Cell
@@ -31,6 +32,8 @@ class Plan:
     warmup_runs: int
     runs: int
     min_seconds: float
+    drop_caches: bool = False
+    """Before a cold run, drop all of the kernel's caches too, which root may."""
     device: str = "cpu"
     """Where samples go and the engine runs: cpu or cuda:N."""
     load_engine: Callable[[], Any] | None = None
@@ -47,6 +50,10 @@ class RankRun:
     samples: dict[str, int]
     """File name to how often it was read, as the reader reports it."""
     cpu_seconds: float
+    node_cpu_utilisation: float | None
+    """Share of the node's cores that were busy, with whatever; on one rank of each node."""
+    peak_memory_bytes: int
+    """Highest resident set of the rank's processes since they started, mapped files included."""
     storage_bytes: int
     """Bytes that the rank's processes had fetched from storage (read_bytes of /proc/PID/io)."""
     reader: dict[str, Any]
@@ -67,7 +74,7 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     """Warm-up runs, then measured runs. Collective: every rank calls it. The runs on rank 0, None elsewhere.
 
     A run is one pass over the data, each sample once. A warm or compute run makes as many passes as last
-    `min_seconds` at the pace of the fastest warm-up pass; a cold run makes one, since a second would not be cold.
+    `min_seconds`; a cold run makes one, since a second would not be cold.
     """
     files = plan.files[ranks.rank :: ranks.size]
     device = open_device(plan.device)
@@ -78,17 +85,16 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
     if repeatable and plan.warmup_runs == 0:
         raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
-    passes, fastest = 1, math.inf
     for _ in range(plan.warmup_runs):
-        started = time.perf_counter()
-        while True:
-            _, _, result = _run(plan, ranks, loop, files, 1)
-            fastest = min(fastest, ranks.slowest(result.seconds))
-            # All ranks must agree on whether to go on, so the slowest decides.
-            if not repeatable or ranks.slowest(time.perf_counter() - started) >= plan.min_seconds:
-                break
+        _, _, result = _run(plan, ranks, loop, files, 1)
+    passes = 1
     if repeatable:
-        passes = max(1, math.ceil(plan.min_seconds / fastest))
+        # The first batch holds what is done once, such as choosing kernels; the median batch does not.
+        seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
+        while seconds < plan.min_seconds:  # more passes are faster than one: try until they last
+            passes = max(passes + 1, math.ceil(passes * plan.min_seconds / seconds))
+            _, _, result = _run(plan, ranks, loop, files, passes)
+            seconds = ranks.slowest(result.seconds)
 
     measured = []
     for _ in range(plan.runs):
@@ -107,7 +113,12 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: 
     low, high = 1.0, 0.0
     if plan.cell.cache != NONE:
         if ranks.node_leader:
-            (page_cache.evict if plan.cell.cache == "cold" else page_cache.load)(plan.files)
+            if plan.cell.cache == "cold":
+                page_cache.evict(plan.files)
+                if plan.drop_caches:
+                    page_cache.drop_all()
+            else:
+                page_cache.load(plan.files)
             low = high = page_cache.resident_fraction(plan.files)
         low, high = ranks.worst_residency(low, high)
     return low, high, loop(passes, ranks)
@@ -169,6 +180,7 @@ def _timed(
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
     storage, cpu = _storage_bytes(processes), _cpu_seconds(processes)
+    node_cpu = machine.cpu_meter() if ranks.node_leader else None
     meter = device.meter()
     ranks.barrier()
     start = time.perf_counter()
@@ -190,6 +202,8 @@ def _timed(
         batch_samples=[len(files) for files in batches],
         samples=dict(counts),
         cpu_seconds=_cpu_seconds(processes) - cpu,
+        node_cpu_utilisation=node_cpu() if node_cpu else None,
+        peak_memory_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
         storage_bytes=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

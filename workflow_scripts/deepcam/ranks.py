@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from typing import Any
 
 from mpi4py import MPI
 
+from deepcam import machine
 from deepcam.climate import InputError
 
 
@@ -16,6 +18,8 @@ class Ranks:
     """This process among its peers. `cores` are the ones that this rank has to itself."""
 
     comm: MPI.Comm
+    node: MPI.Comm
+    """The ranks of this node."""
     rank: int
     size: int
     local_rank: int
@@ -42,6 +46,14 @@ class Ranks:
         """Smallest and largest residency over the nodes, on every rank."""
         return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
 
+    def other_load(self, seconds: float) -> float:
+        """Share of the busiest node's cores that processes outside the job keep busy. Collective; lasts `seconds`."""
+        meter, before = machine.cpu_meter(), time.process_time()
+        time.sleep(seconds)  # a rank that waited in MPI would spin
+        busy, own = meter(), time.process_time() - before
+        others = busy - self.node.allreduce(own) / (seconds * (os.cpu_count() or 1))
+        return self.comm.allreduce(max(0.0, others), op=MPI.MAX)
+
 
 def join(expected_size: int) -> Ranks:
     """Join the job and take an even, disjoint share of this node's cores.
@@ -56,7 +68,7 @@ def join(expected_size: int) -> Ranks:
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
     os.sched_setaffinity(0, cores)
-    return Ranks(comm, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
+    return Ranks(comm, node, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
 
 
 def share_of_cores(affinities: list[list[int]], local_rank: int) -> tuple[int, ...]:
