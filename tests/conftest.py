@@ -1,6 +1,16 @@
-"""Tests marked `gpu` need a CUDA device and are skipped without one."""
+"""What tests need of the machine: those marked `gpu` a CUDA device, those that evict files a disk."""
+
+import os
 
 import pytest
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A temporary folder whose files can be evicted from the page cache."""
+    if os.popen(f"stat -f -c %T {tmp_path}").read().strip() == "tmpfs":
+        pytest.skip("the temporary folder is on tmpfs, which cannot evict; set TMPDIR to a disk")
+    return tmp_path
 
 
 def pytest_collection_modifyitems(items):

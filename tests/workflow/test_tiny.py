@@ -46,7 +46,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-NOISE = {"spread", "other_load"}
+NOISE = {"spread", "other_load", "run_seconds"}
 """Checks that fail where tests share a machine, and on runs as short as these."""
 
 

@@ -21,6 +21,9 @@ from deepcam.grid import NONE, Cell
 from deepcam.ranks import Ranks
 from deepcam.readers import Options, open_reader
 
+MARGIN = 1.25
+"""A warm-up that lasts this much longer than runs must: they differ."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -91,8 +94,9 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     if repeatable:
         # The first batch holds what is done once, such as choosing kernels; the median batch does not.
         seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
-        while seconds < plan.min_seconds:  # more passes are faster than one: try until they last
-            passes = max(passes + 1, math.ceil(passes * plan.min_seconds / seconds))
+        needed = plan.min_seconds * MARGIN
+        while seconds < needed:  # more passes are faster than one: try until they last
+            passes = max(passes + 1, math.ceil(passes * needed / seconds))
             _, _, result = _run(plan, ranks, loop, files, passes)
             seconds = ranks.slowest(result.seconds)
 
