@@ -25,6 +25,8 @@ rule run_benchmark:
         nodes=lambda wildcards: -(-cell_of(wildcards).ranks // config["benchmark"]["ranks_per_node"]),
         gres=GPUS_OF_A_NODE,
         tasks_per_gpu=0,
+        # No param: another limit is no reason to measure again.
+        timeout_seconds=config["benchmark"]["timeout_seconds"],
     params:
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
@@ -34,17 +36,17 @@ rule run_benchmark:
         warmup_runs=config["benchmark"]["warmup_runs"],
         runs=lambda wildcards: grid.of_mode(cell_of(wildcards).mode, config)["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
-        drop="--drop-fs-cache" if config["benchmark"]["drop_caches"] else "",
-        timeout=config["benchmark"]["timeout_seconds"],
+        drop=lambda wildcards: "--drop-fs-cache" if drops_caches(cell_of(wildcards)) else "",
+        shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[config["benchmark"]["shuffle"]],
     shell:
         # In the foreground: Ctrl-C must reach the ranks.
-        "timeout --foreground --kill-after=30 {params.timeout} {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
+        "timeout --foreground --kill-after=30 {resources.timeout_seconds} {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
         " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
         " {params.accuracy}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"
-        " {params.drop} > {log} 2>&1"
-        " || {{ code=$?; [ $code != 124 ] || echo 'error: the job took longer than {params.timeout} s;"
+        " {params.drop} {params.shuffle} > {log} 2>&1"
+        " || {{ code=$?; [ $code != 124 ] || echo 'error: the job took longer than {resources.timeout_seconds} s;"
         " see benchmark.timeout_seconds' >> {log}; exit $code; }}"

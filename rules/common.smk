@@ -90,6 +90,11 @@ def cell_of(wildcards):
     return CELLS[wildcards.cell]
 
 
+def drops_caches(cell):
+    """Whether root's way of emptying caches is asked for in a cell."""
+    return config["benchmark"]["drop_caches"] and cell.cache == "cold"
+
+
 def records():
     """The records of the whole grid. All cells once, then all again: drift hits them alike."""
     return [

@@ -45,7 +45,7 @@ def record(**cell):
             "intra_threads": 1,
         }
         | cell,
-        "settings": {"warmup_runs": 0, "runs": 2, "min_seconds": 0.0, "drop_caches": False},
+        "settings": {"warmup_runs": 0, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"},
         "dataset": {
             "source": "synthetic",
             "sample_shape": [2, 2, 16],

@@ -90,3 +90,19 @@ def test_a_second_run_has_nothing_to_do(finished):
     result = snakemake(finished)
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
+    lost = next(finished.glob("results/benchmark/io_raw_warm_none_r0002_*/0.json"))
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("results/benchmark/*/0.json") if path != lost}
+    lost.unlink()
+    hurried = finished / "hurried.yaml"
+    hurried.write_text("benchmark: {timeout_seconds: 1}\n")
+    ended = snakemake(finished, "--configfile", str(ROOT / "config/tiny.yaml"), str(hurried))
+    assert ended.returncode != 0
+    assert "error: the job took longer than 1 s; see benchmark.timeout_seconds" in ended.stdout + ended.stderr
+    assert not lost.exists()
+    again = snakemake(finished)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert lost.exists()
+    assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -13,6 +13,8 @@ from deepcam.climate import InputError
 NONE = "none"
 """What a field holds where the mode has no use for it."""
 
+MODES = ("io", "compute", "inference")
+
 SINGLE_CHUNK_READERS = ("dali-mmap", "dali-buffered", "torch", "numpy")
 """Readers that read a sample in one piece: they have cells with one intra-sample thread only."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +39,8 @@ class Plan:
     min_seconds: float
     drop_caches: bool = False
     """Before a cold run, drop all of the kernel's caches too, which root may."""
+    shuffle: str = "none"
+    """Order of the samples in each pass: none as they are, rank shuffled within each rank, global over all ranks."""
     device: str = "cpu"
     """Where samples go and the engine runs: cpu or cuda:N."""
     load_engine: Callable[[], Any] | None = None
@@ -79,17 +83,17 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     A run is one pass over the data, each sample once. A warm or compute run makes as many passes as last
     `min_seconds`; a cold run makes one, since a second would not be cold.
     """
-    files = plan.files[ranks.rank :: ranks.size]
+    draw = _order(plan, ranks)
     device = open_device(plan.device)
     engine = plan.load_engine() if plan.load_engine else None
     make_loop = _compute_loop if plan.cell.mode == "compute" else _reading_loop
-    loop = make_loop(plan, files, device, engine)
+    loop = make_loop(plan, device, engine)
 
     repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
     if repeatable and plan.warmup_runs == 0:
         raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
     for _ in range(plan.warmup_runs):
-        _, _, result = _run(plan, ranks, loop, files, 1)
+        _, _, result = _run(plan, ranks, loop, draw(1))
     passes = 1
     if repeatable:
         # The first batch holds what is done once, such as choosing kernels; the median batch does not.
@@ -97,22 +101,34 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
         needed = plan.min_seconds * MARGIN
         while seconds < needed:  # more passes are faster than one: try until they last
             passes = max(passes + 1, math.ceil(passes * needed / seconds))
-            _, _, result = _run(plan, ranks, loop, files, passes)
+            _, _, result = _run(plan, ranks, loop, draw(passes))
             seconds = ranks.slowest(result.seconds)
 
     measured = []
     for _ in range(plan.runs):
-        low, high, result = _run(plan, ranks, loop, files, passes)
+        low, high, result = _run(plan, ranks, loop, draw(passes))
         gathered = ranks.gather(result)
         if gathered is not None:
             measured.append(Run(passes, low, high, gathered))
     return measured if ranks.rank == 0 else None
 
 
-Loop = Callable[[int, Ranks], RankRun]
+def _order(plan: Plan, ranks: Ranks) -> Callable[[int], tuple[Path, ...]]:
+    """A function that returns this rank's files for the next passes. All ranks shuffle alike: each sample goes once."""
+    together, own = random.Random(0), random.Random(ranks.rank)
+
+    def a_pass() -> tuple[Path, ...]:
+        files = together.sample(plan.files, len(plan.files)) if plan.shuffle == "global" else plan.files
+        mine = files[ranks.rank :: ranks.size]
+        return tuple(own.sample(mine, len(mine)) if plan.shuffle == "rank" else mine)
+
+    return lambda passes: tuple(itertools.chain.from_iterable(a_pass() for _ in range(passes)))
 
 
-def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: int) -> tuple[float, float, RankRun]:
+Loop = Callable[[tuple[Path, ...], Ranks], RankRun]
+
+
+def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
     """One run: bring the cache into the cell's state on every node, verify, and let all ranks start together."""
     low, high = 1.0, 0.0
     if plan.cell.cache != NONE:
@@ -125,10 +141,10 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: 
                 page_cache.load(plan.files)
             low = high = page_cache.resident_fraction(plan.files)
         low, high = ranks.worst_residency(low, high)
-    return low, high, loop(passes, ranks)
+    return low, high, loop(files, ranks)
 
 
-def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
+def _reading_loop(plan: Plan, device: Device, engine: Any) -> Loop:
     options = Options(
         batch_size=plan.cell.local_batch_size,
         inter_threads=plan.cell.inter_threads,
@@ -138,8 +154,8 @@ def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: A
         device=plan.device,
     )
 
-    def loop(passes: int, ranks: Ranks) -> RankRun:
-        with open_reader(plan.cell.reader, files * passes, options) as reader:
+    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
+        with open_reader(plan.cell.reader, files, options) as reader:
 
             def steps() -> Iterable[list[str]]:
                 for batch in reader:
@@ -152,20 +168,18 @@ def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: A
     return loop
 
 
-def _compute_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
+def _compute_loop(plan: Plan, device: Device, engine: Any) -> Loop:
     import numpy as np
 
     size = plan.cell.local_batch_size
-    resident = device.put(np.stack([np.load(path) for path in files[:size]]))
-    names = [str(path) for path in files]
+    resident = device.put(np.stack([np.load(path) for path in plan.files[:size]]))
 
-    def loop(passes: int, ranks: Ranks) -> RankRun:
+    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
         def steps() -> Iterable[list[str]]:
-            for _ in range(passes):
-                for start in range(0, len(names), size):
-                    of_batch = names[start : start + size]
-                    engine(resident[: len(of_batch)])
-                    yield of_batch
+            for start in range(0, len(files), size):
+                names = [str(path) for path in files[start : start + size]]
+                engine(resident[: len(names)])
+                yield names
 
         return _timed(steps(), ranks, device, {}, ())
 
