@@ -33,6 +33,7 @@ rule run_benchmark:
         devices=[torch_device(device) for device in DEVICES],
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
         accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
+        network=lambda wildcards: network_options() if cell_of(wildcards).mode == "train" else "",
         warmup_runs=config["benchmark"]["warmup_runs"],
         runs=lambda wildcards: grid.of_mode(cell_of(wildcards).mode, config)["runs"],
         min_seconds=config["benchmark"]["min_seconds"],
@@ -43,7 +44,7 @@ rule run_benchmark:
         "timeout --foreground --kill-after=30 {resources.timeout_seconds} {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
         " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
         " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
-        " {params.accuracy}"
+        " {params.accuracy} {params.network}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"

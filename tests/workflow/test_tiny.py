@@ -82,6 +82,23 @@ def test_records_prove_that_two_ranks_read_every_sample_once(finished):
     assert len(os.sched_getaffinity(0)) < 2 or not cores[0] & cores[1]
 
 
+def test_two_ranks_train_together(finished):
+    words = (
+        "mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE -n 2 python -m mpi4py -m run_benchmark"
+        " --mode train --reader pread --batch-size 4 --width-multiplier 0.05 --num-runs 1 --outputfile train.json"
+        f" --dataset {finished}/results/data/dataset.json"
+    )
+    places = {
+        "PYTHONPATH": str(ROOT / "workflow_scripts"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    subprocess.run(words.split(), cwd=finished, env=os.environ | places, check=True, timeout=300)
+    record = json.loads((finished / "train.json").read_text())
+    assert record["engine"]["backend"] == "training"
+    assert [len(run["ranks"]) for run in record["runs"]] == [2]
+    assert "samples_once" not in [check["name"] for check in record["checks"] if not check["ok"]]
+
+
 def test_nothing_is_left_half_written(finished):
     assert not [path for path in finished.rglob("*.part")]
 

@@ -45,18 +45,29 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
+class Training:
+    """What mode train trains: channels of a sample, their ranges in the dataset, and the width of the network."""
+
+    channels: tuple[int, ...]
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+    width_multiplier: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
     """One cell to measure, and with what.
 
     `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
-    `accuracy_files` are for each of them, in the same order, or none in mode io. `required` maps an option to a field
-    of the engine's fingerprint and the value that it insists on. `visualization` is a folder for drawn masks.
+    `accuracy_files` are for each of them, in the same order, or none in modes io and train. `required` maps an option
+    to a field of the engine's fingerprint and the value that it insists on; `visualization` is a folder to draw to.
     """
 
     cell: Cell
     dataset: Dataset
     devices: list[str]
     engine_files: list[Path]
+    training: Training | None
     required: dict[str, tuple[str, Any]]
     accuracy_files: list[Path]
     settings: Settings
@@ -79,7 +90,7 @@ def run(job: Job) -> None:
         drop_caches=job.settings.drop_caches,
         shuffle=job.settings.shuffle,
         device=job.devices[place],
-        load_engine=_engine_loader(job.engine_files[place], job.devices[place], me) if job.engine_files else None,
+        load_engine=_engine_loader(job, place, me),
     )
     if me.node_leader:
         with files.locked(MACHINE_LOCK):
@@ -106,7 +117,7 @@ def run(job: Job) -> None:
             "bytes": job.dataset.total_bytes,
             "samples": [path.name for path in job.dataset.files],
         },
-        "engine": describe_engine(job) if job.engine_files else None,
+        "engine": describe_engine(job),
         "environment": {**environment.describe(job.dataset.files[0]), "other_load": other_load, "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
@@ -126,7 +137,12 @@ def refuse(job: Job) -> None:
             f"dataset has {samples} samples, fewer than the global batch size {batch}; "
             "lower --batch-size or add samples"
         )
-    if job.cell.mode != "io" and len(job.engine_files) != len(job.devices):
+    if job.training and samples % batch:
+        raise InputError(
+            f"dataset has {samples} samples, and --mode train needs a multiple of the global batch size {batch}; "
+            "change --batch-size"
+        )
+    if job.cell.mode in ("compute", "inference") and len(job.engine_files) != len(job.devices):
         raise InputError(
             f"{len(job.engine_files)} engine files for {len(job.devices)} devices; {job.cell.mode} cells need the "
             "compiled engine of each device: give --engine-files or --trt-model-dir"
@@ -157,8 +173,14 @@ def _measure(plan: Plan, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
     return other_load, measure(plan, me)
 
 
-def describe_engine(job: Job) -> dict[str, Any]:
-    """The first engine's fingerprint and, under `accuracy`, the gate's verdict for each device."""
+def describe_engine(job: Job) -> dict[str, Any] | None:
+    """The first engine's fingerprint and, under `accuracy`, the gate's verdict for each device; or what is trained."""
+    if job.training:
+        from deepcam import train_step
+
+        return train_step.describe(job.training, job.devices[0])
+    if not job.engine_files:
+        return None
     return _fingerprint(job.engine_files[0]) | {
         "accuracy": [json.loads(path.read_text()) for path in job.accuracy_files],
     }
@@ -182,16 +204,30 @@ def _visualize(job: Job, folder: Path) -> None:
     figures.save(predictions.figure(made), folder / "predictions.svg", folder / "predictions.png")
 
 
-def _engine_loader(path: Path, device: str, me: ranks.Ranks) -> Callable[[], Any]:
+def _engine_loader(job: Job, place: int, me: ranks.Ranks) -> Callable[[], Any] | None:
+    """A function that loads what computes on this rank's device, or None where nothing does."""
+    if not job.training and not job.engine_files:
+        return None
+
     def load() -> Callable[[Any], Any]:
         # As many threads as this rank has cores, set before any library starts its pool.
         os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
         import torch
 
-        from deepcam import engine
-
         torch.set_num_threads(len(me.cores))
-        loaded = engine.load(path, device)
-        return lambda batch: loaded(torch.from_dlpack(batch))
+        run = _trainer(job.training, job, place, me) if job.training else _engine(job, place)
+        return lambda batch: run(torch.from_dlpack(batch))
 
     return load
+
+
+def _engine(job: Job, place: int) -> Callable[[Any], Any]:
+    from deepcam import engine
+
+    return engine.load(job.engine_files[place], job.devices[place])
+
+
+def _trainer(training: Training, job: Job, place: int, me: ranks.Ranks) -> Callable[[Any], Any]:
+    from deepcam import train_step
+
+    return train_step.TrainStep(training, job.devices[place], job.dataset.sample_shape, job.cell.local_batch_size, me)

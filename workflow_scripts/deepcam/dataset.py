@@ -21,6 +21,8 @@ class Dataset:
     labels: tuple[Path, ...]
     sample_shape: tuple[int, int, int]
     total_bytes: int
+    ranges: tuple[tuple[float, float], ...] | None
+    """Minimum and maximum of each channel, where they are known."""
 
 
 def from_description(path: Path) -> Dataset:
@@ -31,6 +33,7 @@ def from_description(path: Path) -> Dataset:
         files = tuple(path.parent / sample["data"] for sample in samples)
         labels = tuple(path.parent / sample["label"] for sample in samples)
         source, shape, total = described["source"], tuple(described["sample_shape"]), described["total_bytes"]
+        ranges = tuple((channel["minimum"], channel["maximum"]) for channel in described["channels"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a dataset description ({error!r}); run the workflow's target data") from None
     for file, sample in zip(files, samples, strict=True):
@@ -38,7 +41,7 @@ def from_description(path: Path) -> Dataset:
         if actual != sample["bytes"]:
             found = "is missing" if actual is None else f"has {actual} bytes instead of {sample['bytes']}"
             raise InputError(f"{file}: {found}; delete {file.parent / 'manifest.tsv'} and run the workflow again")
-    return Dataset(source, files, labels, shape, total)
+    return Dataset(source, files, labels, shape, total, ranges)
 
 
 def from_folders(folders: Sequence[Path]) -> Dataset:
@@ -52,7 +55,7 @@ def from_folders(folders: Sequence[Path]) -> Dataset:
         if (other := _shape(file)) != shape:
             raise InputError(f"{file}: shape {other}, but {files[0]} has {shape}; a dataset has one shape")
     labels = tuple(file.with_name(f"label-{file.name.removeprefix('data-')}") for file in files)
-    return Dataset("folders", files, labels, shape, sum(file.stat().st_size for file in files))
+    return Dataset("folders", files, labels, shape, sum(file.stat().st_size for file in files), None)
 
 
 def _shape(path: Path) -> tuple[int, int, int]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deepcam import dataset
-from deepcam.benchmark import Job, Settings
-from deepcam.climate import InputError
+from deepcam.benchmark import Job, Settings, Training
+from deepcam.climate import MODEL_CHANNELS, InputError
 from deepcam.grid import DISCARDING_READERS, GPU_READERS, MODES, NONE, SINGLE_CHUNK_READERS, Cell
 from deepcam.readers import MODULES
 
@@ -40,7 +40,7 @@ def parser() -> Parser:
     add = made.add_argument
     what = made.add_argument_group("what to measure")
     add("--outputfile", type=Path, required=True, help="the record, JSON")
-    what.add_argument("--mode", choices=MODES, required=True, help="read, compute on resident samples, or both at once")
+    what.add_argument("--mode", choices=MODES, required=True, help="read, compute on resident samples, both, or train")
     what.add_argument("--batch-size", type=int, required=True, help="global: of all ranks together")
     what.add_argument("--ranks", type=int, help="ranks that must have started; default: what the launcher says")
     source = what.add_mutually_exclusive_group(required=True)
@@ -66,6 +66,8 @@ def parser() -> Parser:
     engine.add_argument("--enable-graphs", action="store_true", help="insist that the engine uses CUDA graphs")
     engine.add_argument("--enable-nhwc", action="store_true", help="changes nothing: every engine runs in NHWC")
     engine.add_argument("--preprocess", action="store_true", help="changes nothing: it is part of every engine")
+    engine.add_argument("--width-multiplier", type=float, default=1.0, help="of the network that --mode train trains")
+    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="that it takes")
     engine.add_argument("--devices", nargs="+", help="of a node, in turn for its ranks: cpu (default) or cuda:N")
     engine.add_argument("--device-count", type=int, help="the first N GPUs of each node")
     engine.add_argument("--device-id", type=int, help="this GPU of each node, for all its ranks")
@@ -92,15 +94,20 @@ def parse(words: Sequence[str]) -> Job:
         given.mode, _reader(given, devices), _cache(given), given.engine, ranks, given.batch_size // ranks,
         given.max_inter_threads, given.max_intra_threads,
     )  # fmt: skip
-    _refuse(given.visualize and cell.mode == "io", "--visualize and --mode io contradict each other: no masks are made")
+    masks = cell.mode in ("compute", "inference")
+    _refuse(
+        given.visualize and not masks, f"--visualize and --mode {cell.mode} contradict each other: no masks are made"
+    )
     _refuse(given.preprocess and cell.mode == "io", "--preprocess and --mode io contradict each other: it only reads")
     _refuse(
         given.visualize != (given.visualization_output_dir is not None),
         "--visualize and --visualization-output-dir: give both or neither",
     )
+    samples = dataset.from_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs)
     return Job(
         cell=cell,
-        dataset=dataset.from_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs),
+        dataset=samples,
+        training=_training(given, samples) if cell.mode == "train" else None,
         devices=devices,
         engine_files=_engine_files(given, devices),
         required=_required(given),
@@ -185,7 +192,8 @@ def _engine_files(given: argparse.Namespace, devices: list[str]) -> list[Path]:
     folder = given.trt_model_dir
     in_folder = [folder / f"{device.replace(':', '')}.pt2" for device in devices] if folder else None
     files = _one_of({"--engine-files": given.engine_files, "--trt-model-dir": in_folder}) or []
-    _refuse(bool(files) and given.mode == "io", "engine files and --mode io contradict each other: it only reads")
+    without = given.mode in ("io", "train")
+    _refuse(bool(files) and without, f"engine files and --mode {given.mode} contradict each other: it uses none")
     return files
 
 
@@ -197,6 +205,15 @@ def _required(given: argparse.Namespace) -> dict[str, Any]:
         "--enable-graphs": (given.enable_graphs, "cuda_graphs", True),
     }
     return {option: (field, value) for option, (asked, field, value) in insisting.items() if asked}
+
+
+def _training(given: argparse.Namespace, samples: dataset.Dataset) -> Training:
+    if samples.ranges is None:
+        raise InputError("--data-dirs and --mode train: it normalises with statistics; give --dataset")
+    unknown = [channel for channel in given.channels if not 0 <= channel < len(samples.ranges)]
+    _refuse(bool(unknown), f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
+    low, high = zip(*(samples.ranges[channel] for channel in given.channels), strict=True)
+    return Training(tuple(given.channels), low, high, given.width_multiplier)
 
 
 def _shuffle(given: argparse.Namespace) -> str:

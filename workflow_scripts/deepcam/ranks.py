@@ -38,6 +38,10 @@ class Ranks:
         """All ranks' values in rank order on rank 0, None elsewhere."""
         return self.comm.gather(value, root=0)
 
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        return self.comm.bcast(value, root=0)
+
     def slowest(self, seconds: float) -> float:
         """The largest of all ranks' values, on every rank."""
         return self.comm.allreduce(seconds, op=MPI.MAX)
