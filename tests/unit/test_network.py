@@ -1,58 +1,10 @@
-"""The network: MLPerf's size, names and shapes, and untrained weights that are fit for half precision."""
+"""The network: output sizes, widths, rectified skip paths, and untrained weights that are fit for half precision."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from deepcam.network import DeepLabV3Plus, scaled, untrained
-
-SHAPES = {
-    "xception_features.conv1.weight": (32, 4, 3, 3),
-    "xception_features.bn2.running_mean": (64,),
-    "xception_features.block1.rep.0.conv1.weight": (64, 1, 3, 3),
-    "xception_features.block1.rep.5.pointwise.weight": (128, 128, 1, 1),
-    "xception_features.block2.rep.1.pointwise.weight": (256, 128, 1, 1),
-    "xception_features.block3.skip.weight": (728, 256, 1, 1),
-    "xception_features.block3.skipbn.bias": (728,),
-    "xception_features.block3.rep.6.pointwise.weight": (728, 728, 1, 1),
-    "xception_features.block19.rep.7.conv1.weight": (728, 1, 3, 3),
-    "xception_features.block20.rep.1.pointwise.weight": (728, 728, 1, 1),
-    "xception_features.block20.rep.4.pointwise.weight": (1024, 728, 1, 1),
-    "xception_features.block20.rep.6.pointwise.weight": (1024, 1024, 1, 1),
-    "xception_features.conv5.pointwise.weight": (2048, 1536, 1, 1),
-    "xception_features.bn5.num_batches_tracked": (),
-    "aspp1.atrous_convolution.weight": (256, 2048, 1, 1),
-    "aspp4.atrous_convolution.weight": (256, 2048, 3, 3),
-    "aspp4.bn.weight": (256,),
-    "global_avg_pool.1.weight": (256, 2048, 1, 1),
-    "global_avg_pool.2.bias": (256,),
-    "conv1.weight": (256, 1280, 1, 1),
-    "conv2.weight": (48, 128, 1, 1),
-    "bn2.weight": (48,),
-    "upsample.deconv1.0.weight": (256, 256, 3, 3),
-    "upsample.deconv2.1.weight": (256,),
-    "upsample.conv1.0.weight": (256, 304, 3, 3),
-    "upsample.conv1.6.bias": (256,),
-    "upsample.deconv3.0.weight": (256, 256, 3, 3),
-    "upsample.last_deconv.0.weight": (256, 3, 3, 3),
-}
-
-
-@pytest.fixture(scope="module")
-def full() -> DeepLabV3Plus:
-    with torch.device("meta"):
-        return DeepLabV3Plus()
-
-
-def test_full_width_has_the_parameters_of_mlperf(full: DeepLabV3Plus) -> None:
-    assert sum(parameter.numel() for parameter in full.parameters()) == 56_451_264
-
-
-def test_state_has_the_names_and_shapes_of_mlperf(full: DeepLabV3Plus) -> None:
-    state = full.state_dict()
-    assert {name: tuple(state[name].shape) for name in SHAPES} == SHAPES
-    assert len(state) == 532
-    assert "xception_features.block4.skip.weight" not in state
 
 
 @pytest.mark.parametrize("size", [(64, 96), (16, 16), (48, 80)])
