@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,14 +16,16 @@ import torch
 from deepcam import checkpoint, engine, network
 from deepcam.climate import MODEL_CHANNELS, InputError
 from deepcam.engine import artefact
+from deepcam.network import DeepLabV3Plus
 from torch import nn
 
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 WIDTH, SHAPE, MAX_BATCH = 0.05, [64, 96, 16], 3
 MINIMUM = [-float(i) for i in range(16)]
 MAXIMUM = [float(i) for i in range(16)]  # channel 0 is constant
 
 
-class Shallow(network.DeepLabV3Plus):
+class Shallow(DeepLabV3Plus):
     """The network with 2 of the 16 like blocks of its middle flow: compiled in half the time."""
 
     def __init__(self, **arguments: float) -> None:
@@ -37,11 +42,23 @@ def shallow() -> Iterator[None]:
         yield
 
 
+def random_weights() -> Shallow:
+    """Batch norms hold the statistics of random fields: without, one class would win everywhere."""
+    torch.manual_seed(0)
+    made = Shallow(width_multiplier=WIDTH)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the last statistics alone
+    with torch.no_grad():
+        made(torch.rand(MAX_BATCH, len(MODEL_CHANNELS), *SHAPE[:2]))
+    return made.eval()
+
+
 @pytest.fixture(scope="module")
 def folder(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model.pth and dataset.json."""
     path = tmp_path_factory.mktemp("engine")
-    checkpoint.save_half(network.untrained(WIDTH, 0), path / "model.pth")
+    checkpoint.save_half(random_weights(), path / "model.pth")
     channels = [
         {"name": str(i), "minimum": low, "maximum": high}
         for i, (low, high) in enumerate(zip(MINIMUM, MAXIMUM, strict=True))
@@ -189,6 +206,45 @@ def test_a_gpu_that_lacks_a_precision_is_refused(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
         build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
+
+
+LOADS_ALONE = """
+import sys
+from pathlib import Path
+from deepcam import engine
+assert engine.load(Path(sys.argv[1]), "cpu").fingerprint["backend"] == "eager"
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_an_eager_engine_loads_without_the_weights_file_and_the_compiler(folder: Path, tmp_path: Path) -> None:
+    """In processes of their own: here the network is shallow, and other tests have imported the compiler."""
+    weights, path = tmp_path / "model.pth", tmp_path / "eager.pt2"
+    checkpoint.save_half(DeepLabV3Plus(width_multiplier=WIDTH), weights)
+    program = ["compile_engine", "--backend", "eager", "--precision", "fp32", "--max-batch", "1"]
+    files = ["--model", weights, "--dataset", folder / "dataset.json", "--output", path]
+    for command in (
+        ["-m", *program, "--width-multiplier", str(WIDTH), *files],
+        ["-c", LOADS_ALONE, path],
+    ):
+        subprocess.run([sys.executable, *command], cwd=SCRIPTS, check=True)
+        weights.unlink(missing_ok=True)
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.target),)
+
+
+def test_an_eager_engine_that_wants_to_run_code_is_refused(eager: Path, tmp_path: Path) -> None:
+    shutil.copy(eager.with_suffix(".json"), tmp_path)
+    torch.save({"graph": Malicious(tmp_path / "ran")}, tmp_path / eager.name)
+    with pytest.raises(pickle.UnpicklingError):
+        engine.load(tmp_path / eager.name, "cpu")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:

@@ -21,7 +21,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; make it with assemble_model.py or create_model.py") from None
+        raise InputError(f"{path}: no such checkpoint; make it with assemble_model.py") from None
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: refused, its pickle holds more than weights or is damaged ({_first_line(error)}); "
