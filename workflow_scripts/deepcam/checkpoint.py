@@ -62,9 +62,17 @@ def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
         )
     if faults:
         raise InputError(
-            f"checkpoint does not fit the network: {'; '.join(faults)}; check width multiplier, channels and classes"
+            f"checkpoint does not fit the network: {'; '.join(faults)}; {_width(state)}"
+            "check width multiplier, channels and classes"
         )
     network.load_state_dict(state)
+
+
+def _width(state: dict[str, Tensor]) -> str:
+    """Which width multiplier a state looks like, by the encoder's last layer; nothing for a state without it."""
+    if (last := state.get("xception_features.bn5.weight")) is None:
+        return ""
+    return f"it looks like width multiplier {len(last) / 2048:.2g}; "
 
 
 def save_half(network: nn.Module, path: Path) -> None:
