@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pickle
@@ -92,7 +93,11 @@ def aotinductor(folder: Path) -> Path:
     if not any(map(shutil.which, ("g++", "c++", "clang++"))):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("AOTInductor needs a C++ compiler")
     # The wrapper's machine code is not under test; its optimisation takes longer than the rest of this file.
-    with torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}):
+    with (
+        torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "cache of all builds"))
         return build(folder, "aotinductor", folder / "aotinductor-fp32.pt2")
 
 
@@ -117,6 +122,10 @@ def test_masks_are_the_networks_for_every_batch_size(
         assert mask.shape == (size, *SHAPE[:2])
         # Another order of summation may turn a pixel whose classes are level.
         assert (mask == expected[:size]).float().mean() > 0.999
+
+
+def test_a_build_has_caches_of_its_own(folder: Path, aotinductor: Path) -> None:
+    assert not (folder / "cache of all builds").exists()
 
 
 def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> None:
@@ -195,6 +204,25 @@ def test_a_build_that_cannot_work_writes_nothing(
     with pytest.raises(InputError, match=message):
         build(folder, "eager", tmp_path / "engine.pt2", **changes)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_build_holds_a_lock_and_leaves_the_engine_that_was_there_until_it_is_done(
+    folder: Path, eager: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    path = tmp_path / eager.name
+
+    def die(*arguments: object) -> None:
+        with open(path.with_suffix(".lock")) as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepcam.engine.eager.package", die)
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, "eager", path)
+    assert engine.load(path, "cpu").fingerprint["backend"] == "eager"
+    assert {file.suffix for file in tmp_path.iterdir()} == {".pt2", ".json", ".lock"}
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
