@@ -1,6 +1,11 @@
-"""Tests marked `gpu` need a CUDA device and are skipped without one."""
+"""Tests marked `gpu` need a CUDA device and are skipped without one. None but those of Slurm see a Slurm."""
+
+import os
 
 import pytest
+
+# Snakemake's plugin asks Slurm's clients at every start, and without a configuration these look for one for a minute.
+os.environ["SLURM_CONF"] = os.devnull
 
 
 def pytest_collection_modifyitems(items):
