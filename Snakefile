@@ -13,19 +13,27 @@ include: "rules/common.smk"
 report: "share/report/workflow.rst"
 
 
+# Seconds each, and one needs the network, which compute nodes may lack: not worth a wait in a cluster's queue.
 localrules:
     all,
     data,
     engines,
     tables,
     figures,
-    list_records,
     train,
+    fetch_file_index,
+    assemble_model,
+    split_model,
+    list_records,
+    aggregate_results,
+    plot_io_throughput,
+    plot_inference_throughput,
 
 
 onstart:
     # Not earlier: a dry run may plan for another machine.
     check_packages()
+    check_devices()
 
 
 wildcard_constraints:

@@ -17,14 +17,13 @@ rule run_benchmark:
     conda:
         ENVIRONMENT
     resources:
+        **DEVICE_JOB,
         # One on a machine: see profiles/.
         benchmark_slot=1,
         # For executors that start the ranks themselves; a profile may replace the launcher.
         mpi=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
         tasks=lambda wildcards: cell_of(wildcards).ranks,
         nodes=lambda wildcards: -(-cell_of(wildcards).ranks // config["benchmark"]["ranks_per_node"]),
-        gres=GPUS_OF_A_NODE,
-        tasks_per_gpu=0,
         # No param: another limit is no reason to measure again.
         timeout_seconds=config["benchmark"]["timeout_seconds"],
     params:

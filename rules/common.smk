@@ -48,7 +48,19 @@ NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
-GPUS_OF_A_NODE = "" if DEVICES == ["cpu"] else f"gpu:{len(DEVICES)}"
+# What jobs ask a cluster for; no meaning on one machine. Empty: the cluster's own default. Jobs that use the devices take
+# all of a node's, so that index 0 is the same GPU to each of them.
+PLAIN_JOB = {
+    "slurm_account": config["cluster"]["account"],
+    "slurm_partition": config["cluster"]["partition"],
+    "runtime": config["cluster"]["minutes"],
+    "mem_mb": 4000,
+}
+DEVICE_JOB = PLAIN_JOB | {
+    "mem_mb": 16000,
+    "gres": "" if DEVICES == ["cpu"] else f"gpu:{len(DEVICES)}",
+    "tasks_per_gpu": 0,
+}
 
 
 def engine_files(engine):
@@ -73,6 +85,12 @@ def check_packages():
         engine_spec.refuse_without_packages(SPECS)
     except climate.InputError as error:
         refuse(error)
+
+
+def check_devices():
+    """Refuse to look for devices here where jobs run elsewhere. Only once jobs start is it known where they run."""
+    if config["devices"] == "auto" and not workflow.local_exec:
+        refuse("devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs")
 
 
 def torch_device(device):

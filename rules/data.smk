@@ -36,6 +36,7 @@ rule download_shard:
     conda:
         ENVIRONMENT
     resources:
+        **PLAIN_JOB,
         download_slot=1,
     params:
         source=config["data"]["source"],
@@ -63,6 +64,8 @@ rule synthesize_shard:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        **PLAIN_JOB,
     params:
         files_per_shard=config["data"]["files_per_shard"],
         height=config["data"]["height"],
@@ -88,6 +91,8 @@ rule convert_shard:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        **PLAIN_JOB,
     params:
         folder=subpath(output[0], parent=True),
         after="" if config["data"]["keep_hdf5"] else "--remove-hdf5",
@@ -108,6 +113,8 @@ rule describe_dataset:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        **PLAIN_JOB,
     params:
         npy=subpath(input[0], ancestor=2),
         shards=len(SHARDS),
@@ -128,6 +135,8 @@ rule verify:
     conda:
         ENVIRONMENT
     threads: 8
+    resources:
+        **PLAIN_JOB,
     params:
         hdf5=subpath(input[0], ancestor=2),
         npy=subpath(input[-1], ancestor=2),

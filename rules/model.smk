@@ -32,8 +32,7 @@ rule compile_engine:
         ENVIRONMENT
     threads: 2
     resources:
-        gres=GPUS_OF_A_NODE,
-        tasks_per_gpu=0,
+        **DEVICE_JOB,
     params:
         backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
         precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
@@ -65,8 +64,7 @@ rule predict_reference:
         ENVIRONMENT
     threads: 2
     resources:
-        gres=GPUS_OF_A_NODE,
-        tasks_per_gpu=0,
+        **DEVICE_JOB,
     params:
         device=lambda wildcards: torch_device(wildcards.device),
         max_batch=MAX_BATCH,
@@ -93,8 +91,7 @@ rule check_accuracy:
         ENVIRONMENT
     threads: 2
     resources:
-        gres=GPUS_OF_A_NODE,
-        tasks_per_gpu=0,
+        **DEVICE_JOB,
     params:
         device=lambda wildcards: torch_device(wildcards.device),
     shell:
@@ -112,6 +109,8 @@ rule train_model:
     conda:
         ENVIRONMENT
     threads: 16
+    resources:
+        **DEVICE_JOB,
     params:
         # The checkpoint in it is not an output: it must survive a job that was killed.
         folder=subpath(output.model, parent=True),

@@ -108,6 +108,8 @@ rule plot_predictions:
     conda:
         ENVIRONMENT
     threads: 2
+    resources:
+        **DEVICE_JOB,
     params:
         device=torch_device(DEVICES[0]),
         samples=3,

@@ -1,8 +1,14 @@
-"""What tests need of the machine: those marked `gpu` a CUDA device, those that evict files a disk."""
+"""What tests need of the machine: those marked `gpu` a CUDA device, those that evict files a disk.
+
+None but those of Slurm see a Slurm.
+"""
 
 import os
 
 import pytest
+
+# Snakemake's plugin asks Slurm's clients at every start, and without a configuration these look for one for a minute.
+os.environ["SLURM_CONF"] = os.devnull
 
 
 @pytest.fixture

@@ -23,15 +23,17 @@ http {{
 """
 
 
+def missing(what):
+    """Skip the test for want of something; on CI, where it must be there, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def require(tool, package):
-    """The path of a program; without it the test is skipped, and on CI, where it must be installed, it fails."""
+    """The path of a program that is needed."""
     path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin")
-    if path is None:
-        missing = f"{tool} is missing: apt-get install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return path
+    return path or missing(f"{tool} is missing: apt-get install {package}")
 
 
 class Nginx:

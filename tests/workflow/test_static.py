@@ -1,5 +1,7 @@
 """Lint, format, and a dry run of every shipped configuration."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,14 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DOWNLOADS = {"nersc.yaml": "8", "gpu.yaml": "16", "full.yaml": "2132"}
+ON_DEVICES = {
+    "compile_engine",
+    "predict_reference",
+    "check_accuracy",
+    "run_benchmark",
+    "plot_predictions",
+    "train_model",
+}
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 
 
@@ -33,10 +43,69 @@ def test_style(command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*/*.yaml")), ids=lambda path: path.parent.name)
-def test_every_profile_states_the_limits(profile):
-    limits = yaml.safe_load(profile.read_text())["resources"]
-    assert limits["benchmark_slot"] == limits["download_slot"] == 1
+@pytest.fixture(scope="module")
+def slurm_plan(tmp_path_factory):
+    """The rule and resources of each job under the Slurm profile, with nodes of two GPUs and a rank on each."""
+    folder = tmp_path_factory.mktemp("slurm")
+    overlay = {
+        "engines": [{"backend": "aotinductor", "precision": "fp16"}],
+        "devices": [0, 1],
+        "cluster": {"account": "climate", "partition": "gpus", "minutes": 30},
+        "benchmark": {"ranks_per_node": 1},
+    }
+    (folder / "overlay.json").write_text(json.dumps(overlay))
+    result = run(
+        "snakemake", "all", "train", "verify", "-n", "--snakefile", ROOT / "Snakefile", "--workflow-profile",
+        ROOT / "profiles/slurm", "--configfile", ROOT / "config/tiny.yaml", "overlay.json", cwd=folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    return re.findall(r"^rule (\w+):\n.*?^    resources: (.*?)$", result.stdout + result.stderr, re.M | re.S)
+
+
+def test_profiles_state_the_same_limits():
+    limits = {path: yaml.safe_load(path.read_text())["resources"] for path in (ROOT / "profiles").glob("*/*.yaml")}
+    assert len(limits) == 2
+    assert all(limit == {"benchmark_slot": 1, "download_slot": 1} for limit in limits.values())
+
+
+def test_slurm_jobs_ask_for_account_partition_time_memory_and_gpus(slurm_plan):
+    submitted = [(rule, resources) for rule, resources in slurm_plan if rule not in local_rules()]
+    for rule, resources in submitted:
+        assert "slurm_account=climate, slurm_partition=gpus, runtime=30" in resources, rule
+        assert "mem_mb=" in resources, rule
+        assert ("gres=gpu:2" in resources) == (rule in ON_DEVICES), rule
+    assert {rule for rule, _ in submitted} >= ON_DEVICES
+
+
+def test_small_jobs_run_beside_snakemake():
+    local = local_rules()
+    assert local >= {"fetch_file_index", "assemble_model", "aggregate_results", "plot_io_throughput"}
+    assert not local & {"download_shard", "synthesize_shard", "convert_shard", "describe_dataset", *ON_DEVICES}
+
+
+def local_rules():
+    names = re.search(r"^localrules:\n((?:    \w+,\n)+)", (ROOT / "Snakefile").read_text(), re.M)[1]
+    return set(re.findall(r"\w+", names))
+
+
+def test_slurm_gives_each_benchmark_its_nodes_to_itself(slurm_plan):
+    benchmarks = [resources for rule, resources in slurm_plan if rule == "run_benchmark"]
+    for resources in benchmarks:
+        assert "benchmark_slot=1" in resources and "slurm_extra=--exclusive" in resources
+    one = [resources for resources in benchmarks if "mpi=, tasks=1, nodes=1," in resources]
+    launcher = "mpi=srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1 --ntasks=0002, tasks=2, nodes=2,"
+    two = [resources for resources in benchmarks if launcher in resources]
+    assert one and two and len(one) + len(two) == len(benchmarks)
+
+
+def test_a_login_node_is_not_asked_for_devices(tmp_path):
+    (tmp_path / "auto.yaml").write_text("devices: auto")
+    result = run(
+        "snakemake", "--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/slurm",
+        "--configfile", "auto.yaml", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "error: devices: auto looks at this machine" in result.stderr
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

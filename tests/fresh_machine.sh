@@ -1,0 +1,72 @@
+#!/bin/bash
+# The README's two commands on a machine that has only what the README asks for: a minimal Debian, in a folder.
+#
+#     tests/fresh_machine.sh FOLDER [PATH...]
+#
+# Needs root, debootstrap and about 12 GB in FOLDER, which must not exist and stays for a look. Debian's release and
+# mirror are those of this machine's apt. PIP_* variables are handed in; PATHs, such as a folder of wheels that these
+# name, are mounted there read-only.
+set -euo pipefail
+
+fail() {
+    echo "error: $1" >&2
+    exit 1
+}
+
+[ $# -ge 1 ] || { sed -n 2,9p "$0" && exit 2; }
+[ "$(id -u)" = 0 ] || fail "debootstrap and chroot need root"
+command -v debootstrap > /dev/null || fail "debootstrap is missing: apt-get install debootstrap"
+[ ! -e "$1" ] || fail "$1 exists; name a folder that does not"
+project=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
+root=$(realpath -m "$1")
+shift
+packages=python3,python3-venv,make,g++,ca-certificates
+
+# Inside mount and process namespaces of its own: whatever happens, no mount and no process is left behind.
+enter() {
+    unshare --mount --pid --fork --kill-child bash -euc '
+        root=$1 command=$2
+        shift 2
+        mount --rbind /dev "$root/dev"
+        mount -t proc proc "$root/proc"
+        for path in "$@"; do
+            mkdir -p "$root$path"
+            mount --bind "$path" "$root$path"
+            mount -o remount,bind,ro "$root$path"
+        done
+        exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin '"$(pip_settings)"' \
+            bash -euc "cd /root/project; $command"
+    ' enter "$root" "$@"
+}
+
+pip_settings() {
+    for name in $(compgen -v PIP_); do
+        printf '%q ' "$name=${!name}"
+    done
+}
+
+step() { # name, command...
+    local name=$1 started=$SECONDS
+    shift
+    "$@"
+    report+=("$name: $((SECONDS - started)) s")
+}
+
+mebibytes() {
+    du --summarize --block-size=1M "$1" 2> /dev/null | cut -f 1
+}
+
+read -r release mirror < <(
+    . /etc/os-release
+    apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | grep "^$VERSION_CODENAME "
+)
+report=("Debian $release, $(nproc) cores, $(git -C "$project" describe --always --dirty)")
+step "debootstrap" debootstrap --variant=minbase --include="$packages" "$release" "$root" "$mirror" > "$root.log"
+report+=("Debian packages: $(mebibytes "$root/var/cache/apt/archives") MiB")
+cp /etc/resolv.conf /etc/hosts "$root/etc/"
+git clone --quiet "$project" "$root/root/project"
+step "make venv" enter "make venv" "$@"
+report+=("pip downloads: $(mebibytes "$root/root/.cache/pip") MiB, environment: $(mebibytes "$root/root/project/.venv") MiB")
+step "make run" enter 'make run ARGS="--configfile config/tiny.yaml"' "$@"
+step "make test" enter "make test" "$@"
+printf '%s\n' "${report[@]}"

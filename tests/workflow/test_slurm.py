@@ -1,0 +1,181 @@
+"""The whole tiny workflow on a real Slurm of two nodes, and what happens when jobs, ranks and Snakemake are killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from servers import missing, require
+
+ROOT = Path(__file__).parents[2]
+TESTBED = ROOT / "tests/slurm/testbed.sh"
+OVERLAY = {
+    "data": {"files_per_shard": 4},
+    "engines": [{"backend": "eager", "precision": "fp32"}],
+    "benchmark": {
+        "modes": ["io", "inference"],
+        "readers": ["pread"],
+        "cache": ["warm"],
+        "ranks_per_node": 1,
+        "inter_threads": [1],
+        "per_mode": {"inference": {"readers": ["pread"], "ranks": [2]}},
+    },
+}
+ONE_NODE = "io_pread_warm_none_r0001_b002_t01x01"
+TWO_NODES = "io_pread_warm_none_r0002_b002_t01x01"
+CELLS = {
+    ONE_NODE,
+    TWO_NODES,
+    "inference_pread_warm_eager-fp32_r0002_b002_t01x01",
+}
+
+
+def wait_for(question, what, process):
+    """The first true answer, while the process lives."""
+    deadline = time.monotonic() + 300
+    while not (answer := question()):
+        assert process.poll() is None, f"Snakemake ended before there was {what}\n{process.stdout.read()}"
+        assert time.monotonic() < deadline, f"no {what}"
+        time.sleep(0.1)
+    return answer
+
+
+class Workflow:
+    """Snakemake with the Slurm profile in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "overlay.json").write_text(json.dumps(OVERLAY))
+        (folder / "long.json").write_text(json.dumps({"benchmark": {"min_seconds": 100}}))
+
+    def start(self, *more, overlays=()):
+        command = [
+            sys.executable, "-m", "snakemake", *more, "--snakefile", ROOT / "Snakefile", "--directory", self.folder,
+            "--workflow-profile", ROOT / "profiles/slurm",
+            # The profile's pace is that of a cluster with queues. What fails here fails on purpose.
+            "--slurm-init-seconds-before-status-checks", "1", "--retries", "0",
+            "--configfile", ROOT / "config/tiny.yaml", self.folder / "overlay.json", *overlays,
+        ]  # fmt: skip
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *more):
+        """The output of a run that must succeed."""
+        process = self.start(*more)
+        output = process.communicate(timeout=600)[0]
+        assert process.returncode == 0, output
+        return output
+
+    def start_long(self, cell):
+        """Start one more repeat of a cell, long enough to be killed; the Snakemake process and the record's path."""
+        path = f"results/benchmark/{cell}/1.json"
+        return self.start(path, overlays=[self.folder / "long.json"]), path
+
+    def records(self):
+        return {path.parent.name: path for path in self.folder.glob("results/benchmark/*/0.json")}
+
+
+def processes_of_rank(rank):
+    """Process ids of the Python programs that Slurm started as the benchmark's rank of that number."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it is gone, or not ours
+            continue
+        if b"run_benchmark\0--dataset" in command and f"PMIX_RANK={rank}".encode() in environment:
+            found.append(int(folder.name))
+    return found
+
+
+def running_cells():
+    """Slurm's job id of each cell that is being measured."""
+    command = ["squeue", "--noheader", "--states=running", "--format=%i %k"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    jobs = [re.fullmatch(r"(\d+) rule_run_benchmark_wildcards_(.+)_\d+", line) for line in lines]
+    return {job[2]: job[1] for job in jobs if job}
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """Two nodes, n1 and n2."""
+    for tool, package in (("slurmctld", "slurm-wlm"), ("srun", "slurm-wlm"), ("munged", "munge")):
+        require(tool, package)
+    if not list(Path("/usr/lib").glob("**/libpmix.so")):
+        missing("libpmix.so is missing: apt-get install libpmix-dev")
+    if os.geteuid() != 0:
+        missing("Slurm's daemons need root")
+    folder = tmp_path_factory.mktemp("slurm") / "testbed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SLURM_CONF")
+        try:
+            subprocess.run([TESTBED, "up", folder], check=True)
+            yield
+        finally:
+            subprocess.run([TESTBED, "down", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def finished(slurm, tmp_path_factory):
+    """A folder in which Snakemake was killed at the second cell, started again, and came to the end."""
+    workflow = Workflow(tmp_path_factory.mktemp("work"))
+    process = workflow.start()
+    wait_for(lambda: workflow.records() and running_cells().keys() - workflow.records(), "a second cell", process)
+    before = {path: path.stat().st_mtime_ns for path in workflow.records().values()}
+    process.kill()
+    process.wait()
+    workflow.run("--unlock")
+    workflow.run()
+    workflow.kept = before
+    return workflow
+
+
+def test_the_whole_workflow_runs_on_slurm(finished):
+    summary = pd.read_csv(finished.folder / "results/tables/summary.csv")
+    assert summary["valid"].all(), summary["invalid_reasons"].tolist()
+    assert set(finished.records()) == CELLS
+    for name in ("io_throughput", "inference_throughput", "predictions"):
+        assert (finished.folder / f"results/figures/{name}.svg").exists()
+
+
+def test_a_restart_repeats_nothing_that_was_done(finished):
+    assert finished.kept
+    assert {path: path.stat().st_mtime_ns for path in finished.kept} == finished.kept
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_a_record_names_the_node_of_each_rank(finished, cell):
+    places = json.loads(finished.records()[cell].read_text())["environment"]["ranks"]
+    nodes = [place["node"] for place in places]
+    assert nodes == ["n1", "n2"] if "_r0002_" in cell else nodes in (["n1"], ["n2"])
+    assert {place["local_rank"] for place in places} == {0}
+
+
+def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
+    process, record = finished.start_long(ONE_NODE)
+    job = wait_for(running_cells, "a benchmark job", process)[ONE_NODE]
+    subprocess.run(["scancel", job], check=True)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    assert re.search(f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'", output), output
+    assert "run_benchmark" in output and not (finished.folder / record).exists()
+    finished.run(record)
+    assert (finished.folder / record).exists()
+
+
+def test_a_rank_killed_ends_its_job_and_is_named_and_a_rerun_finishes(finished):
+    process, record = finished.start_long(TWO_NODES)
+    for pid in wait_for(lambda: processes_of_rank(1), "a second rank", process):
+        os.kill(pid, signal.SIGKILL)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    assert "srun: error: n2: task 1: Killed" in output, output
+    assert not (finished.folder / record).exists()
+    finished.run(record)
+    assert (finished.folder / record).exists()
