@@ -26,6 +26,7 @@ def in_turns(ways: Mapping[Key, Callable[[], float]], repeats: int) -> dict[Key,
     """What each way measures, `repeats` times in turns after one round that does not count."""
     values: dict[Key, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
+        print(f"turn {turn} of {repeats}", file=sys.stderr)
         for name, way in ways.items():
             value = way()
             if turn:
