@@ -40,9 +40,10 @@ rule run_benchmark:
         shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[config["benchmark"]["shuffle"]],
     shell:
         # In the foreground: Ctrl-C must reach the ranks.
-        "timeout --foreground --kill-after=30 {resources.timeout_seconds} {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset}"
-        " --outputfile {output} --mode {params.cell.mode} --reader {params.cell.reader}"
-        " --cache {params.cell.cache} --devices {params.devices} --engine {params.cell.engine} {params.engines}"
+        "timeout --foreground --kill-after=30 {resources.timeout_seconds}"
+        " {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset} --outputfile {output}"
+        " --mode {params.cell.mode} --reader {params.cell.reader} --cache {params.cell.cache}"
+        " --devices {params.devices} --engine {params.cell.engine} {params.engines}"
         " {params.accuracy} {params.network}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
