@@ -120,7 +120,7 @@ def drops_caches(cell):
 
 
 def records():
-    """The records of the whole grid. All cells once, then all again: drift hits them alike."""
+    """The records of the whole grid."""
     return [
         f"results/benchmark/{cell}/{repeat}.json" for repeat in range(config["benchmark"]["repeats"]) for cell in CELLS
     ]

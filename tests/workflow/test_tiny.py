@@ -123,3 +123,14 @@ def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
     assert again.returncode == 0, again.stdout + again.stderr
     assert lost.exists()
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_all_cells_are_measured_once_before_any_is_measured_again(tmp_path):
+    (tmp_path / "repeats.yaml").write_text(
+        "benchmark: {modes: [io], readers: [raw], cache: [warm], ranks: [1], inter_threads: [1, 2], repeats: 2}\n"
+    )
+    overlays = [str(ROOT / "config/tiny.yaml"), str(tmp_path / "repeats.yaml")]
+    ended = snakemake(tmp_path, "--configfile", *overlays, "--until", "run_benchmark")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    records = sorted(tmp_path.glob("results/benchmark/*/?.json"), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.stem for path in records] == ["0", "0", "1", "1"]
