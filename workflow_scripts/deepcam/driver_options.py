@@ -37,9 +37,8 @@ def parser() -> Parser:
         description="Measure one cell: one process per rank, under an MPI launcher.\n\n"
         "mpirun -n 2 python -m mpi4py workflow_scripts/run_benchmark.py --mode io --reader pread --cache cold ...",
     )
-    add = made.add_argument
     what = made.add_argument_group("what to measure")
-    add("--outputfile", type=Path, required=True, help="the record, JSON")
+    made.add_argument("--outputfile", type=Path, required=True, help="the record, JSON")
     what.add_argument("--mode", choices=MODES, required=True, help="read, compute on resident samples, both, or train")
     what.add_argument("--batch-size", type=int, required=True, help="global: of all ranks together")
     what.add_argument("--ranks", type=int, help="ranks that must have started; default: what the launcher says")
