@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check perf-data perf-readers
+.PHONY: help venv run test gpu-check perf-data perf-readers perf-engines
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,9 @@ perf-data: venv ## downloads beside curl, conversion beside cp, the job graph as
 
 perf-readers: venv ## all readers beside fio and a DALI loop by hand, cold and warm; wants fio and a quiet machine
 	python tests/performance/readers.py $(ARGS)
+
+perf-engines: venv ## engines on the CPU beside each other and OpenVINO (pip install openvino); wants a quiet machine
+	python tests/performance/engines.py $(ARGS)
 
 gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)

@@ -1,0 +1,202 @@
+"""Engines on a CPU beside each other and beside OpenVINO: time and memory for one full-size sample, raw batch to mask.
+
+Run by `make perf-engines`. Writes results/performance/engines.json and prints its tables. Each engine is loaded in a
+process of its own, so that its memory can be told; they are called in turns, on a machine that should have nothing else
+to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import multiprocessing
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
+
+import mlperf  # noqa: E402
+from deepcam import checkpoint, climate, engine, environment, files, machine, network, parts  # noqa: E402
+from deepcam.engine.graph import Build, InferenceGraph, export  # noqa: E402
+
+SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
+SPECS = {
+    "eager fp32": engine.EngineSpec("eager", "fp32"),
+    "eager bf16": engine.EngineSpec("eager", "bf16"),
+    "aotinductor fp32": engine.EngineSpec("aotinductor", "fp32"),
+    "aotinductor bf16": engine.EngineSpec("aotinductor", "bf16"),
+}
+MAX_BATCH = 2  # of the default benchmark
+PAUSE_SECONDS = 0.3
+"""Between calls: OpenMP's threads spin a while after their work, and would do so beside the next engine's."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9, help="measured calls of each engine")
+    parser.add_argument("--threads", type=int, default=2, help="of each engine")
+    parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.25], choices=(1.0, 0.25))
+    parser.add_argument("--output", type=Path, default=ROOT / "results/performance/engines.json")
+    arguments = parser.parse_args()
+    if importlib.util.find_spec("openvino") is None:
+        sys.exit("error: perf-engines compares with OpenVINO, which is not installed; pip install openvino")
+    result: dict[str, Any] = {
+        "machine": environment.describe(ROOT),
+        "isa": machine.isa(),
+        "threads": arguments.threads,
+        "load_before": os.getloadavg()[0],
+        "widths": {},
+    }
+    for width in arguments.widths:
+        with tempfile.TemporaryDirectory() as folder:
+            result["widths"][str(width)] = measure(Path(folder), width, arguments.threads, arguments.repeats)
+    files.write_json(arguments.output, result)
+    print(tables(result))
+
+
+def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str, dict[str, Any]]:
+    """Build every engine of a width, call them in turns after one that does not count, and say what each took."""
+    weights, dataset = folder / "model.pth", folder / "dataset.json"
+    if width == 1.0:
+        torch.save(mlperf.random_state(0), weights)
+    else:
+        parts.assemble(ROOT / "share", weights)
+    channels = [{"minimum": 0.0, "maximum": 1.0}] * SHAPE[2]
+    files.write_json(dataset, {"sample_shape": SHAPE, "channels": channels})
+    workers = {}
+    for name, spec in SPECS.items():
+        run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
+        workers[name] = Worker(load_engine, folder / f"{spec.name}.pt2", threads)
+    convert_for_openvino(weights, width, folder / "openvino.xml")
+    workers["OpenVINO bf16"] = Worker(load_openvino, folder / "openvino.xml", threads)
+    calls: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
+    for turn in range(repeats + 1):
+        for name, worker in workers.items():
+            time.sleep(PAUSE_SECONDS)
+            seconds = worker.call()
+            if turn:
+                calls[name].append(seconds)
+    ends = {name: worker.close() for name, worker in workers.items()}
+    _, expected = ends["eager fp32"]
+    return {
+        name: {"calls": calls[name], "peak_bytes": peak, "agreement": (mask == expected).float().mean().item()}
+        for name, (peak, mask) in ends.items()
+    }
+
+
+def run_build(spec: engine.EngineSpec, weights: Path, dataset: Path, width: float, path: Path) -> None:
+    """Build an engine as the workflow does: in a process of its own."""
+    command = [
+        sys.executable, "-m", "compile_engine", "--backend", spec.backend, "--precision", spec.precision,
+        "--model", weights, "--dataset", dataset, "--max-batch", MAX_BATCH, "--width-multiplier", width,
+        "--output", path,
+    ]  # fmt: skip
+    subprocess.run(list(map(str, command)), cwd=ROOT / "workflow_scripts", check=True, stderr=subprocess.DEVNULL)
+
+
+class Worker:
+    """An engine in a process of its own, called when asked to."""
+
+    def __init__(self, load: Callable[..., Callable], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=serve, args=(other, load, arguments), daemon=True)
+        self.process.start()
+        other.close()
+
+    def call(self) -> tuple[float, float]:
+        """Seconds of one call: on the clock, and of CPU time over all threads."""
+        self.pipe.send("call")
+        return self.pipe.recv()
+
+    def close(self) -> tuple[int, torch.Tensor]:
+        """Peak resident bytes, and the mask."""
+        self.pipe.send("close")
+        peak, mask = self.pipe.recv()
+        self.process.join()
+        return peak, torch.from_numpy(mask)
+
+
+def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> None:
+    run = load(*arguments)
+    batch = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(0))
+    mask = None
+    while pipe.recv() == "call":
+        started, cpu = time.perf_counter(), time.process_time()
+        mask = run(batch)
+        pipe.send((time.perf_counter() - started, time.process_time() - cpu))
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    pipe.send((int(peak) * 1024, mask.numpy()))
+
+
+def load_engine(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    torch.set_num_threads(threads)
+    return engine.load(path, "cpu")
+
+
+def load_openvino(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+
+    def run(batch: torch.Tensor) -> torch.Tensor:
+        request.infer([batch.numpy()], share_inputs=True)
+        return torch.from_numpy(request.get_output_tensor().data)
+
+    return run
+
+
+def convert_for_openvino(weights: Path, width: float, path: Path) -> None:
+    """The graph that engines are made of, for one sample, as OpenVINO's own file."""
+    import openvino
+
+    plain = network.DeepLabV3Plus(width_multiplier=width)
+    checkpoint.load_into(plain, checkpoint.load_state(weights))
+    graph = InferenceGraph(plain, [0.0] * 4, [1.0] * 4, torch.float32)
+    openvino.save_model(openvino.convert_model(export(graph, Build("fp32", "cpu", list(SHAPE), 1))), path, False)
+
+
+def tables(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    described = result["machine"]
+    lines = [
+        f"{described['cpu']} ({', '.join(result['isa'])}), {result['threads']} threads, commit "
+        f"{described['git_commit']}, {described['date'][:10]}; load average before: {result['load_before']:.1f}"
+    ]
+    for width, found in result["widths"].items():
+        lines += [
+            "",
+            f"| width {width} | seconds | fastest to slowest | eager fp32 to this | CPU seconds | eager fp32 to this "
+            "| peak MiB | pixels as eager fp32 |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        clocks = {
+            name: [statistics.median(column) for column in zip(*row["calls"], strict=True)]
+            for name, row in found.items()
+        }
+        for name, row in found.items():
+            wall = [call[0] for call in row["calls"]]
+            ratios = [mine / own for mine, own in zip(clocks["eager fp32"], clocks[name], strict=True)]
+            lines.append(
+                f"| {name} | {clocks[name][0]:.2f} | {min(wall):.2f} to {max(wall):.2f} | {ratios[0]:.2f} "
+                f"| {clocks[name][1]:.2f} | {ratios[1]:.2f} | {row['peak_bytes'] / 2**20:,.0f} "
+                f"| {row['agreement']:.4f} |"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
