@@ -7,7 +7,7 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check perf-data perf-workflow image image-run
+.PHONY: help venv run test gpu-check perf-data perf-readers perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -24,6 +24,9 @@ test: venv ## every check there is
 
 perf-data: venv ## downloads beside curl, conversion beside cp, the job graph as it grows; wants a quiet machine
 	python tests/performance/data.py $(ARGS)
+
+perf-readers: venv ## all readers beside fio and a DALI loop by hand, cold and warm; wants fio and a quiet machine
+	python tests/performance/readers.py $(ARGS)
 
 perf-workflow: venv ## 1,000 cells x 5 repeats with a simulated benchmark: interrupted, resumed, one cell failing
 	python tests/performance/long_run.py $(ARGS)

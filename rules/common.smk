@@ -108,8 +108,19 @@ def cell_of(wildcards):
     return CELLS[wildcards.cell]
 
 
+def network_options():
+    """The network that cells of mode train train."""
+    channels = " ".join(map(str, config["model"]["channels"]))
+    return f"--width-multiplier {config['model']['width_multiplier']} --channels {channels}"
+
+
+def drops_caches(cell):
+    """Whether root's way of emptying caches is asked for in a cell."""
+    return config["benchmark"]["drop_caches"] and cell.cache == "cold"
+
+
 def records():
-    """The records of the whole grid. All cells once, then all again: drift hits them alike."""
+    """The records of the whole grid."""
     return [
         f"results/benchmark/{cell}/{repeat}.json" for repeat in range(config["benchmark"]["repeats"]) for cell in CELLS
     ]

@@ -15,7 +15,7 @@ rule list_records:
 
 
 rule aggregate_results:
-    "One row per cell, and the best valid cell per mode, reader and cache."
+    "One row per cell, the best valid cell per mode, reader and cache, and what storage many devices need."
     input:
         records=records(),
         list=rules.list_records.output,
@@ -33,13 +33,19 @@ rule aggregate_results:
             category="Tables",
             labels={"table": "best valid cells"},
         ),
+        sizing=report(
+            "results/tables/sizing.csv",
+            caption="../share/report/sizing.rst",
+            category="Tables",
+            labels={"table": "storage for many devices"},
+        ),
     log:
         "results/logs/aggregate_results.log",
     conda:
         ENVIRONMENT
     shell:
         "python -m aggregate_results --records {input.list}"
-        " --summary {output.summary} --parquet {output.parquet} --best {output.best} > {log} 2>&1"
+        " --summary {output.summary} --parquet {output.parquet} --best {output.best} --sizing {output.sizing} > {log} 2>&1"
 
 
 rule plot_io_throughput:

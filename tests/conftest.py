@@ -1,4 +1,7 @@
-"""Tests marked `gpu` need a CUDA device and are skipped without one. None but those of Slurm see a Slurm."""
+"""What tests need of the machine: those marked `gpu` a CUDA device, those that evict files a disk.
+
+None but those of Slurm see a Slurm.
+"""
 
 import os
 
@@ -6,6 +9,14 @@ import pytest
 
 # Snakemake's plugin asks Slurm's clients at every start, and without a configuration these look for one for a minute.
 os.environ["SLURM_CONF"] = os.devnull
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A temporary folder whose files can be evicted from the page cache."""
+    if os.popen(f"stat -f -c %T {tmp_path}").read().strip() == "tmpfs":
+        pytest.skip("the temporary folder is on tmpfs, which cannot evict; set TMPDIR to a disk")
+    return tmp_path
 
 
 def pytest_collection_modifyitems(items):

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, figures, predictions
+from deepcam import cli, dataset, figures, predictions
+from deepcam.climate import InputError
 
 
 def main() -> None:
@@ -15,7 +16,11 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     arguments = parser.parse_args()
-    made = predictions.predict(arguments.engine, arguments.device, arguments.dataset, arguments.samples)
+    if arguments.samples < 1:
+        raise InputError(f"--samples {arguments.samples}: must be at least 1")
+    described = dataset.from_description(arguments.dataset)
+    samples = list(zip(described.files, described.labels, strict=True))[: arguments.samples]
+    made = predictions.predict(arguments.engine, arguments.device, samples)
     figures.save(predictions.figure(made), arguments.svg, arguments.png)
 
 

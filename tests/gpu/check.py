@@ -104,7 +104,16 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[
     # Once more here, from the records that there are, should the workflow not have come so far.
     found = sorted(str(path) for path in work.glob("results/benchmark/*/*.json"))
     (work / "records.txt").write_text("".join(f"{path}\n" for path in found))
-    tables = ["--summary", str(out / "summary.csv"), "--parquet", "summary.parquet", "--best", "best.csv"]
+    tables = [
+        "--summary",
+        str(out / "summary.csv"),
+        "--parquet",
+        "summary.parquet",
+        "--best",
+        "best.csv",
+        "--sizing",
+        str(out / "sizing.csv"),
+    ]
     yield "tables", [*python, "aggregate_results", "--records", "records.txt", *tables]
     for mode in ("io", "inference"):
         figure = ["--svg", f"{mode}.svg", "--png", str(out / f"{mode}_throughput.png")]

@@ -6,7 +6,6 @@ in one run, in turns, on a machine that should have nothing else to do.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -16,17 +15,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import common  # first: it finds the project's code
 import h5py
 import numpy as np
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
-
-from deepcam import climate, convert, download, environment, files, manifest, page_cache, synthesis  # noqa: E402
-from servers import Nginx  # noqa: E402
+from deepcam import climate, convert, download, environment, files, manifest, page_cache, synthesis
+from servers import Nginx
 
 STREAMS, THREADS = 4, 2
 NAMES = climate.synthetic_names(16)
@@ -38,10 +35,7 @@ FREE_BYTES = 4 * 2**30
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of each way")
-    parser.add_argument("--dir", type=Path, default=ROOT / "results/performance", help="on the disk to be measured")
-    arguments = parser.parse_args()
+    arguments = common.parser(__doc__).parse_args()
     arguments.dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.dir) as name:
         folder = Path(name)
@@ -124,19 +118,20 @@ def then_sync(way: Callable[[], None], folder: Path) -> Callable[[], None]:
 
 
 def in_turns(ways: dict[str, Callable[[], None]], target: Path, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each way, `repeats` times in turns after one round that does not count; each begins with no target."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeats + 1):
-        for name, way in ways.items():
-            shutil.rmtree(target, ignore_errors=True)
-            os.sync()
-            settle()
-            started = time.perf_counter()
-            way()
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    shutil.rmtree(target)
-    return seconds
+    """Seconds of each way; each begins with no target."""
+
+    def seconds(way: Callable[[], None]) -> float:
+        shutil.rmtree(target, ignore_errors=True)
+        os.sync()
+        settle()
+        started = time.perf_counter()
+        way()
+        return time.perf_counter() - started
+
+    try:
+        return common.in_turns({name: partial(seconds, way) for name, way in ways.items()}, repeats)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def settle() -> None:
@@ -150,7 +145,7 @@ def graph(folder: Path, num_files: int) -> dict[str, Any]:
     data = {"source": "nersc", "split": "all", "num_files": num_files, "files_per_shard": FILES_PER_SHARD}
     overlay.write_text(json.dumps({"data": data}))
     command = [
-        sys.executable, "-m", "snakemake", "data", "--dry-run", "--quiet", "--snakefile", ROOT / "Snakefile",
+        sys.executable, "-m", "snakemake", "data", "--dry-run", "--quiet", "--snakefile", common.ROOT / "Snakefile",
         "--directory", folder, "--cores", "2", "--configfile", overlay,
     ]  # fmt: skip
     started = time.perf_counter()
@@ -165,12 +160,7 @@ def graph(folder: Path, num_files: int) -> dict[str, Any]:
 
 def tables(result: dict[str, Any]) -> str:
     """The result as Markdown."""
-    machine = result["machine"]
-    lines = [
-        f"{machine['cpu']}, {machine['logical_cores']} cores, Linux {machine['kernel']}, "
-        f"{machine['file_system'].get('type')}, commit {machine['git_commit']}, {machine['date'][:10]}; "
-        f"load average before: {result['load_before']:.1f}"
-    ]
+    lines = [common.headline(result)]
     for title in ("download", "conversion"):
         lines += ["", f"| {title} | GB/s | slowest to fastest | ours to this |", "|---|---|---|---|"]
         ours = statistics.median(result[title]["ours"])

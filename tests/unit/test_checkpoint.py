@@ -9,6 +9,7 @@ import pytest
 import torch
 from deepcam import checkpoint
 from deepcam.climate import InputError
+from deepcam.network import DeepLabV3Plus
 from torch import nn
 
 
@@ -76,6 +77,14 @@ def test_state_that_does_not_fit_names_keys_and_both_shapes(network: nn.Module) 
         checkpoint.load_into(network, state)
     for words in ("1.bias [8]", "2.bias [7]", "0.weight [16, 4, 3, 3]", "[8, 4, 3, 3]"):
         assert words in str(error.value)
+
+
+@pytest.mark.parametrize("width", [1.0, 0.25])
+def test_state_of_another_width_says_which_it_looks_like(width: float) -> None:
+    with torch.device("meta"):
+        state, other = DeepLabV3Plus(width_multiplier=width).state_dict(), DeepLabV3Plus(width_multiplier=0.5)
+    with pytest.raises(InputError, match=rf"it looks like width multiplier {width:g}; check width multiplier"):
+        checkpoint.load_into(other, state)
 
 
 def test_half_precision_save_is_read_back(network: nn.Module, tmp_path: Path) -> None:

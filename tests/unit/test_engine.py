@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,14 +17,16 @@ import torch
 from deepcam import checkpoint, engine, network
 from deepcam.climate import MODEL_CHANNELS, InputError
 from deepcam.engine import artefact
+from deepcam.network import DeepLabV3Plus
 from torch import nn
 
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 WIDTH, SHAPE, MAX_BATCH = 0.05, [64, 96, 16], 3
 MINIMUM = [-float(i) for i in range(16)]
 MAXIMUM = [float(i) for i in range(16)]  # channel 0 is constant
 
 
-class Shallow(network.DeepLabV3Plus):
+class Shallow(DeepLabV3Plus):
     """The network with 2 of the 16 like blocks of its middle flow: compiled in half the time."""
 
     def __init__(self, **arguments: float) -> None:
@@ -37,11 +43,23 @@ def shallow() -> Iterator[None]:
         yield
 
 
+def random_weights() -> Shallow:
+    """Batch norms hold the statistics of random fields: without, one class would win everywhere."""
+    torch.manual_seed(0)
+    made = Shallow(width_multiplier=WIDTH)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the last statistics alone
+    with torch.no_grad():
+        made(torch.rand(MAX_BATCH, len(MODEL_CHANNELS), *SHAPE[:2]))
+    return made.eval()
+
+
 @pytest.fixture(scope="module")
 def folder(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model.pth and dataset.json."""
     path = tmp_path_factory.mktemp("engine")
-    checkpoint.save_half(network.untrained(WIDTH, 0), path / "model.pth")
+    checkpoint.save_half(random_weights(), path / "model.pth")
     channels = [
         {"name": str(i), "minimum": low, "maximum": high}
         for i, (low, high) in enumerate(zip(MINIMUM, MAXIMUM, strict=True))
@@ -75,7 +93,11 @@ def aotinductor(folder: Path) -> Path:
     if not any(map(shutil.which, ("g++", "c++", "clang++"))):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("AOTInductor needs a C++ compiler")
     # The wrapper's machine code is not under test; its optimisation takes longer than the rest of this file.
-    with torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}):
+    with (
+        torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "cache of all builds"))
         return build(folder, "aotinductor", folder / "aotinductor-fp32.pt2")
 
 
@@ -100,6 +122,10 @@ def test_masks_are_the_networks_for_every_batch_size(
         assert mask.shape == (size, *SHAPE[:2])
         # Another order of summation may turn a pixel whose classes are level.
         assert (mask == expected[:size]).float().mean() > 0.999
+
+
+def test_a_build_has_caches_of_its_own(folder: Path, aotinductor: Path) -> None:
+    assert not (folder / "cache of all builds").exists()
 
 
 def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> None:
@@ -180,6 +206,25 @@ def test_a_build_that_cannot_work_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_build_holds_a_lock_and_leaves_the_engine_that_was_there_until_it_is_done(
+    folder: Path, eager: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    path = tmp_path / eager.name
+
+    def die(*arguments: object) -> None:
+        with open(path.with_suffix(".lock")) as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepcam.engine.eager.package", die)
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, "eager", path)
+    assert engine.load(path, "cpu").fingerprint["backend"] == "eager"
+    assert {file.suffix for file in tmp_path.iterdir()} == {".pt2", ".json", ".lock"}
+
+
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 def test_a_gpu_that_lacks_a_precision_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
@@ -189,6 +234,45 @@ def test_a_gpu_that_lacks_a_precision_is_refused(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
         build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
+
+
+LOADS_ALONE = """
+import sys
+from pathlib import Path
+from deepcam import engine
+assert engine.load(Path(sys.argv[1]), "cpu").fingerprint["backend"] == "eager"
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_an_eager_engine_loads_without_the_weights_file_and_the_compiler(folder: Path, tmp_path: Path) -> None:
+    """In processes of their own: here the network is shallow, and other tests have imported the compiler."""
+    weights, path = tmp_path / "model.pth", tmp_path / "eager.pt2"
+    checkpoint.save_half(DeepLabV3Plus(width_multiplier=WIDTH), weights)
+    program = ["compile_engine", "--backend", "eager", "--precision", "fp32", "--max-batch", "1"]
+    files = ["--model", weights, "--dataset", folder / "dataset.json", "--output", path]
+    for command in (
+        ["-m", *program, "--width-multiplier", str(WIDTH), *files],
+        ["-c", LOADS_ALONE, path],
+    ):
+        subprocess.run([sys.executable, *command], cwd=SCRIPTS, check=True)
+        weights.unlink(missing_ok=True)
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.target),)
+
+
+def test_an_eager_engine_that_wants_to_run_code_is_refused(eager: Path, tmp_path: Path) -> None:
+    shutil.copy(eager.with_suffix(".json"), tmp_path)
+    torch.save({"graph": Malicious(tmp_path / "ran")}, tmp_path / eager.name)
+    with pytest.raises(pickle.UnpicklingError):
+        engine.load(tmp_path / eager.name, "cpu")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:

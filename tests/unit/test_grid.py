@@ -50,6 +50,17 @@ def test_modes_have_only_the_fields_they_use():
     assert "raw" not in {cell.reader for cell in of_mode("inference")}
 
 
+def test_training_takes_batches_of_two_and_more_and_no_engine():
+    config = copy.deepcopy(CONFIG)
+    config["benchmark"]["modes"] = ["train"]
+    cells = of_mode("train", config)
+    assert {(cell.local_batch_size, cell.engine) for cell in cells} == {(2, "none")}
+    assert {cell.reader for cell in cells} == {"dali-mmap", "dali-direct"}
+    config["benchmark"]["local_batch_sizes"] = [1]
+    with pytest.raises(InputError, match="mode train has no cell"):
+        grid.cells(config)
+
+
 def test_per_mode_axes_replace_the_common_ones():
     config = copy.deepcopy(CONFIG)
     config["benchmark"]["per_mode"] = {"inference": {"ranks": [1], "cache": ["warm"]}}

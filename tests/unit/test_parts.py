@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_split_replaces_older_parts(share: Path, tmp_path: Path) -> None:
     parts.assemble(share, tmp_path / "model.pth")
 
 
+def test_parts_from_elsewhere_need_only_the_sums_that_the_readme_makes(share: Path, tmp_path: Path) -> None:
+    (share / "SHA256SUMS").unlink()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (command,) = [line.strip() for line in readme.splitlines() if "sha256sum model_part_*" in line]
+    subprocess.run(["bash", "-ec", command], cwd=share, check=True)
+    parts.assemble(share, tmp_path / "model.pth")
+    assert (tmp_path / "model.pth").read_bytes() == bytes(range(250))
+
+
 def test_split_refuses_more_parts_than_names(tmp_path: Path) -> None:
     (tmp_path / "whole").write_bytes(bytes(677))
     with pytest.raises(InputError, match="over 676 parts"):
@@ -48,9 +58,16 @@ def alter_whole_sum(share: Path) -> None:
     (share / "SHA256SUMS").write_text("\n".join([*lines[:-1], f"{'0' * 64}  model.pth"]))
 
 
+def swap(share: Path) -> None:
+    (share / "model_part_aa").rename(share / "swapped")
+    (share / "model_part_ab").rename(share / "model_part_aa")
+    (share / "swapped").rename(share / "model_part_ab")
+
+
 BAD = {
     "missing": (lambda p: (p / "model_part_ab").unlink(), r"model_part_ab: missing"),
     "extra": (lambda p: (p / "model_part_ad").write_bytes(b"x"), r"model_part_ad: extra"),
+    "reordered": (swap, r"model_part_aa: altered"),
     "altered": (lambda p: alter(p, "model_part_ac"), r"model_part_ac: altered"),
     "truncated": (lambda p: (p / "model_part_aa").write_bytes(b""), r"model_part_aa: altered"),
     "no sums": (lambda p: (p / "SHA256SUMS").unlink(), r"SHA256SUMS: missing"),

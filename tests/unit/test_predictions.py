@@ -1,12 +1,9 @@
 """Prediction maps: what is run, and what is drawn."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from deepcam import engine, figures, predictions
-from deepcam.climate import InputError
 
 TRUTH = np.zeros((64, 96), np.uint8)
 TRUTH[10:14, 10:14] = 1
@@ -14,23 +11,21 @@ TRUTH[30:40, 40:80] = 2
 
 
 @pytest.fixture
-def dataset(tmp_path):
+def samples(tmp_path):
     rng = np.random.default_rng(0)
-    entries = []
+    made = []
     for i in range(3):
         np.save(tmp_path / f"data-{i}.npy", rng.random((64, 96, 16), np.float32) * 60)
         np.save(tmp_path / f"label-{i}.npy", np.stack([TRUTH, TRUTH], axis=-1).astype(np.float32))
-        entries.append({"data": f"data-{i}.npy", "label": f"label-{i}.npy"})
-    path = tmp_path / "dataset.json"
-    path.write_text(json.dumps({"samples": entries}))
-    return path
+        made.append((tmp_path / f"data-{i}.npy", tmp_path / f"label-{i}.npy"))
+    return made
 
 
 @pytest.fixture
-def made(dataset, monkeypatch):
+def made(samples, monkeypatch):
     mask = np.where(TRUTH == 2, 2, 0).astype(np.uint8)  # finds rivers, no cyclone
     monkeypatch.setattr(engine, "load", lambda path, device: lambda batch: torch.from_numpy(mask)[None])
-    return predictions.predict(dataset.with_name("engine.pt2"), "cpu", dataset, 2)
+    return predictions.predict(samples[0][0].with_name("engine.pt2"), "cpu", samples[:2])
 
 
 def test_the_first_samples_are_predicted(made):
@@ -47,8 +42,3 @@ def test_maps_stand_side_by_side_with_their_iou(made, tmp_path):
     assert drawn.axes[2].get_xlabel() == "longitude (°E)" and drawn.axes[0].get_ylabel() == "latitude (°N)"
     figures.save(drawn, tmp_path / "a.svg", tmp_path / "a.png")
     assert "<image" in (tmp_path / "a.svg").read_text()
-
-
-def test_no_samples_are_refused(dataset):
-    with pytest.raises(InputError):
-        predictions.predict(dataset, "cpu", dataset, 0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from deepcam import climate, manifest, synthesis
 from deepcam.climate import CHANNELS, InputError
+from deepcam.synthesis import events
 
 NAMES = climate.synthetic_names(3)
 
@@ -89,8 +90,8 @@ def test_cyclones_turn_with_their_hemisphere(latitude):
     columns = ((np.arange(288) + 0.5) * 360 / 288).astype(np.float32)
     fields = {name: np.zeros((192, 288), np.float32) for name in CHANNELS}
     labels = np.zeros((2, 192, 288), np.float32)
-    storm = synthesis.Vortex(latitude, 1.0, 4.0, 50.0, 20.0)  # across the border at 0 degrees east
-    synthesis._plant_vortex(fields, labels, storm, rows, columns, np.random.default_rng(0))
+    storm = events.Vortex(latitude, 1.0, 4.0, 50.0, 20.0)  # across the border at 0 degrees east
+    events.plant_vortex(fields, labels, storm, rows, columns, np.random.default_rng(0))
     vorticity = np.gradient(fields["V850"], axis=1) - np.gradient(fields["U850"], axis=0)
     row, column = np.abs(rows - latitude).argmin(), np.abs(columns - 1).argmin()
     assert np.sign(vorticity[row, column]) == np.sign(latitude)

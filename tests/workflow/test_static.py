@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from deepcam.grid import GPU_READERS
+from deepcam.readers import MODULES
 
 ROOT = Path(__file__).parents[2]
 DOWNLOADS = {"nersc.yaml": "8", "gpu.yaml": "16", "full.yaml": "2132"}
@@ -115,6 +117,11 @@ def test_dry_run(overlay, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     jobs = dict(line.split() for line in result.stdout.splitlines() if len(line.split()) == 2)
     assert jobs.get("download_shard") == DOWNLOADS.get(overlay)
+
+
+def test_the_grid_of_readers_has_every_one_that_needs_no_gpu():
+    benchmark = yaml.safe_load((ROOT / "config/readers.yaml").read_text())["benchmark"]
+    assert sorted(benchmark["readers"]) == sorted(set(MODULES) - set(GPU_READERS))
 
 
 def test_engines_for_gpus_are_planned_without_one(tmp_path):

@@ -10,76 +10,98 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepcam import environment, files, metrics, ranks, records
+from deepcam import cell_summary, environment, files, page_cache, ranks, records, validity
 from deepcam.climate import InputError
+from deepcam.dataset import Dataset
 from deepcam.grid import Cell
-from deepcam.measure import Plan, measure
+from deepcam.measure import Plan, Run, measure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
 
 
+VISUALIZED = 3
+"""Samples that are drawn."""
+
+LISTENING_SECONDS, LISTENING_TIMES = 0.5, 4
+"""Before the start, for other load, until it is gone: what ran before may still write, and /proc/stat counts in
+hundredths of a second."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How often and how long to measure."""
+    """How often, how long and in what order to measure."""
 
     warmup_runs: int
     runs: int
     min_seconds: float
+    drop_caches: bool
+    """Before each cold run also drop the machine's caches, which takes root."""
+    shuffle: str
+    """none, rank or global: what is shuffled anew for every pass."""
 
 
-def run(
-    cell: Cell,
-    dataset: Path,
-    devices: list[str],
-    engine_files: list[Path],
-    accuracy_files: list[Path],
-    settings: Settings,
-    output: Path,
-) -> None:
-    """Measure `cell` and write its record, on rank 0, atomically. Collective over all ranks.
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What mode train trains: channels of a sample, their ranges in the dataset, and the width of the network."""
+
+    channels: tuple[int, ...]
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+    width_multiplier: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One cell to measure, and with what.
 
     `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
-    `accuracy_files` are for each of them, in the same order, or none in mode io.
+    `accuracy_files` are for each of them, in the same order, or none in modes io and train. `required` maps an option
+    to a field of the engine's fingerprint and the value that it insists on; `visualization` is a folder to draw to.
     """
-    description = json.loads(dataset.read_text())
-    paths = tuple(dataset.parent / sample["data"] for sample in description["samples"])
-    me = ranks.join(cell.ranks)
-    check_files(paths, [sample["bytes"] for sample in description["samples"]], cell)
-    place = me.local_rank % len(devices)
-    load_engine = None
-    if cell.mode != "io":
-        if len(engine_files) != len(devices):
-            raise InputError(
-                f"--engine-files: {len(engine_files)} given for {len(devices)} devices; "
-                "compute and inference cells need the compiled engine of each device"
-            )
-        load_engine = _engine_loader(engine_files[place], devices[place], me)
+
+    cell: Cell
+    dataset: Dataset
+    devices: list[str]
+    engine_files: list[Path]
+    training: Training | None
+    required: dict[str, tuple[str, Any]]
+    accuracy_files: list[Path]
+    settings: Settings
+    output: Path
+    visualization: Path | None
+
+
+def run(job: Job) -> None:
+    """Measure a job's cell and write its record, on rank 0, atomically. Collective over all ranks."""
+    me = ranks.join(job.cell.ranks)
+    refuse(job)
+    place = me.local_rank % len(job.devices)
     plan = Plan(
-        cell=cell,
-        files=paths,
-        sample_shape=tuple(description["sample_shape"]),
-        warmup_runs=settings.warmup_runs,
-        runs=settings.runs,
-        min_seconds=settings.min_seconds,
-        device=devices[place],
-        load_engine=load_engine,
+        cell=job.cell,
+        files=job.dataset.files,
+        sample_shape=job.dataset.sample_shape,
+        warmup_runs=job.settings.warmup_runs,
+        runs=job.settings.runs,
+        min_seconds=job.settings.min_seconds,
+        drop_caches=job.settings.drop_caches,
+        shuffle=job.settings.shuffle,
+        device=job.devices[place],
+        load_engine=_engine_loader(job, place, me),
     )
     if me.node_leader:
         with files.locked(MACHINE_LOCK):
-            me.barrier()
-            runs = measure(plan, me)
+            other_load, runs = _measure(plan, me)
     else:
-        me.barrier()
-        runs = measure(plan, me)
+        other_load, runs = _measure(plan, me)
     places = me.gather(
         {
             "node": environment.node_name(),
             "local_rank": me.local_rank,
-            "device": devices[place],
+            "device": job.devices[place],
             "cores": list(me.cores),
         }
     )
@@ -87,54 +109,125 @@ def run(
         return
     record: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "cell": dataclasses.asdict(cell),
-        "settings": dataclasses.asdict(settings),
+        "cell": dataclasses.asdict(job.cell),
+        "settings": dataclasses.asdict(job.settings),
         "dataset": {
-            "source": description["source"],
-            "sample_shape": description["sample_shape"],
-            "bytes": description["total_bytes"],
-            "samples": [path.name for path in paths],
+            "source": job.dataset.source,
+            "sample_shape": list(job.dataset.sample_shape),
+            "bytes": job.dataset.total_bytes,
+            "samples": [path.name for path in job.dataset.files],
         },
-        "engine": describe_engine(engine_files[0], accuracy_files) if engine_files else None,
-        "environment": {**environment.describe(paths[0]), "ranks": places},
+        "engine": describe_engine(job),
+        "environment": {**environment.describe(job.dataset.files[0]), "other_load": other_load, "ranks": places},
         "runs": [dataclasses.asdict(run) for run in runs],
     }
-    record["checks"] = metrics.checks(record)
-    record["metrics"] = metrics.summarize([record])
+    record["checks"] = validity.checks(record)
+    record["metrics"] = cell_summary.row([record])
     records.validate(record)
-    files.write_json(output, record)
+    files.write_json(job.output, record)
+    if job.visualization:
+        _visualize(job, job.visualization)
 
 
-def describe_engine(engine_file: Path, accuracy_files: list[Path]) -> dict[str, Any]:
-    """The engine's fingerprint and, under `accuracy`, the gate's verdict for each device."""
-    fingerprint = json.loads(engine_file.with_suffix(".json").read_text())
-    return fingerprint | {"accuracy": [json.loads(path.read_text()) for path in accuracy_files]}
-
-
-def check_files(paths: tuple[Path, ...], sizes: list[int], cell: Cell) -> None:
-    """Refuse, before any timing, a dataset whose files are gone or changed, or that is too small for the cell."""
-    if len(paths) < cell.ranks * cell.local_batch_size:
+def refuse(job: Job) -> None:
+    """Raise InputError, before any timing, for what this job cannot do here."""
+    samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
+    if samples < batch:
         raise InputError(
-            f"dataset has {len(paths)} samples, fewer than the global batch size "
-            f"{cell.ranks * cell.local_batch_size}; lower --batch-size or add samples"
+            f"dataset has {samples} samples, fewer than the global batch size {batch}; "
+            "lower --batch-size or add samples"
         )
-    for path, size in zip(paths, sizes, strict=True):
-        actual = path.stat().st_size if path.exists() else None
-        if actual != size:
-            found = "is missing" if actual is None else f"has {actual} bytes instead of {size}"
-            raise InputError(f"{path}: {found}; delete {path.parent / 'manifest.tsv'} and run the workflow again")
+    if job.training and samples % batch:
+        raise InputError(
+            f"dataset has {samples} samples, and --mode train needs a multiple of the global batch size {batch}; "
+            "change --batch-size"
+        )
+    if job.cell.mode in ("compute", "inference") and len(job.engine_files) != len(job.devices):
+        raise InputError(
+            f"{len(job.engine_files)} engine files for {len(job.devices)} devices; {job.cell.mode} cells need the "
+            "compiled engine of each device: give --engine-files or --trt-model-dir"
+        )
+    for path in job.engine_files:
+        fingerprint = _fingerprint(path)
+        for option, (field, value) in job.required.items():
+            if fingerprint.get(field) != value:
+                raise InputError(
+                    f"{option}: {path} has {field} {fingerprint.get(field)}; leave it out, or give another engine"
+                )
+    if job.settings.drop_caches and not page_cache.may_drop_all():
+        raise InputError(
+            f"--drop-fs-cache: {page_cache.DROP_CACHES} is for root; leave it out: cold runs evict the files anyway"
+        )
+    if job.visualization:
+        for label in job.dataset.labels[:VISUALIZED]:
+            if not label.exists():
+                raise InputError(f"--visualize: {label} is missing; masks are drawn beside the true ones")
 
 
-def _engine_loader(path: Path, device: str, me: ranks.Ranks) -> Callable[[], Any]:
+def _measure(plan: Plan, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
+    me.barrier()  # all nodes have their lock, all ranks their modules
+    for _ in range(LISTENING_TIMES):
+        other_load = me.other_load(LISTENING_SECONDS)
+        if other_load <= validity.OTHER_LOAD_LIMIT:
+            break
+    return other_load, measure(plan, me)
+
+
+def describe_engine(job: Job) -> dict[str, Any] | None:
+    """The first engine's fingerprint and, under `accuracy`, the gate's verdict for each device; or what is trained."""
+    if job.training:
+        from deepcam import train_step
+
+        return train_step.describe(job.training, job.devices[0])
+    if not job.engine_files:
+        return None
+    return _fingerprint(job.engine_files[0]) | {
+        "accuracy": [json.loads(path.read_text()) for path in job.accuracy_files],
+    }
+
+
+def _fingerprint(engine_file: Path) -> dict[str, Any]:
+    path = engine_file.with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no engine's fingerprint ({error}); compile the engine again") from None
+
+
+def _visualize(job: Job, folder: Path) -> None:
+    """Draw the masks of the first samples, with the engine of the first device."""
+    from deepcam import figures, predictions
+
+    pairs = list(zip(job.dataset.files, job.dataset.labels, strict=True))[:VISUALIZED]
+    made = predictions.predict(job.engine_files[0], job.devices[0], pairs)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures.save(predictions.figure(made), folder / "predictions.svg", folder / "predictions.png")
+
+
+def _engine_loader(job: Job, place: int, me: ranks.Ranks) -> Callable[[], Any] | None:
+    """A function that loads what computes on this rank's device, or None where nothing does."""
+    if not job.training and not job.engine_files:
+        return None
+
     def load() -> Callable[[Any], Any]:
         # As many threads as this rank has cores, set before any library starts its pool.
         os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
         import torch
 
-        from deepcam import engine
-
         torch.set_num_threads(len(me.cores))
-        loaded = engine.load(path, device)
-        return lambda batch: loaded(torch.from_dlpack(batch))
+        run = _trainer(job.training, job, place, me) if job.training else _engine(job, place)
+        return lambda batch: run(torch.from_dlpack(batch))
 
     return load
+
+
+def _engine(job: Job, place: int) -> Callable[[Any], Any]:
+    from deepcam import engine
+
+    return engine.load(job.engine_files[place], job.devices[place])
+
+
+def _trainer(training: Training, job: Job, place: int, me: ranks.Ranks) -> Callable[[Any], Any]:
+    from deepcam import train_step
+
+    return train_step.TrainStep(training, job.devices[place], job.dataset.sample_shape, job.cell.local_batch_size, me)

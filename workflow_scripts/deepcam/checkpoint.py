@@ -21,7 +21,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; make it with assemble_model.py or create_model.py") from None
+        raise InputError(f"{path}: no such checkpoint; make it with assemble_model.py") from None
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: refused, its pickle holds more than weights or is damaged ({_first_line(error)}); "
@@ -62,9 +62,17 @@ def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
         )
     if faults:
         raise InputError(
-            f"checkpoint does not fit the network: {'; '.join(faults)}; check width multiplier, channels and classes"
+            f"checkpoint does not fit the network: {'; '.join(faults)}; {_width(state)}"
+            "check width multiplier, channels and classes"
         )
     network.load_state_dict(state)
+
+
+def _width(state: dict[str, Tensor]) -> str:
+    """Which width multiplier a state looks like, by the encoder's last layer; nothing for a state without it."""
+    if (last := state.get("xception_features.bn5.weight")) is None:
+        return ""
+    return f"it looks like width multiplier {len(last) / 2048:.2g}; "
 
 
 def save_half(network: nn.Module, path: Path) -> None:

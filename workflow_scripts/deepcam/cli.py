@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,10 +11,19 @@ from deepcam.climate import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main` with logging to stderr; on InputError print one line to stderr and exit with status 1."""
+    """Run `main` with logging to stderr. What ends it is told in one line; an InputError needs no traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_rank()}{error}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        print(f"error: {_rank()}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        raise
+
+
+def _rank() -> str:
+    """Which of several MPI ranks this is, as the launcher says."""
+    rank = os.environ.get("PMIX_RANK", os.environ.get("SLURM_PROCID"))
+    return f"rank {rank}: " if rank is not None else ""

@@ -13,6 +13,29 @@ from typing import Any
 
 from deepcam import machine
 
+VARIABLES = (
+    "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "CUFILE_ENV_PATH_JSON", "DALI_GDS_CHUNK_SIZE",
+    "DALI_ODIRECT_CHUNK_SIZE", "KMP_AFFINITY", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS", "NCCL_DEBUG",
+    "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "SLURM_JOB_ID",
+)  # fmt: skip
+"""Environment variables that bear on the numbers; no others are recorded, since some hold secrets."""
+
+CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "apptainer": "/.singularity.d"}
+"""Files that each container runtime puts into its containers."""
+
+CAVEATS = {
+    "tmpfs": "its files are memory, which nothing can evict",
+    "ramfs": "its files are memory, which nothing can evict",
+    "zfs": "its own cache, ARC, is not evicted",
+    **dict.fromkeys(
+        ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "wekafs", "pvfs2", "afs", "9p", "virtiofs"),
+        "only this node's page cache is evicted, not the servers'",
+    ),
+    "fuse": "what serves it may have a cache that is not evicted",
+    "overlay": "what lies under it may have a cache that is not evicted",
+}
+"""File system type, up to a dot (fuse.sshfs is fuse), to what a cold cache cannot mean there."""
+
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
     "torch-tensorrt", "tensorrt",
@@ -20,20 +43,27 @@ PACKAGES = (
 
 
 def describe(data: Path) -> dict[str, Any]:
-    """This node: CPU, memory, kernel, packages, and the file system under `data`. No secrets: no environment."""
+    """This node: CPU, memory, GPUs, kernel, packages, and the storage under `data`. Variables by VARIABLES alone."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "hostname": node_name(),
         "cpu": machine.cpu()[0],
+        "isa": machine.isa(),
         "logical_cores": os.cpu_count(),
+        "governor": machine.governor(),
+        "numa_nodes": machine.numa_nodes(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": _versions(),
+        "mpi": _mpi(),
+        "hdf5": _hdf5(),
         "file_system": file_system(data),
         "git_commit": _git_commit(),
+        "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
@@ -52,17 +82,47 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def file_system(path: Path) -> dict[str, str]:
-    """Type, device and options of the mount that holds `path` (proc(5), mountinfo)."""
+def file_system(path: Path) -> dict[str, Any]:
+    """Type, device and options of the mount that holds `path` (proc(5), mountinfo), and its block device.
+
+    `caveat` says what a cold page cache does not mean on it, and is empty where it means that storage was read.
+    """
     path = path.resolve()
-    best: dict[str, str] = {}
+    best: dict[str, Any] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
-        mount, options = left.split()[4:6]
+        number, _, mount, options = left.split()[2:6]
         if path.is_relative_to(mount) and len(mount) >= len(best.get("mount", "")):
             kind, device = right.split()[:2]
-            best = {"mount": mount, "type": kind, "device": device, "options": options}
-    return best
+            best = {"mount": mount, "type": kind, "device": device, "options": options, "number": number}
+    block_device = _block_device(best.pop("number"))
+    return best | {"caveat": CAVEATS.get(best["type"].partition(".")[0], "")} | block_device
+
+
+def _block_device(number: str) -> dict[str, str]:
+    """Model and queue settings of the block device with this major:minor number; empty for what is none."""
+    device = Path("/sys/dev/block") / number
+    if (device / "partition").exists():
+        device = device.resolve().parent
+    files = {
+        "model": device / "device/model",
+        "rotational": device / "queue/rotational",
+        "scheduler": device / "queue/scheduler",
+        "read_ahead_kb": device / "queue/read_ahead_kb",
+    }
+    return {name: file.read_text().strip() for name, file in files.items() if file.is_file()}
+
+
+def _mpi() -> str:
+    from mpi4py import MPI
+
+    return MPI.Get_library_version().partition(",")[0].strip()
+
+
+def _hdf5() -> str:
+    import h5py
+
+    return h5py.version.hdf5_version
 
 
 def _git_commit() -> str:

@@ -13,6 +13,8 @@ from deepcam.climate import InputError
 NONE = "none"
 """What a field holds where the mode has no use for it."""
 
+MODES = ("io", "compute", "inference", "train")
+
 SINGLE_CHUNK_READERS = ("dali-mmap", "dali-buffered", "torch", "numpy")
 """Readers that read a sample in one piece: they have cells with one intra-sample thread only."""
 
@@ -23,7 +25,7 @@ DISCARDING_READERS = ("raw",)
 """Readers that throw away what they read: no engine can follow them, so they have io cells only."""
 
 CELL_ID = re.compile(
-    r"(?P<mode>io|compute|inference)"
+    r"(?P<mode>io|compute|inference|train)"
     r"_(?P<reader>[a-z]+(?:-[a-z]+)?)_(?P<cache>cold|warm|none)_(?P<engine>[a-z0-9]+(?:-[a-z0-9]+)*)"
     r"_r(?P<ranks>\d{4})_b(?P<local_batch_size>\d{3})_t(?P<inter_threads>\d{2})x(?P<intra_threads>\d{2})"
 )
@@ -80,7 +82,9 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
                 )
         found_of_mode = _cells_of_mode(mode, config)
         if not found_of_mode:
-            raise InputError(f"benchmark: mode {mode} has no cell; widen readers, or threads below max_threads")
+            raise InputError(
+                f"benchmark: mode {mode} has no cell; widen readers, threads below max_threads, or batches (train: 2)"
+            )
         found |= found_of_mode
     needed = max(cell.ranks * cell.local_batch_size for cell in found)
     if needed > config["data"]["num_files"]:
@@ -112,7 +116,7 @@ def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
             for x in itertools.product(engines, axes["ranks"], axes["local_batch_sizes"])
         }
     readers = axes["readers"]
-    if mode == "inference":
+    if mode in ("inference", "train"):
         readers = [reader for reader in readers if reader not in DISCARDING_READERS]
     product = (
         Cell(mode, *fields)
@@ -130,6 +134,8 @@ def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
 
 
 def _exists(cell: Cell, max_threads: int) -> bool:
+    if cell.mode == "train" and cell.local_batch_size == 1:  # batch norm of the pooled features has no variance then
+        return False
     if cell.intra_threads > 1 and cell.reader in SINGLE_CHUNK_READERS:
         return False
     return cell.inter_threads * cell.intra_threads <= max_threads

@@ -1,8 +1,9 @@
-"""What machine this is, as far as compiled engines care. From /proc and /dev alone: asking torch would take seconds."""
+"""This machine as /proc, /sys and /dev show it: CPU, memory, GPUs. Asking torch would take seconds."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
@@ -22,9 +23,51 @@ def cpu() -> tuple[str, frozenset[str]]:
     return entries.get("model name", platform.machine()), frozenset(flags.split())
 
 
+def cpu_meter() -> Callable[[], float]:
+    """A function that returns the share of all cores' time since now that was busy, from /proc/stat.
+
+    Reading it costs microseconds; waiting for storage counts as idle.
+    """
+
+    def times() -> tuple[int, int]:
+        user, nice, system, idle, iowait, interrupt, soft, steal = _stat()
+        busy = user + nice + system + interrupt + soft + steal
+        return busy, busy + idle + iowait
+
+    busy_before, all_before = times()
+
+    def share() -> float:
+        busy, total = times()
+        return (busy - busy_before) / max(1, total - all_before)
+
+    return share
+
+
+def _stat() -> list[int]:
+    """The first eight fields of /proc/stat's first line, in clock ticks summed over all cores."""
+    with open("/proc/stat") as file:
+        return [int(field) for field in file.readline().split()[1:9]]
+
+
+def peak_memory_bytes(pid: int) -> int:
+    """Highest resident set of a process since it started (VmHWM of /proc/PID/status)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def isa() -> list[str]:
     """Those of ISA_FLAGS that this CPU has, sorted."""
     return sorted(cpu()[1].intersection(ISA_FLAGS))
+
+
+def governor() -> str | None:
+    """What sets the first CPU's clock; None where the kernel does not, as in most virtual machines."""
+    file = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return file.read_text().strip() if file.is_file() else None
+
+
+def numa_nodes() -> int:
+    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
 
 
 def nvidia_driver() -> str | None:

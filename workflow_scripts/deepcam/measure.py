@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 import os
+import random
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,12 +16,15 @@ from typing import Any
 
 import psutil
 
-from deepcam import page_cache
+from deepcam import machine, page_cache
 from deepcam.climate import InputError
 from deepcam.devices import Device, Usage, open_device
 from deepcam.grid import NONE, Cell
 from deepcam.ranks import Ranks
 from deepcam.readers import Options, open_reader
+
+MARGIN = 1.25
+"""A warm-up that lasts this much longer than runs must: they differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +37,10 @@ class Plan:
     warmup_runs: int
     runs: int
     min_seconds: float
+    drop_caches: bool = False
+    """Before a cold run, drop all of the kernel's caches too, which root may."""
+    shuffle: str = "none"
+    """Order of the samples in each pass: none as they are, rank shuffled within each rank, global over all ranks."""
     device: str = "cpu"
     """Where samples go and the engine runs: cpu or cuda:N."""
     load_engine: Callable[[], Any] | None = None
@@ -47,6 +57,10 @@ class RankRun:
     samples: dict[str, int]
     """File name to how often it was read, as the reader reports it."""
     cpu_seconds: float
+    node_cpu_utilisation: float | None
+    """Share of the node's cores that were busy, with whatever; on one rank of each node."""
+    peak_memory_bytes: int
+    """Highest resident set of the rank's processes since they started, mapped files included."""
     storage_bytes: int
     """Bytes that the rank's processes had fetched from storage (read_bytes of /proc/PID/io)."""
     reader: dict[str, Any]
@@ -67,53 +81,70 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     """Warm-up runs, then measured runs. Collective: every rank calls it. The runs on rank 0, None elsewhere.
 
     A run is one pass over the data, each sample once. A warm or compute run makes as many passes as last
-    `min_seconds` at the pace of the fastest warm-up pass; a cold run makes one, since a second would not be cold.
+    `min_seconds`; a cold run makes one, since a second would not be cold.
     """
-    files = plan.files[ranks.rank :: ranks.size]
+    draw = _order(plan, ranks)
     device = open_device(plan.device)
     engine = plan.load_engine() if plan.load_engine else None
     make_loop = _compute_loop if plan.cell.mode == "compute" else _reading_loop
-    loop = make_loop(plan, files, device, engine)
+    loop = make_loop(plan, device, engine)
 
     repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
     if repeatable and plan.warmup_runs == 0:
         raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
-    passes, fastest = 1, math.inf
     for _ in range(plan.warmup_runs):
-        started = time.perf_counter()
-        while True:
-            _, _, result = _run(plan, ranks, loop, files, 1)
-            fastest = min(fastest, ranks.slowest(result.seconds))
-            # All ranks must agree on whether to go on, so the slowest decides.
-            if not repeatable or ranks.slowest(time.perf_counter() - started) >= plan.min_seconds:
-                break
+        _, _, result = _run(plan, ranks, loop, draw(1))
+    passes = 1
     if repeatable:
-        passes = max(1, math.ceil(plan.min_seconds / fastest))
+        # The first batch holds what is done once, such as choosing kernels; the median batch does not.
+        seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
+        needed = plan.min_seconds * MARGIN
+        while seconds < needed:  # more passes are faster than one: try until they last
+            passes = max(passes + 1, math.ceil(passes * needed / seconds))
+            _, _, result = _run(plan, ranks, loop, draw(passes))
+            seconds = ranks.slowest(result.seconds)
 
     measured = []
     for _ in range(plan.runs):
-        low, high, result = _run(plan, ranks, loop, files, passes)
+        low, high, result = _run(plan, ranks, loop, draw(passes))
         gathered = ranks.gather(result)
         if gathered is not None:
             measured.append(Run(passes, low, high, gathered))
     return measured if ranks.rank == 0 else None
 
 
-Loop = Callable[[int, Ranks], RankRun]
+def _order(plan: Plan, ranks: Ranks) -> Callable[[int], tuple[Path, ...]]:
+    """A function that returns this rank's files for the next passes. All ranks shuffle alike: each sample goes once."""
+    together, own = random.Random(0), random.Random(ranks.rank)
+
+    def a_pass() -> tuple[Path, ...]:
+        files = together.sample(plan.files, len(plan.files)) if plan.shuffle == "global" else plan.files
+        mine = files[ranks.rank :: ranks.size]
+        return tuple(own.sample(mine, len(mine)) if plan.shuffle == "rank" else mine)
+
+    return lambda passes: tuple(itertools.chain.from_iterable(a_pass() for _ in range(passes)))
 
 
-def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...], passes: int) -> tuple[float, float, RankRun]:
+Loop = Callable[[tuple[Path, ...], Ranks], RankRun]
+
+
+def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
     """One run: bring the cache into the cell's state on every node, verify, and let all ranks start together."""
     low, high = 1.0, 0.0
     if plan.cell.cache != NONE:
         if ranks.node_leader:
-            (page_cache.evict if plan.cell.cache == "cold" else page_cache.load)(plan.files)
+            if plan.cell.cache == "cold":
+                page_cache.evict(plan.files)
+                if plan.drop_caches:
+                    page_cache.drop_all()
+            else:
+                page_cache.load(plan.files)
             low = high = page_cache.resident_fraction(plan.files)
         low, high = ranks.worst_residency(low, high)
-    return low, high, loop(passes, ranks)
+    return low, high, loop(files, ranks)
 
 
-def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
+def _reading_loop(plan: Plan, device: Device, engine: Any) -> Loop:
     options = Options(
         batch_size=plan.cell.local_batch_size,
         inter_threads=plan.cell.inter_threads,
@@ -123,8 +154,8 @@ def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: A
         device=plan.device,
     )
 
-    def loop(passes: int, ranks: Ranks) -> RankRun:
-        with open_reader(plan.cell.reader, files * passes, options) as reader:
+    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
+        with open_reader(plan.cell.reader, files, options) as reader:
 
             def steps() -> Iterable[list[str]]:
                 for batch in reader:
@@ -137,20 +168,18 @@ def _reading_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: A
     return loop
 
 
-def _compute_loop(plan: Plan, files: tuple[Path, ...], device: Device, engine: Any) -> Loop:
+def _compute_loop(plan: Plan, device: Device, engine: Any) -> Loop:
     import numpy as np
 
     size = plan.cell.local_batch_size
-    resident = device.put(np.stack([np.load(path) for path in files[:size]]))
-    names = [str(path) for path in files]
+    resident = device.put(np.stack([np.load(path) for path in plan.files[:size]]))
 
-    def loop(passes: int, ranks: Ranks) -> RankRun:
+    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
         def steps() -> Iterable[list[str]]:
-            for _ in range(passes):
-                for start in range(0, len(names), size):
-                    of_batch = names[start : start + size]
-                    engine(resident[: len(of_batch)])
-                    yield of_batch
+            for start in range(0, len(files), size):
+                names = [str(path) for path in files[start : start + size]]
+                engine(resident[: len(names)])
+                yield names
 
         return _timed(steps(), ranks, device, {}, ())
 
@@ -169,6 +198,7 @@ def _timed(
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
     storage, cpu = _storage_bytes(processes), _cpu_seconds(processes)
+    node_cpu = machine.cpu_meter() if ranks.node_leader else None
     meter = device.meter()
     ranks.barrier()
     start = time.perf_counter()
@@ -190,6 +220,8 @@ def _timed(
         batch_samples=[len(files) for files in batches],
         samples=dict(counts),
         cpu_seconds=_cpu_seconds(processes) - cpu,
+        node_cpu_utilisation=node_cpu() if node_cpu else None,
+        peak_memory_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
         storage_bytes=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

@@ -17,11 +17,6 @@ from deepcam.climate import CLASSES, MODEL_CHANNELS
 STRIDE = 16
 """Height and width of an input must be multiples of this."""
 
-CALIBRATION_SHAPE = (4, 192, 288)
-CALIBRATION_CELLS = (1, 2, 4, 8, 16, 32)
-"""Random inputs that set the running statistics of untrained weights: batch, height and width, and for each pass the
-pixels between independent values, from noise to smooth fields."""
-
 
 def scaled(width: int, multiplier: float) -> int:
     """`width` times `multiplier`, rounded to a multiple of 8 and at least 8 (tensor cores and SIMD want multiples)."""
@@ -163,6 +158,7 @@ class DeepLabV3Plus(nn.Module):
         self, in_channels: int = len(MODEL_CHANNELS), num_classes: int = len(CLASSES), width_multiplier: float = 1.0
     ) -> None:
         super().__init__()
+        self.width_multiplier = width_multiplier
         features, width, low, low_width = (scaled(n, width_multiplier) for n in (2048, 256, 128, 48))
         self.xception_features = Xception(in_channels, width_multiplier)
         self.aspp1 = AtrousBranch(features, width, 1)
@@ -184,27 +180,3 @@ class DeepLabV3Plus(nn.Module):
         x = torch.cat((self.aspp1(x), self.aspp2(x), self.aspp3(x), self.aspp4(x), pooled), dim=1)
         x = functional.relu(self.bn1(self.conv1(x)))
         return self.upsample(x, functional.relu(self.bn2(self.conv2(low))))
-
-
-def untrained(width_multiplier: float, seed: int) -> DeepLabV3Plus:
-    """A network with seeded random weights, in evaluation mode, whose activations stay finite in half precision.
-
-    Its running statistics come from a few passes over random fields in 0..1, and its last layer favours no class, so
-    that masks hold every class.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = DeepLabV3Plus(width_multiplier=width_multiplier)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # a plain mean over the passes
-        last = network.upsample.last_deconv[0].weight
-        with torch.no_grad():
-            last -= last.mean(dim=0, keepdim=True)
-            batch, height, width = CALIBRATION_SHAPE
-            for cell in CALIBRATION_CELLS:
-                coarse = torch.rand(batch, len(MODEL_CHANNELS), height // cell, width // cell)
-                network(functional.interpolate(coarse, size=(height, width), mode="bilinear"))
-    return network.eval()

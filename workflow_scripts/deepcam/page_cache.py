@@ -11,6 +11,8 @@ from pathlib import Path
 _CACHESTAT = 451
 """System call number of cachestat(2) on every architecture, Linux 6.5 and later."""
 
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -31,6 +33,15 @@ def evict(files: Iterable[Path]) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
+
+
+def drop_all() -> None:
+    """Drop the whole machine's clean page cache, directory entries and inodes. For root alone; see `may_drop_all`."""
+    DROP_CACHES.write_text("3\n")
+
+
+def may_drop_all() -> bool:
+    return os.access(DROP_CACHES, os.W_OK)
 
 
 def load(files: Iterable[Path]) -> None:

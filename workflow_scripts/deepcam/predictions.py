@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from deepcam import engine, figures, segmentation
-from deepcam.climate import CHANNELS, CLASSES, InputError
+from deepcam.climate import CHANNELS, CLASSES
 
 EVENT_COLOURS = ("#D55E00", "#0072B2")
 """Of cyclones and rivers: vermilion and blue of Okabe and Ito, on grey."""
@@ -34,22 +34,19 @@ class Prediction:
     mask: np.ndarray
 
 
-def predict(engine_path: Path, device: str, dataset: Path, count: int) -> list[Prediction]:
-    """Run an engine over the first `count` samples of a dataset, one at a time.
+def predict(engine_path: Path, device: str, samples: Iterable[tuple[Path, Path]]) -> list[Prediction]:
+    """Run an engine over samples, each a data file and its label file, one at a time.
 
-    Raises InputError for an engine that does not fit this machine or the samples, or a count below 1.
+    Raises InputError for an engine that does not fit this machine or the samples.
     """
-    if count < 1:
-        raise InputError(f"--samples {count}: must be at least 1")
     loaded = engine.load(engine_path, device)
     made = []
-    for entry in json.loads(dataset.read_text())["samples"][:count]:
-        data = np.load(dataset.parent / entry["data"])
-        labels = np.load(dataset.parent / entry["label"])
+    for data_file, label_file in samples:
+        data, labels = np.load(data_file), np.load(label_file)
         mask = loaded(torch.from_numpy(data)[None].to(device))[0].cpu().numpy()
         # Contiguous copies, so that the whole sample need not stay in memory.
         moisture, truth = data[..., CHANNELS.index("TMQ")].copy(), labels[..., 0].astype(np.uint8)
-        made.append(Prediction(Path(entry["data"]).stem, moisture, truth, mask))
+        made.append(Prediction(data_file.stem, moisture, truth, mask))
     return made
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from typing import Any
 
 from mpi4py import MPI
 
+from deepcam import machine
 from deepcam.climate import InputError
 
 
@@ -16,6 +18,8 @@ class Ranks:
     """This process among its peers. `cores` are the ones that this rank has to itself."""
 
     comm: MPI.Comm
+    node: MPI.Comm
+    """The ranks of this node."""
     rank: int
     size: int
     local_rank: int
@@ -34,6 +38,10 @@ class Ranks:
         """All ranks' values in rank order on rank 0, None elsewhere."""
         return self.comm.gather(value, root=0)
 
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        return self.comm.bcast(value, root=0)
+
     def slowest(self, seconds: float) -> float:
         """The largest of all ranks' values, on every rank."""
         return self.comm.allreduce(seconds, op=MPI.MAX)
@@ -41,6 +49,14 @@ class Ranks:
     def worst_residency(self, low: float, high: float) -> tuple[float, float]:
         """Smallest and largest residency over the nodes, on every rank."""
         return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
+
+    def other_load(self, seconds: float) -> float:
+        """Share of the busiest node's cores that processes outside the job keep busy. Collective; lasts `seconds`."""
+        meter, before = machine.cpu_meter(), time.process_time()
+        time.sleep(seconds)  # a rank that waited in MPI would spin
+        busy, own = meter(), time.process_time() - before
+        others = busy - self.node.allreduce(own) / (seconds * (os.cpu_count() or 1))
+        return self.comm.allreduce(max(0.0, others), op=MPI.MAX)
 
 
 def join(expected_size: int) -> Ranks:
@@ -56,7 +72,7 @@ def join(expected_size: int) -> Ranks:
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
     os.sched_setaffinity(0, cores)
-    return Ranks(comm, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
+    return Ranks(comm, node, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
 
 
 def share_of_cores(affinities: list[list[int]], local_rank: int) -> tuple[int, ...]:

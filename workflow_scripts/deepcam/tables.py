@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcam import files, metrics
+from deepcam import cell_summary, files, metrics
 from deepcam.grid import NONE, Cell
+
+DEVICES = (1, 8, 64, 1024)
+"""Numbers of devices that storage is sized for."""
 
 
 def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
@@ -21,10 +24,11 @@ def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
     by_cell: dict[Cell, list[metrics.Record]] = collections.defaultdict(list)
     for record in records:
         by_cell[Cell(**record["cell"])].append(record)
-    rows = {cell: metrics.summarize(by_cell[cell]) for cell in sorted(by_cell)}
-    rates = {cell: row["samples_per_second"] for cell, row in rows.items()}
+    rows = {cell: cell_summary.row(by_cell[cell]) for cell in sorted(by_cell)}
+    # A verdict that leans on an invalid cell would be none.
+    rates = {cell: row["samples_per_second"] for cell, row in rows.items() if row["valid"]}
     for cell in rows:
-        if cell.mode == "inference":
+        if cell.mode == "inference" and cell in rates:
             io = rates.get(dataclasses.replace(cell, mode="io", engine=NONE))
             compute = rates.get(
                 dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
@@ -39,6 +43,21 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["mode", "reader", "cache", "engine"]
     fastest = table[table["valid"]].sort_values("samples_per_second", kind="stable", ascending=False)
     return fastest.drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
+
+
+def sizing(table: pd.DataFrame) -> pd.DataFrame:
+    """GB/s that storage must deliver to keep many of the devices measured here busy, by each engine's best cell."""
+    compute = table[table["valid"] & (table["mode"] == "compute")].copy()
+    compute["samples_per_second_per_device"] = compute["samples_per_second"] / compute["devices"]
+    fastest = compute.sort_values("samples_per_second_per_device", kind="stable", ascending=False)
+    fastest = fastest.drop_duplicates("engine").sort_values("engine", kind="stable").reset_index(drop=True)
+    sized = fastest[["engine", "local_batch_size", "samples_per_second_per_device"]].copy()
+    for devices in DEVICES:
+        sized[f"gigabytes_per_second_for_{devices}"] = [
+            metrics.gigabytes_per_second_needed(rate, size, devices)
+            for rate, size in zip(sized["samples_per_second_per_device"], fastest["sample_bytes"], strict=True)
+        ]
+    return sized
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

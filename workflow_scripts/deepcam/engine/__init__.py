@@ -1,4 +1,4 @@
-"""Inference engines: one graph from a raw batch to a mask, exported or compiled ahead of time, bound to its machine.
+"""Inference engines: one graph from a raw batch to a mask, saved or compiled ahead of time, bound to its machine.
 
 `build` writes an engine and its fingerprint, `load` checks and loads it. One module per backend, all with the same
 four functions: `prepare` changes the network before export, `package` writes, `load` reads, `versions` names what

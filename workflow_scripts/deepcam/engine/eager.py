@@ -1,14 +1,13 @@
-"""Eager: the exported graph as it is, operator by operator."""
+"""Eager: the graph as it is, operator by operator."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.export.passes import move_to_device_pass
 
+from deepcam import network
 from deepcam.engine import graph
 from deepcam.engine.runtime import Run
 
@@ -18,22 +17,25 @@ def prepare(network: nn.Module, device: str) -> None:
 
 
 def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
-    """Save the exported graph at `path`."""
-    program = graph.export(inference, build)
-    # Else the example batch is saved too, which at full size outweighs the network.
-    program.example_inputs = None
-    with warnings.catch_warnings():
-        # channels_last weights count as incomplete there, yet are saved whole, with their strides.
-        warnings.filterwarnings("ignore", "No complete tensor found in the group")
-        torch.export.save(program, str(path))
+    """Save the graph's state at `path`, and what its modules are made from.
+
+    Not an exported program, which takes seconds to load: it would bring in the compiler and rebuild every operator. The
+    modules' source is in the fingerprint, so what loads the state is what saved it.
+    """
+    torch.save({"width_multiplier": inference.network.width_multiplier, "graph": inference.state_dict()}, path)
 
 
 def load(path: Path, device: str) -> Run:
-    program = torch.export.load(str(path))
-    if device != "cpu":
-        # Built on one GPU, run by a local rank on any.
-        program = move_to_device_pass(program, device)
-    return program.module()
+    saved = torch.load(path, map_location=device, weights_only=True)
+    state = saved["graph"]
+    channels = len(state["channels"])
+    # The state brings every tensor in its own type and layout, so the network is made without any.
+    with torch.device("meta"):
+        empty = network.DeepLabV3Plus(in_channels=channels, width_multiplier=saved["width_multiplier"])
+    dtype = state["network.conv1.weight"].dtype
+    inference = graph.InferenceGraph(empty, [0.0] * channels, [1.0] * channels, dtype, (0,) * channels)
+    inference.load_state_dict(state, assign=True)
+    return inference
 
 
 def versions() -> dict[str, str]:

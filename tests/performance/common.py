@@ -1,0 +1,44 @@
+"""What the measurements of speed share: where the code is, options, turns, and how a machine is named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
+
+Key = TypeVar("Key")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """With the options that all measurements have."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--repeats", type=int, default=5, help="measurements of each way")
+    options.add_argument("--dir", type=Path, default=ROOT / "results/performance", help="on the disk to be measured")
+    return options
+
+
+def in_turns(ways: Mapping[Key, Callable[[], float]], repeats: int) -> dict[Key, list[float]]:
+    """What each way measures, `repeats` times in turns after one round that does not count."""
+    values: dict[Key, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        print(f"turn {turn} of {repeats}", file=sys.stderr)
+        for name, way in ways.items():
+            value = way()
+            if turn:
+                values[name].append(value)
+    return values
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """The machine of a result that has `machine` and `load_before`, in one line."""
+    machine = result["machine"]
+    return (
+        f"{machine['cpu']}, {machine['logical_cores']} cores, Linux {machine['kernel']}, "
+        f"{machine['file_system'].get('type')}, commit {machine['git_commit']}, {machine['date'][:10]}; "
+        f"load average before: {result['load_before']:.1f}"
+    )

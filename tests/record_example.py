@@ -1,0 +1,70 @@
+"""A valid benchmark record of four samples, two ranks and two runs, small enough to know its numbers by heart."""
+
+import copy
+
+from deepcam import validity
+
+FAST = 4 / 1.95
+"""Samples a second of the example's faster run; the other one's are 2."""
+
+
+def rank_run(seconds, names, **more):
+    return {
+        "seconds": seconds,
+        "batch_seconds": [seconds / 2] * 2,
+        "batch_samples": [1, 1],
+        "samples": dict.fromkeys(names, 1),
+        "cpu_seconds": seconds,
+        "node_cpu_utilisation": None,
+        "peak_memory_bytes": 3,
+        "storage_bytes": 2_000_000_000,
+        "reader": {"o_direct": True},
+        "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
+    } | more
+
+
+def record(**cell):
+    run = {
+        "passes": 1,
+        "residency_low": 0.0,
+        "residency_high": 0.0,
+        "ranks": [rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5), rank_run(2.0, ["c.npy", "d.npy"])],
+    }
+    faster = copy.deepcopy(run)
+    faster["ranks"][1]["seconds"] = 1.95
+    made = {
+        "schema_version": 2,
+        "cell": {
+            "mode": "io",
+            "reader": "dali-direct",
+            "cache": "cold",
+            "engine": "none",
+            "ranks": 2,
+            "local_batch_size": 1,
+            "inter_threads": 1,
+            "intra_threads": 1,
+        }
+        | cell,
+        "settings": {"warmup_runs": 0, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"},
+        "dataset": {
+            "source": "synthetic",
+            "sample_shape": [2, 2, 16],
+            "bytes": 4_000_000_000,
+            "samples": ["a.npy", "b.npy", "c.npy", "d.npy"],
+        },
+        "engine": None,
+        "environment": {
+            "hostname": "n",
+            "cpu": "x",
+            "kernel": "6",
+            "packages": {},
+            "file_system": {"type": "ext4", "caveat": ""},
+            "other_load": 0.01,
+            "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
+        },
+        "runs": [run, faster],
+        "checks": [],
+        "metrics": {},
+    }
+    made["checks"] = validity.checks(made)
+    return made

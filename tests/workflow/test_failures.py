@@ -1,0 +1,70 @@
+"""When one rank fails, for whatever reason, the whole job ends soon, says why, and leaves no record."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import os, signal, sys
+from deepcam import benchmark, cli, driver_options, measure
+from mpi4py import MPI
+
+real = measure.open_reader
+
+def sabotaged(*of):
+    {sabotage}
+
+if MPI.COMM_WORLD.rank == 1:
+    measure.open_reader = sabotaged
+cli.run(lambda: benchmark.run(driver_options.parse(sys.argv[1:])))
+"""
+
+
+def run(folder: Path, sabotage: str) -> subprocess.CompletedProcess[str]:
+    np.save(folder / "data-0.npy", np.zeros((16, 24, 16), np.float32))
+    np.save(folder / "data-1.npy", np.zeros((16, 24, 16), np.float32))
+    (folder / "program.py").write_text(PROGRAM.format(sabotage=sabotage))
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "workflow_scripts"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = "mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE -n 2 python -m mpi4py program.py"
+    options = "--mode io --reader pread --cache cold --data-dirs . --batch-size 2 --outputfile record.json"
+    return subprocess.run(
+        [*command.split(), *options.split()],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "told"),
+    [
+        (
+            "raise OSError(5, 'Input/output error', 'data-1.npy')",
+            "error: rank 1: OSError: [Errno 5] Input/output error",
+        ),
+        ("raise MemoryError()", "error: rank 1: MemoryError"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (Killed)"),
+        ("os._exit(3)", "Exit code: 3"),
+    ],
+    ids=["input/output error", "out of memory", "killed", "gone"],
+)
+def test_one_rank_ends_all(tmp_path: Path, sabotage: str, told: str) -> None:
+    ended = run(tmp_path, sabotage)
+    assert ended.returncode != 0
+    assert told in " ".join((ended.stderr + ended.stdout).split())
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_without_a_fault_there_is_a_record(tmp_path: Path) -> None:
+    ended = run(tmp_path, "return real(*of)")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "record.json").exists()
