@@ -35,7 +35,7 @@ gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real G
 	python tests/gpu/check.py results/gpu-check $(ARGS)
 
 image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
-	$(CONTAINER) build --file envs/Containerfile --target $(KIND) --tag deepcam:$(KIND) .
+	$(CONTAINER) build --file envs/Containerfile --target $(KIND) --tag deepcam:$(KIND) $(ARGS) .
 
 # A podman without root makes its caller root inside, unless told to keep the user.
 image-run: ## what run does, in the image: results in this folder, data there or in DATA=/mnt/fast; ARGS as for run
