@@ -53,7 +53,8 @@ step() { # name, command...
 }
 
 mebibytes() {
-    du --summarize --block-size=1M "$1" 2> /dev/null | cut -f 1
+    mkdir -p "$1"
+    du --summarize --block-size=1M "$1" | cut -f 1
 }
 
 read -r release mirror < <(
@@ -66,7 +67,8 @@ report+=("Debian packages: $(mebibytes "$root/var/cache/apt/archives") MiB")
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet "$project" "$root/root/project"
 step "make venv" enter "make venv" "$@"
-report+=("pip downloads: $(mebibytes "$root/root/.cache/pip") MiB, environment: $(mebibytes "$root/root/project/.venv") MiB")
+report+=("pip's downloads, wheels from a PATH not counted: $(mebibytes "$root/root/.cache/pip") MiB")
+report+=("environment: $(mebibytes "$root/root/project/.venv") MiB")
 step "make run" enter 'make run ARGS="--configfile config/tiny.yaml"' "$@"
 step "make test" enter "make test" "$@"
 printf '%s\n' "${report[@]}"
