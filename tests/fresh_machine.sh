@@ -3,7 +3,7 @@
 #
 #     tests/fresh_machine.sh FOLDER [PATH...]
 #
-# Needs root, debootstrap and about 12 GB in FOLDER, which must not exist and stays for a look. Debian's release and
+# Needs root, debootstrap and about 6 GB in FOLDER, which must not exist and stays for a look. Debian's release and
 # mirror are those of this machine's apt. PIP_* variables are handed in; PATHs, such as a folder of wheels that these
 # name, are mounted there read-only.
 set -euo pipefail
