@@ -119,6 +119,15 @@ def drops_caches(cell):
     return config["benchmark"]["drop_caches"] and cell.cache == "cold"
 
 
+def figures():
+    """The figures that the modes of the grid have something for."""
+    modes = {cell.mode for cell in CELLS.values()}
+    names = ["io_throughput"] if "io" in modes else []
+    if not modes.isdisjoint(("compute", "inference")):
+        names += ["inference_throughput", "predictions"]
+    return [f"results/figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
+
+
 def records():
     """The records of the whole grid."""
     return [

@@ -125,8 +125,6 @@ rule tables:
 
 
 rule figures:
-    "The figures."
+    "The figures of the grid's modes."
     input:
-        rules.plot_io_throughput.output,
-        rules.plot_inference_throughput.output,
-        rules.plot_predictions.output,
+        figures(),

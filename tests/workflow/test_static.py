@@ -117,6 +117,8 @@ def test_dry_run(overlay, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     jobs = dict(line.split() for line in result.stdout.splitlines() if len(line.split()) == 2)
     assert jobs.get("download_shard") == DOWNLOADS.get(overlay)
+    # A grid that only reads needs no engine, and no figure of one.
+    assert ("compile_engine" in jobs) is ("plot_predictions" in jobs) is (overlay != "readers.yaml")
 
 
 def test_the_grid_of_readers_has_every_one_that_needs_no_gpu():
