@@ -3,9 +3,11 @@ SHELL := /bin/bash
 KIND ?= cpu
 VENV ?= .venv
 ARGS ?=
+CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
+DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check perf-data perf-readers perf-engines
+.PHONY: help venv run test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,5 +31,17 @@ perf-readers: venv ## all readers beside fio and a DALI loop by hand, cold and w
 perf-engines: venv ## engines on the CPU beside each other and OpenVINO (pip install openvino); wants a quiet machine
 	python tests/performance/engines.py $(ARGS)
 
+perf-workflow: venv ## 1,000 cells x 5 repeats with a simulated benchmark: interrupted, resumed, one cell failing
+	python tests/performance/long_run.py $(ARGS)
+
 gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)
+
+image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
+	$(CONTAINER) build --file envs/Containerfile --target $(KIND) --tag deepcam:$(KIND) $(ARGS) .
+
+# A podman without root makes its caller root inside, unless told to keep the user.
+image-run: ## what run does, in the image: results in this folder, data there or in DATA=/mnt/fast; ARGS as for run
+	$(CONTAINER) run --rm --ipc=host --user $$(id -u):$$(id -g) $(if $(filter podman,$(CONTAINER)),--userns=keep-id) \
+		$(if $(filter gpu,$(KIND)),--device nvidia.com/gpu=all) \
+		--volume $(CURDIR):/work $(if $(DATA),--volume $(abspath $(DATA)):/work/results/data) deepcam:$(KIND) $(ARGS)

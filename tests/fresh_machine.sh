@@ -3,7 +3,7 @@
 #
 #     tests/fresh_machine.sh FOLDER [PATH...]
 #
-# Needs root, debootstrap and about 12 GB in FOLDER, which must not exist and stays for a look. Debian's release and
+# Needs root, debootstrap and about 6 GB in FOLDER, which must not exist and stays for a look. Debian's release and
 # mirror are those of this machine's apt. PIP_* variables are handed in; PATHs, such as a folder of wheels that these
 # name, are mounted there read-only.
 set -euo pipefail
@@ -53,7 +53,8 @@ step() { # name, command...
 }
 
 mebibytes() {
-    du --summarize --block-size=1M "$1" 2> /dev/null | cut -f 1
+    mkdir -p "$1"
+    du --summarize --block-size=1M "$1" | cut -f 1
 }
 
 read -r release mirror < <(
@@ -66,7 +67,8 @@ report+=("Debian packages: $(mebibytes "$root/var/cache/apt/archives") MiB")
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet "$project" "$root/root/project"
 step "make venv" enter "make venv" "$@"
-report+=("pip downloads: $(mebibytes "$root/root/.cache/pip") MiB, environment: $(mebibytes "$root/root/project/.venv") MiB")
+report+=("pip's downloads, wheels from a PATH not counted: $(mebibytes "$root/root/.cache/pip") MiB")
+report+=("environment: $(mebibytes "$root/root/project/.venv") MiB")
 step "make run" enter 'make run ARGS="--configfile config/tiny.yaml"' "$@"
 step "make test" enter "make test" "$@"
 printf '%s\n' "${report[@]}"
