@@ -18,7 +18,7 @@ SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
     ("flags", "precision", "device", "resolved"),
     [
         ({"amx_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx512_bf16"}, "auto", "cpu", "bf16"),
+        ({"avx512_bf16"}, "auto", "cpu", "fp32"),
         ({"avx2"}, "auto", "cpu", "fp32"),
         ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
         ({"amx_bf16"}, "fp32", "cpu", "fp32"),

@@ -1,6 +1,6 @@
 """One full training step a batch, for the mode train: what it takes to keep training fed. Throughput only.
 
-Mixed precision as autocast gives it (float16 with loss scaling on a GPU, bfloat16 on a CPU that has it in hardware),
+Mixed precision as autocast gives it (float16 with loss scaling on a GPU, bfloat16 on a CPU with AMX),
 and DistributedDataParallel over NCCL or Gloo where there is more than one rank. Labels are made up once and stay in
 memory: only the data files are read. The loss is what training.py trains with, the weights are not kept.
 """

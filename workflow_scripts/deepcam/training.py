@@ -237,7 +237,7 @@ def judge(model: Path, recipe: Recipe, held_out: Examples) -> dict[str, Any]:
 
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """bfloat16 where the device multiplies it in hardware, else float32."""
+    """bfloat16 where the device multiplies it faster, else float32."""
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
