@@ -88,9 +88,18 @@ def check_packages():
 
 
 def check_devices():
-    """Refuse to look for devices here where jobs run elsewhere. Only once jobs start is it known where they run."""
-    if config["devices"] == "auto" and not workflow.local_exec:
-        refuse("devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs")
+    """Refuse what devices cannot do, before any job. Only once jobs start is it known whether they run here."""
+    if not workflow.local_exec:
+        if config["devices"] == "auto":
+            refuse(
+                "devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs"
+            )
+        return
+    try:
+        for spec, device in itertools.product(SPECS, DEVICES):
+            engine_spec.resolve_precision(spec.precision, device)
+    except climate.InputError as error:
+        refuse(error)
 
 
 def torch_device(device):

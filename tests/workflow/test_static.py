@@ -110,6 +110,21 @@ def test_a_login_node_is_not_asked_for_devices(tmp_path):
     assert "error: devices: auto looks at this machine" in result.stderr
 
 
+def test_a_precision_that_this_cpu_would_emulate_is_refused_before_any_job(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow_scripts')!r})\n"
+        "from deepcam import machine; machine.cpu = lambda: ('plain', frozenset())\n"
+    )
+    (tmp_path / "bf16.yaml").write_text("engines: [{backend: eager, precision: bf16}]")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = run(
+        "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", "--configfile", "bf16.yaml", cwd=tmp_path
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "error: precision bf16 on cpu: this CPU has neither amx_bf16 nor avx512_bf16" in result.stderr
+    assert not list(tmp_path.glob("results/data/*"))
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dry_run(overlay, tmp_path):
     arguments = ["snakemake", "-n", "--quiet", "rules", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
