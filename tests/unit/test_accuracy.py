@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deepcam import accuracy, metrics
+from deepcam import accuracy, validity
 from deepcam.climate import CLASSES, InputError
 from deepcam.engine import Engine
+from record_example import record
 
 TRUTH = np.array([[0] * 90 + [1] * 5 + [2] * 5] * 20, dtype=np.uint8)
 """20 x 100 pixels."""
@@ -100,14 +101,8 @@ def test_samples_are_run_in_the_engines_batches(tmp_path: Path) -> None:
 
 def test_a_failed_gate_makes_a_record_invalid(tmp_path: Path) -> None:
     good, bad = verdict(tmp_path, TRUTH), verdict(tmp_path, (TRUTH + 1) % 3)
-    record = {
-        "cell": {"ranks": 0, "cache": "none", "reader": "none"},
-        "settings": {"runs": 1},
-        "dataset": {"samples": []},
-        "runs": [{"ranks": []}],
-        "engine": {"accuracy": [good, bad]},
-    }
-    first, second = [check for check in metrics.checks(record) if check["name"] == "accuracy"]
+    made = record() | {"engine": {"accuracy": [good, bad]}}
+    first, second = [check for check in validity.checks(made) if check["name"] == "accuracy"]
     assert first["ok"] and not second["ok"]
     assert second["expected"] == "99% of the reference's mean IoU, 1.0000, and 99.5% of its pixels"
     assert second["actual"].startswith("mean IoU 0.0")
