@@ -85,7 +85,7 @@ def test_records_prove_that_two_ranks_read_every_sample_once(finished):
 def test_two_ranks_train_together(finished):
     words = (
         "mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE -n 2 python -m mpi4py -m run_benchmark"
-        " --mode train --reader pread --batch-size 4 --width-multiplier 0.05 --num-runs 1 --outputfile train.json"
+        " --mode train --reader pread --batch-size 4 --width-multiplier 0.25 --num-runs 1 --outputfile train.json"
         f" --dataset {finished}/results/data/dataset.json"
     )
     places = {
@@ -115,11 +115,12 @@ def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
     lost.unlink()
     hurried = finished / "hurried.yaml"
     hurried.write_text("benchmark: {timeout_seconds: 1}\n")
-    ended = snakemake(finished, "--configfile", str(ROOT / "config/tiny.yaml"), str(hurried))
+    target = str(lost.relative_to(finished))
+    ended = snakemake(finished, target, "--configfile", str(ROOT / "config/tiny.yaml"), str(hurried))
     assert ended.returncode != 0
     assert "error: the job took longer than 1 s; see benchmark.timeout_seconds" in ended.stdout + ended.stderr
     assert not lost.exists()
-    again = snakemake(finished)
+    again = snakemake(finished, target)
     assert again.returncode == 0, again.stdout + again.stderr
     assert lost.exists()
     assert {path: path.stat().st_mtime_ns for path in before} == before

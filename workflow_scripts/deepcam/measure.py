@@ -132,6 +132,7 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple
     """One run: bring the cache into the cell's state on every node, verify, and let all ranks start together."""
     low, high = 1.0, 0.0
     if plan.cell.cache != NONE:
+        ranks.barrier()  # none still reads, or has the files mapped
         if ranks.node_leader:
             if plan.cell.cache == "cold":
                 page_cache.evict(plan.files)
