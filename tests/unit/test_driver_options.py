@@ -63,8 +63,8 @@ def test_the_originals_command_line_is_understood_with_dashes_and_underscores(fo
     ("words", "cell"),
     [
         ("--mode io", "io_dali-mmap_warm_none_r0001_b002_t01x01"),
-        ("--mode io --enable-gds --device-id 1", "io_dali-gds_warm_none_r0001_b002_t01x01"),
-        ("--mode io --reader dali-gds --enable-gds --devices cuda:0", "io_dali-gds_warm_none_r0001_b002_t01x01"),
+        ("--mode io --enable-gds --device-id 1", "io_dali-gds_cold_none_r0001_b002_t01x01"),
+        ("--mode io --reader dali-gds --enable-gds --devices cuda:0", "io_dali-gds_cold_none_r0001_b002_t01x01"),
         ("--mode io --drop-fs-cache --cache cold --shuffle", "io_dali-mmap_cold_none_r0001_b002_t01x01"),
         ("--mode io --reader pread --max-intra-threads 4", "io_pread_warm_none_r0001_b002_t01x04"),
         ("--mode compute --engine e", "compute_none_none_e_r0001_b002_t01x01"),
@@ -87,6 +87,7 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --enable-gds --disable-mmap --device-id 0", "--enable-gds and --disable-mmap contradict"),
         ("--mode io --enable-gds", "dali-gds needs a GPU"),
         ("--mode io --cache warm --drop-fs-cache", "--cache warm and --drop-fs-cache contradict"),
+        ("--mode io --reader dali-direct --cache warm", "--cache warm and reader dali-direct contradict"),
         ("--mode io --cache none", "--cache none and --mode io contradict"),
         ("--mode io --reader none", "--reader none and --mode io contradict"),
         ("--mode io --reader numpy --max-intra-threads 2", "--max-intra-threads 2 and reader numpy contradict"),

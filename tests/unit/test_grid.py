@@ -44,6 +44,10 @@ def test_only_chunking_readers_have_intra_threads():
     assert {cell.reader for cell in grid.cells(CONFIG) if cell.intra_threads > 1} == {"dali-direct", "raw"}
 
 
+def test_readers_past_the_page_cache_have_no_warm_cells():
+    assert {cell.cache for cell in grid.cells(CONFIG) if cell.reader == "dali-direct"} == {"cold"}
+
+
 def test_modes_have_only_the_fields_they_use():
     assert {cell.engine for cell in of_mode("io")} == {"none"}
     assert {(cell.reader, cell.cache, cell.inter_threads) for cell in of_mode("compute")} == {("none", "none", 1)}

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from deepcam import dataset
 from deepcam.benchmark import Job, Settings, Training
 from deepcam.climate import MODEL_CHANNELS, InputError
-from deepcam.grid import DISCARDING_READERS, GPU_READERS, MODES, NONE, SINGLE_CHUNK_READERS, Cell
+from deepcam.grid import DIRECT_READERS, DISCARDING_READERS, GPU_READERS, MODES, NONE, SINGLE_CHUNK_READERS, Cell
 from deepcam.readers import MODULES
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
@@ -89,8 +89,9 @@ def parse(words: Sequence[str]) -> Job:
         if getattr(given, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(given, name)}: must be at least 1")
     devices = _devices(given)
+    reader = _reader(given, devices)
     cell = Cell(
-        given.mode, _reader(given, devices), _cache(given), given.engine, ranks, given.batch_size // ranks,
+        given.mode, reader, _cache(given, reader), given.engine, ranks, given.batch_size // ranks,
         given.max_inter_threads, given.max_intra_threads,
     )  # fmt: skip
     masks = cell.mode in ("compute", "inference")
@@ -167,13 +168,15 @@ def _reader(given: argparse.Namespace, devices: list[str]) -> str:
     return reader
 
 
-def _cache(given: argparse.Namespace) -> str:
+def _cache(given: argparse.Namespace, reader: str) -> str:
     asked = _one_of({f"--cache {given.cache}": given.cache, "--drop-fs-cache": "cold" if given.drop_fs_cache else None})
     if given.mode == "compute":
         _refuse(asked not in (None, NONE), f"--mode compute and cache {asked} contradict each other: nothing is read")
         return NONE
     _refuse(asked == NONE, f"--cache none and --mode {given.mode} contradict each other; choose cold or warm")
-    return asked or "warm"
+    direct = reader in DIRECT_READERS
+    _refuse(direct and asked == "warm", f"--cache warm and reader {reader} contradict each other: it bypasses it")
+    return asked or ("cold" if direct else "warm")
 
 
 def _devices(given: argparse.Namespace) -> list[str]:

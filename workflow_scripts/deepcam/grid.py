@@ -21,6 +21,9 @@ SINGLE_CHUNK_READERS = ("dali-mmap", "dali-buffered", "torch", "numpy")
 GPU_READERS = ("dali-gds",)
 """Readers that read into the memory of a GPU, and of nothing else."""
 
+DIRECT_READERS = ("dali-direct", "dali-gds")
+"""Readers that always go past the page cache: they read storage whatever it holds, so they have no warm cells."""
+
 DISCARDING_READERS = ("raw",)
 """Readers that throw away what they read: no engine can follow them, so they have io cells only."""
 
@@ -83,7 +86,7 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
         found_of_mode = _cells_of_mode(mode, config)
         if not found_of_mode:
             raise InputError(
-                f"benchmark: mode {mode} has no cell; widen readers, threads below max_threads, or batches (train: 2)"
+                f"benchmark: mode {mode} has no cell; widen readers, cache, threads, or batches (train: 2)"
             )
         found |= found_of_mode
     needed = max(cell.ranks * cell.local_batch_size for cell in found)
@@ -135,6 +138,8 @@ def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
 
 def _exists(cell: Cell, max_threads: int) -> bool:
     if cell.mode == "train" and cell.local_batch_size == 1:  # batch norm of the pooled features has no variance then
+        return False
+    if cell.cache == "warm" and cell.reader in DIRECT_READERS:
         return False
     if cell.intra_threads > 1 and cell.reader in SINGLE_CHUNK_READERS:
         return False
