@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -22,9 +23,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
-def in_turns(ways: Mapping[Key, Callable[[], float]], repeats: int) -> dict[Key, list[float]]:
+def in_turns(ways: Mapping[Key, Callable[[], Value]], repeats: int) -> dict[Key, list[Value]]:
     """What each way measures, `repeats` times in turns after one round that does not count."""
-    values: dict[Key, list[float]] = {name: [] for name in ways}
+    values: dict[Key, list[Value]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         print(f"turn {turn} of {repeats}", file=sys.stderr)
         for name, way in ways.items():

@@ -7,11 +7,9 @@ to do.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import multiprocessing
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -22,14 +20,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import common  # first: it finds the project's code
+import mlperf
 import torch
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
-
-import mlperf  # noqa: E402
-from deepcam import checkpoint, climate, engine, environment, files, machine, network, parts  # noqa: E402
-from deepcam.engine.graph import Build, InferenceGraph, export  # noqa: E402
+from deepcam import checkpoint, climate, engine, environment, files, machine, network, parts
+from deepcam.engine.graph import Build, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
@@ -44,17 +39,15 @@ PAUSE_SECONDS = 0.3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=9, help="measured calls of each engine")
+    parser = common.parser(__doc__)
+    parser.set_defaults(repeats=9)
     parser.add_argument("--threads", type=int, default=2, help="of each engine")
     parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.25], choices=(1.0, 0.25))
-    parser.add_argument("--output", type=Path, default=ROOT / "results/performance/engines.json")
     arguments = parser.parse_args()
     if importlib.util.find_spec("openvino") is None:
         sys.exit("error: perf-engines compares with OpenVINO, which is not installed; pip install openvino")
     result: dict[str, Any] = {
-        "machine": environment.describe(ROOT),
-        "isa": machine.isa(),
+        "machine": environment.describe(common.ROOT),
         "threads": arguments.threads,
         "load_before": os.getloadavg()[0],
         "widths": {},
@@ -62,7 +55,7 @@ def main() -> None:
     for width in arguments.widths:
         with tempfile.TemporaryDirectory() as folder:
             result["widths"][str(width)] = measure(Path(folder), width, arguments.threads, arguments.repeats)
-    files.write_json(arguments.output, result)
+    files.write_json(arguments.dir / "engines.json", result)
     print(tables(result))
 
 
@@ -72,7 +65,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     if width == 1.0:
         torch.save(mlperf.random_state(0), weights)
     else:
-        parts.assemble(ROOT / "share", weights)
+        parts.assemble(common.ROOT / "share", weights)
     channels = [{"minimum": 0.0, "maximum": 1.0}] * SHAPE[2]
     files.write_json(dataset, {"sample_shape": SHAPE, "channels": channels})
     workers = {}
@@ -81,13 +74,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
         workers[name] = Worker(load_engine, folder / f"{spec.name}.pt2", threads)
     convert_for_openvino(weights, width, folder / "openvino.xml")
     workers["OpenVINO bf16"] = Worker(load_openvino, folder / "openvino.xml", threads)
-    calls: dict[str, list[tuple[float, float]]] = {name: [] for name in workers}
-    for turn in range(repeats + 1):
-        for name, worker in workers.items():
-            time.sleep(PAUSE_SECONDS)
-            seconds = worker.call()
-            if turn:
-                calls[name].append(seconds)
+    calls = common.in_turns({name: worker.call for name, worker in workers.items()}, repeats)
     ends = {name: worker.close() for name, worker in workers.items()}
     _, expected = ends["eager fp32"]
     return {
@@ -103,7 +90,7 @@ def run_build(spec: engine.EngineSpec, weights: Path, dataset: Path, width: floa
         "--model", weights, "--dataset", dataset, "--max-batch", MAX_BATCH, "--width-multiplier", width,
         "--output", path,
     ]  # fmt: skip
-    subprocess.run(list(map(str, command)), cwd=ROOT / "workflow_scripts", check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(list(map(str, command)), cwd=common.ROOT / "workflow_scripts", check=True, stderr=subprocess.DEVNULL)
 
 
 class Worker:
@@ -118,6 +105,7 @@ class Worker:
 
     def call(self) -> tuple[float, float]:
         """Seconds of one call: on the clock, and of CPU time over all threads."""
+        time.sleep(PAUSE_SECONDS)
         self.pipe.send("call")
         return self.pipe.recv()
 
@@ -137,8 +125,7 @@ def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> 
         started, cpu = time.perf_counter(), time.process_time()
         mask = run(batch)
         pipe.send((time.perf_counter() - started, time.process_time() - cpu))
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    pipe.send((int(peak) * 1024, mask.numpy()))
+    pipe.send((machine.peak_memory_bytes(os.getpid()), mask.numpy()))
 
 
 def load_engine(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -171,11 +158,7 @@ def convert_for_openvino(weights: Path, width: float, path: Path) -> None:
 
 def tables(result: dict[str, Any]) -> str:
     """The result as Markdown."""
-    described = result["machine"]
-    lines = [
-        f"{described['cpu']} ({', '.join(result['isa'])}), {result['threads']} threads, commit "
-        f"{described['git_commit']}, {described['date'][:10]}; load average before: {result['load_before']:.1f}"
-    ]
+    lines = [f"{common.headline(result)}; {result['threads']} threads; {', '.join(result['machine']['isa'])}"]
     for width, found in result["widths"].items():
         lines += [
             "",

@@ -18,10 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "workflow_scripts")]
-
-from deepcam import environment, files, grid  # noqa: E402
+import common  # first: it finds the project's code
+from deepcam import environment, files, grid
 
 REPEATS = 5
 # Real benchmarks run one at a time. These measure nothing, and 5,000 of them would take long.
@@ -44,7 +42,7 @@ FAILING = CELLS[len(CELLS) // 3]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    place = ROOT / "results/performance"
+    place = common.ROOT / "results/performance"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as name:
         result = measure(Path(name))
@@ -98,8 +96,9 @@ def snakemake(folder: Path, *more: str, interrupt_after: int | None = None) -> d
     The time of the CPU is Snakemake's with that of the jobs that it waited for.
     """
     command = [
-        sys.executable, "-m", "snakemake", "tables", *more, "--snakefile", ROOT / "Snakefile", "--directory", folder,
-        "--workflow-profile", ROOT / "profiles/default", "--configfile", folder / "config.json",
+        sys.executable, "-m", "snakemake", "tables", *more,
+        "--snakefile", common.ROOT / "Snakefile", "--directory", folder,
+        "--workflow-profile", common.ROOT / "profiles/default", "--configfile", folder / "config.json",
         "--resources", f"benchmark_slot={AT_A_TIME}", "download_slot=1",
         "--set-threads", "run_benchmark=1", "--cores", str(AT_A_TIME),
     ]  # fmt: skip

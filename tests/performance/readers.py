@@ -147,12 +147,17 @@ def worker(workers: ExitStack) -> ProcessPoolExecutor:
 def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     """GB/s of one of our readers in the benchmark's own loop."""
     warm = cell.cache == "warm"
-    plan = measure.Plan(cell, paths, SHAPE, warmup_runs=int(warm), runs=1, min_seconds=MIN_SECONDS if warm else 0)
+    plan = measure.Plan(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
     [run] = measure.measure(plan, ranks.join(1)) or []
     check_residency(cell, run.residency_low)
     if run.ranks[0].samples != {path.name: run.passes for path in paths}:
         raise RuntimeError(f"{cell.id}: did not read every sample once a pass")
     return len(paths) * run.passes * SAMPLE_BYTES / run.ranks[0].seconds / 1e9
+
+
+def one_run(warmup_runs: int, min_seconds: float) -> measure.Settings:
+    """A single run: repeats are the turns."""
+    return measure.Settings(warmup_runs, 1, min_seconds, drop_caches=False, shuffle="none")
 
 
 def run_fio(cell: Cell, paths: tuple[Path, ...]) -> float:
@@ -229,7 +234,7 @@ def clock_seconds(batch_size: int, repeats: int, workers: ExitStack) -> float:
 def timed_loop(batch_size: int) -> float:
     reader = Resident(batch_size)
     cell = Cell("io", "resident", NONE, NONE, 1, batch_size, 1, 1)
-    plan = measure.Plan(cell, (Path("data.npy"),), SHAPE, warmup_runs=0, runs=1, min_seconds=0)
+    plan = measure.Plan(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
     with mock.patch.object(measure, "open_reader", lambda *_: nullcontext(reader)):
         [run] = measure.measure(plan, ranks.join(1)) or []
     return run.ranks[0].seconds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepcam import benchmark, driver_options
+from deepcam import benchmark, driver_options, measure
 from deepcam.climate import InputError
 
 SHAPE = (16, 24, 16)
@@ -52,7 +52,7 @@ def test_the_originals_command_line_is_understood_with_dashes_and_underscores(fo
     assert job.cell.id == "inference_dali-buffered_cold_none_r0001_b002_t04x01"
     assert job.devices == ["cuda:0", "cuda:1"]
     assert job.engine_files == [engines / "cuda0.pt2", engines / "cuda1.pt2"]
-    assert job.settings == benchmark.Settings(2, 7, 0.0, True, "global")
+    assert job.settings == measure.Settings(2, 7, 0.0, True, "global")
     assert job.visualization == folder
     assert [path.name for path in job.dataset.files] == [f"data-{i}.npy" for i in range(4)]
     assert job.dataset.sample_shape == SHAPE

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from deepcam.climate import InputError
 from deepcam.engine import aotinductor, graph
+from servers import require
 from torch import nn
 from torch._inductor import config
 
@@ -25,8 +24,7 @@ def package_with(compiler: Path | str, tmp_path: Path) -> None:
     [("-static-libstdc++", "links the C[+][+] library statically"), ("--no-such-flag", "needs a C[+][+] compiler")],
 )
 def test_a_compiler_that_does_not_fit_is_refused(flags: str, error: str, tmp_path: Path) -> None:
-    if not shutil.which("g++"):
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("needs g++")
+    require("g++", "g++")
     wrapper = tmp_path / "wrapped-g++"
     wrapper.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec g++ --version\nexec g++ {flags} "$@"\n')
     wrapper.chmod(0o755)

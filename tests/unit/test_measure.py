@@ -25,8 +25,8 @@ def files(disk: Path) -> tuple[Path, ...]:
 
 
 def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[measure.Run]:
-    settings = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0} | changes
-    plan = measure.Plan(Cell("io", "pread", cache, "none", 1, 2, 1, 1), files, SHAPE, **settings)
+    settings = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"} | changes
+    plan = measure.Plan(Cell("io", "pread", cache, "none", 1, 2, 1, 1), files, SHAPE, measure.Settings(**settings))
     found = measure.measure(plan, ranks.join(1))
     assert found is not None
     return found

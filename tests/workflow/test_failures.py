@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from launch import mpirun
 
 PROGRAM = """
 import os, signal, sys
@@ -32,16 +29,8 @@ def run(folder: Path, sabotage: str) -> subprocess.CompletedProcess[str]:
     np.save(folder / "data-0.npy", np.zeros((16, 24, 16), np.float32))
     np.save(folder / "data-1.npy", np.zeros((16, 24, 16), np.float32))
     (folder / "program.py").write_text(PROGRAM.format(sabotage=sabotage))
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT / "workflow_scripts"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    command = "mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE -n 2 python -m mpi4py program.py"
     options = "--mode io --reader pread --cache cold --data-dirs . --batch-size 2 --outputfile record.json"
-    return subprocess.run(
-        [*command.split(), *options.split()],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return mpirun(2, f"program.py {options}", folder, timeout=60)
 
 
 @pytest.mark.parametrize(

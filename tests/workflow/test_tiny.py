@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from launch import mpirun
 
 ROOT = Path(__file__).parents[2]
 FIELDS = "mode reader cache engine ranks local_batch_size inter_threads intra_threads samples_per_second"
@@ -83,16 +84,14 @@ def test_records_prove_that_two_ranks_read_every_sample_once(finished):
 
 
 def test_two_ranks_train_together(finished):
-    words = (
-        "mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE -n 2 python -m mpi4py -m run_benchmark"
-        " --mode train --reader pread --batch-size 4 --width-multiplier 0.25 --num-runs 1 --outputfile train.json"
-        f" --dataset {finished}/results/data/dataset.json"
+    ended = mpirun(
+        2,
+        "-m run_benchmark --mode train --reader pread --batch-size 4 --width-multiplier 0.25 --num-runs 1"
+        f" --outputfile train.json --dataset {finished}/results/data/dataset.json",
+        finished,
+        timeout=300,
     )
-    places = {
-        "PYTHONPATH": str(ROOT / "workflow_scripts"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    subprocess.run(words.split(), cwd=finished, env=os.environ | places, check=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     record = json.loads((finished / "train.json").read_text())
     assert record["engine"]["backend"] == "training"
     assert [len(run["ranks"]) for run in record["runs"]] == [2]

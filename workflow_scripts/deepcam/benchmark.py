@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,7 +15,7 @@ from deepcam import cell_summary, environment, files, page_cache, ranks, records
 from deepcam.climate import InputError
 from deepcam.dataset import Dataset
 from deepcam.grid import Cell
-from deepcam.measure import Plan, Run, measure
+from deepcam.measure import Plan, Run, Settings, measure
 
 SCHEMA_VERSION = 2
 
@@ -22,26 +23,12 @@ MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.no
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
 
-
 VISUALIZED = 3
 """Samples that are drawn."""
 
 LISTENING_SECONDS, LISTENING_TIMES = 0.5, 4
 """Before the start, for other load, until it is gone: what ran before may still write, and /proc/stat counts in
 hundredths of a second."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How often, how long and in what order to measure."""
-
-    warmup_runs: int
-    runs: int
-    min_seconds: float
-    drop_caches: bool
-    """Before each cold run also drop the machine's caches, which takes root."""
-    shuffle: str
-    """none, rank or global: what is shuffled anew for every pass."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +71,11 @@ def run(job: Job) -> None:
         cell=job.cell,
         files=job.dataset.files,
         sample_shape=job.dataset.sample_shape,
-        warmup_runs=job.settings.warmup_runs,
-        runs=job.settings.runs,
-        min_seconds=job.settings.min_seconds,
-        drop_caches=job.settings.drop_caches,
-        shuffle=job.settings.shuffle,
+        settings=job.settings,
         device=job.devices[place],
         load_engine=_engine_loader(job, place, me),
     )
-    if me.node_leader:
-        with files.locked(MACHINE_LOCK):
-            other_load, runs = _measure(plan, me)
-    else:
+    with files.locked(MACHINE_LOCK) if me.node_leader else contextlib.nullcontext():
         other_load, runs = _measure(plan, me)
     places = me.gather(
         {

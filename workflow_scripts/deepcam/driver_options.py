@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deepcam import dataset
-from deepcam.benchmark import Job, Settings, Training
+from deepcam.benchmark import Job, Training
 from deepcam.climate import MODEL_CHANNELS, InputError
 from deepcam.grid import DIRECT_READERS, DISCARDING_READERS, GPU_READERS, MODES, NONE, SINGLE_CHUNK_READERS, Cell
+from deepcam.measure import Settings
 from deepcam.readers import MODULES
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")

@@ -6,6 +6,8 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 """CPU flags of hardware that multiplies bfloat16; without one, oneDNN emulates it, slower than float32."""
 
@@ -24,29 +26,21 @@ def cpu() -> tuple[str, frozenset[str]]:
 
 
 def cpu_meter() -> Callable[[], float]:
-    """A function that returns the share of all cores' time since now that was busy, from /proc/stat.
+    """A function that returns the share of all cores' time since now that was busy; waiting for storage is idle."""
 
-    Reading it costs microseconds; waiting for storage counts as idle.
-    """
-
-    def times() -> tuple[int, int]:
-        user, nice, system, idle, iowait, interrupt, soft, steal = _stat()
-        busy = user + nice + system + interrupt + soft + steal
-        return busy, busy + idle + iowait
+    def times() -> tuple[float, float]:
+        now = psutil.cpu_times()
+        busy = now.user + now.nice + now.system + now.irq + now.softirq + now.steal
+        return busy, busy + now.idle + now.iowait
 
     busy_before, all_before = times()
 
     def share() -> float:
         busy, total = times()
-        return (busy - busy_before) / max(1, total - all_before)
+        # Of a run shorter than a tick of that clock nothing is known.
+        return (busy - busy_before) / (total - all_before) if total > all_before else 0.0
 
     return share
-
-
-def _stat() -> list[int]:
-    """The first eight fields of /proc/stat's first line, in clock ticks summed over all cores."""
-    with open("/proc/stat") as file:
-        return [int(field) for field in file.readline().split()[1:9]]
 
 
 def peak_memory_bytes(pid: int) -> int:

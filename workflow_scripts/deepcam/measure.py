@@ -28,19 +28,26 @@ MARGIN = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
+class Settings:
+    """How often, how long and in what order to measure."""
+
+    warmup_runs: int
+    runs: int
+    min_seconds: float
+    drop_caches: bool
+    """Before each cold run also drop all of the kernel's caches, which takes root."""
+    shuffle: str
+    """Order of the samples in each pass: none as they are, rank shuffled within each rank, global over all ranks."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What to measure. `files` are all data files, in order; a rank takes every `ranks`-th of them."""
 
     cell: Cell
     files: tuple[Path, ...]
     sample_shape: tuple[int, int, int]
-    warmup_runs: int
-    runs: int
-    min_seconds: float
-    drop_caches: bool = False
-    """Before a cold run, drop all of the kernel's caches too, which root may."""
-    shuffle: str = "none"
-    """Order of the samples in each pass: none as they are, rank shuffled within each rank, global over all ranks."""
+    settings: Settings
     device: str = "cpu"
     """Where samples go and the engine runs: cpu or cuda:N."""
     load_engine: Callable[[], Any] | None = None
@@ -89,23 +96,23 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     make_loop = _compute_loop if plan.cell.mode == "compute" else _reading_loop
     loop = make_loop(plan, device, engine)
 
-    repeatable = plan.cell.cache != "cold" and plan.min_seconds > 0
-    if repeatable and plan.warmup_runs == 0:
+    repeatable = plan.cell.cache != "cold" and plan.settings.min_seconds > 0
+    if repeatable and plan.settings.warmup_runs == 0:
         raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
-    for _ in range(plan.warmup_runs):
+    for _ in range(plan.settings.warmup_runs):
         _, _, result = _run(plan, ranks, loop, draw(1))
     passes = 1
     if repeatable:
         # The first batch holds what is done once, such as choosing kernels; the median batch does not.
         seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
-        needed = plan.min_seconds * MARGIN
+        needed = plan.settings.min_seconds * MARGIN
         while seconds < needed:  # more passes are faster than one: try until they last
             passes = max(passes + 1, math.ceil(passes * needed / seconds))
             _, _, result = _run(plan, ranks, loop, draw(passes))
             seconds = ranks.slowest(result.seconds)
 
     measured = []
-    for _ in range(plan.runs):
+    for _ in range(plan.settings.runs):
         low, high, result = _run(plan, ranks, loop, draw(passes))
         gathered = ranks.gather(result)
         if gathered is not None:
@@ -118,9 +125,9 @@ def _order(plan: Plan, ranks: Ranks) -> Callable[[int], tuple[Path, ...]]:
     together, own = random.Random(0), random.Random(ranks.rank)
 
     def a_pass() -> tuple[Path, ...]:
-        files = together.sample(plan.files, len(plan.files)) if plan.shuffle == "global" else plan.files
+        files = together.sample(plan.files, len(plan.files)) if plan.settings.shuffle == "global" else plan.files
         mine = files[ranks.rank :: ranks.size]
-        return tuple(own.sample(mine, len(mine)) if plan.shuffle == "rank" else mine)
+        return tuple(own.sample(mine, len(mine)) if plan.settings.shuffle == "rank" else mine)
 
     return lambda passes: tuple(itertools.chain.from_iterable(a_pass() for _ in range(passes)))
 
@@ -136,7 +143,7 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple
         if ranks.node_leader:
             if plan.cell.cache == "cold":
                 page_cache.evict(plan.files)
-                if plan.drop_caches:
+                if plan.settings.drop_caches:
                     page_cache.drop_all()
             else:
                 page_cache.load(plan.files)
