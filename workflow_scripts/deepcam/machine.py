@@ -37,8 +37,8 @@ def cpu_meter() -> Callable[[], float]:
 
     def share() -> float:
         busy, total = times()
-        # Of a run shorter than a tick of that clock nothing is known.
-        return (busy - busy_before) / (total - all_before) if total > all_before else 0.0
+        # Of a time shorter than a tick of that clock nothing is known. The seconds are rounded sums: 1 is the most.
+        return min(1.0, (busy - busy_before) / (total - all_before)) if total > all_before else 0.0
 
     return share
 
