@@ -1,6 +1,7 @@
 """Real servers on loopback for the tests of downloads: nginx, and a small one that fails on purpose."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import socket
@@ -58,7 +59,17 @@ class Nginx:
 
     def requests(self):
         """(path, status, bytes of the body) of every GET so far."""
-        lines = [line.split() for line in (self.folder / "access.log").read_text().splitlines()]
+        # nginx logs a request after its answer, one request after the other: when this one is there, all are.
+        mark = f"/mark-{time.monotonic_ns()}"
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"))
+        connection.request("HEAD", mark)
+        connection.getresponse()
+        connection.close()
+        log, deadline = self.folder / "access.log", time.monotonic() + 10
+        while mark not in (text := log.read_text()):
+            assert time.monotonic() < deadline, "nginx does not log"
+            time.sleep(0.01)
+        lines = [line.split() for line in text.splitlines()]
         return [(line[6], int(line[8]), int(line[9])) for line in lines if line[5] == '"GET']
 
     def close(self):
