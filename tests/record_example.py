@@ -16,6 +16,7 @@ def rank_run(seconds, names, **more):
         "samples": dict.fromkeys(names, 1),
         "cpu_seconds": seconds,
         "node_cpu_utilisation": None,
+        "other_load": None,
         "peak_memory_bytes": 3,
         "storage_bytes": 2_000_000_000,
         "reader": {"o_direct": True},
@@ -28,12 +29,15 @@ def record(**cell):
         "passes": 1,
         "residency_low": 0.0,
         "residency_high": 0.0,
-        "ranks": [rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5), rank_run(2.0, ["c.npy", "d.npy"])],
+        "ranks": [
+            rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, other_load=0.02),
+            rank_run(2.0, ["c.npy", "d.npy"]),
+        ],
     }
     faster = copy.deepcopy(run)
     faster["ranks"][1]["seconds"] = 1.95
     made = {
-        "schema_version": 2,
+        "schema_version": 3,
         "cell": {
             "mode": "io",
             "reader": "dali-direct",

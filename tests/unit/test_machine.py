@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import psutil
@@ -29,6 +32,26 @@ def test_the_busy_share_of_a_node(
 ) -> None:
     now = iter((before, after))
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(now))
-    found = machine.cpu_meter()()
+    found, others = machine.cpu_meter([])()
     assert found == pytest.approx(share)
+    assert others == found  # there is no job
     assert 0 <= found <= 1
+
+
+SPIN = "import time\nwhile time.process_time() < 0.4: pass"
+
+
+def spinning() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SPIN])
+
+
+def test_the_jobs_processes_and_their_ended_children_are_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(user=10.0, nice=0, system=1.0, idle=10.0, iowait=0, irq=0, softirq=0, steal=0)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: clock)
+    child = spinning()
+    shares = machine.cpu_meter([os.getpid(), child.pid])
+    child.wait()
+    clock.user, clock.idle = clock.user + 1.0, clock.idle + 1.0
+    share, others = shares()
+    assert share == 0.5
+    assert others == pytest.approx(0.5 - 0.4 / 2, abs=0.1)  # it needs some time to start and to end, too

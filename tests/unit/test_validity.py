@@ -1,5 +1,7 @@
 """Every check of a record fails when it should, and only then."""
 
+import copy
+
 import pytest
 from deepcam import cell_summary, records, validity
 from record_example import record
@@ -73,7 +75,7 @@ def test_gds_in_compatibility_mode_is_never_valid():
 
 
 def test_a_damaged_record_is_named(tmp_path):
-    (tmp_path / "0.json").write_text('{"schema_version": 2}')
+    (tmp_path / "0.json").write_text('{"schema_version": 3}')
     with pytest.raises(Exception, match=r"0\.json: not a benchmark record"):
         records.read([tmp_path / "0.json"])
 
@@ -120,17 +122,41 @@ def test_runs_that_differ_are_a_warning_and_then_an_error(seconds, failures):
     assert cell_summary.row([made | {"checks": validity.checks(made)}])["valid"] is (failures != ["spread"])
 
 
-def test_a_busy_machine_is_found():
+def test_a_machine_that_is_busy_before_the_start_is_found():
     made = record()
     made["environment"]["other_load"] = 0.11
     assert failed(made) == ["other_load"]
 
 
-def test_a_warm_run_that_is_too_short_is_found():
+def warm():
     made = record(cache="warm")
     made["runs"] = [run | {"residency_low": 1.0, "residency_high": 1.0} for run in made["runs"]]
     for rank in each_rank(made):
         rank["storage_bytes"] = 0
+    return made
+
+
+@pytest.mark.parametrize(
+    ("loads", "ok"), [([0.0, 0.1, 0.9], True), ([0.0, 0.11, 0.9], False)], ids=["one run", "the median run"]
+)
+def test_a_machine_that_is_busy_during_the_median_run_is_found(loads, ok):
+    made = warm()
+    made["settings"]["runs"] = len(loads)
+    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in loads]
+    for run, load in zip(made["runs"], loads, strict=True):
+        run["ranks"][0]["other_load"] = load
+    assert failed(made) == ([] if ok else ["other_load"])
+
+
+def test_in_a_cold_run_the_kernels_threads_are_no_other_load():
+    made = record()
+    for run in made["runs"]:
+        run["ranks"][0]["other_load"] = 0.5
+    assert failed(made) == []
+
+
+def test_a_warm_run_that_is_too_short_is_found():
+    made = warm()
     made["settings"]["min_seconds"] = 2.1
     assert failed(made) == []
     made["settings"]["min_seconds"] = 2.2

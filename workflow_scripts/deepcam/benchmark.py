@@ -17,7 +17,7 @@ from deepcam.dataset import Dataset
 from deepcam.grid import Cell
 from deepcam.measure import Plan, Run, Settings, measure
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -25,22 +25,38 @@ def cpu() -> tuple[str, frozenset[str]]:
     return entries.get("model name", platform.machine()), frozenset(flags.split())
 
 
-def cpu_meter() -> Callable[[], float]:
-    """A function that returns the share of all cores' time since now that was busy; waiting for storage is idle."""
+def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
+    """A function that returns which share of all cores' time since now was busy, and which with others than the job.
 
-    def times() -> tuple[float, float]:
+    `job` are process ids of this node. Waiting for storage is idle; what the hypervisor took away is others'. The
+    kernel's own threads count as others: those that carry a job's reads and writes too.
+    """
+    processes = [psutil.Process(pid) for pid in job]
+
+    def times() -> tuple[float, float, float]:
         now = psutil.cpu_times()
         busy = now.user + now.nice + now.system + now.irq + now.softirq + now.steal
-        return busy, busy + now.idle + now.iowait
+        return busy, busy + now.idle + now.iowait, sum(map(_cpu_seconds, processes))
 
-    busy_before, all_before = times()
+    busy_before, all_before, job_before = times()
 
-    def share() -> float:
-        busy, total = times()
+    def shares() -> tuple[float, float]:
+        busy, total, own = times()
         # Of a time shorter than a tick of that clock nothing is known. The seconds are rounded sums: 1 is the most.
-        return min(1.0, (busy - busy_before) / (total - all_before)) if total > all_before else 0.0
+        share = (busy - busy_before) / (total - all_before) if total > all_before else 0.0
+        others = (busy - busy_before - own + job_before) / (total - all_before) if total > all_before else 0.0
+        return min(1.0, share), min(1.0, max(0.0, others))
 
-    return share
+    return shares
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of a process and of its children that have ended; 0 of one that has ended, which its parent has then."""
+    try:
+        now = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return now.user + now.system + now.children_user + now.children_system
 
 
 def peak_memory_bytes(pid: int) -> int:

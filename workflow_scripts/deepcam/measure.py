@@ -65,7 +65,9 @@ class RankRun:
     """File name to how often it was read, as the reader reports it."""
     cpu_seconds: float
     node_cpu_utilisation: float | None
-    """Share of the node's cores that were busy, with whatever; on one rank of each node."""
+    """Share of the node's cores that were busy, with whatever; on one rank of each node, like the next."""
+    other_load: float | None
+    """Share of the node's cores that were busy with other processes than the job's."""
     peak_memory_bytes: int
     """Highest resident set of the rank's processes since they started, mapped files included."""
     storage_bytes: int
@@ -206,7 +208,8 @@ def _timed(
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
     storage, cpu = _storage_bytes(processes), _cpu_seconds(processes)
-    node_cpu = machine.cpu_meter() if ranks.node_leader else None
+    on_node = ranks.on_node([process.pid for process in processes])
+    node_cpu = machine.cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
     meter = device.meter()
     ranks.barrier()
     start = time.perf_counter()
@@ -221,6 +224,7 @@ def _timed(
         finished.append(time.perf_counter())
     end = time.perf_counter()
     usage = meter()
+    busy, others = node_cpu()
     counts = collections.Counter(os.path.basename(name) for files in batches for name in files)
     return RankRun(
         seconds=end - start,
@@ -228,7 +232,8 @@ def _timed(
         batch_samples=[len(files) for files in batches],
         samples=dict(counts),
         cpu_seconds=_cpu_seconds(processes) - cpu,
-        node_cpu_utilisation=node_cpu() if node_cpu else None,
+        node_cpu_utilisation=busy,
+        other_load=others,
         peak_memory_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
         storage_bytes=_storage_bytes(processes) - storage,
         reader=details,

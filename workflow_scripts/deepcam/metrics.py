@@ -122,6 +122,11 @@ def node_cpu_utilisation(run: Mapping[str, Any]) -> float:
     return float(np.mean([r["node_cpu_utilisation"] for r in run["ranks"] if r["node_cpu_utilisation"] is not None]))
 
 
+def other_load(run: Mapping[str, Any]) -> float:
+    """Share of the busiest node's cores that processes outside the job kept busy; one rank of each node tells."""
+    return max(rank["other_load"] for rank in run["ranks"] if rank["other_load"] is not None)
+
+
 def cpu_utilisation(record: Record, run: Mapping[str, Any]) -> float:
     """CPU time of all ranks over wall time and the cores that they had."""
     cores = len(set(itertools.chain.from_iterable(_cores_by_node(record))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from mpi4py import MPI
@@ -50,13 +51,16 @@ class Ranks:
         """Smallest and largest residency over the nodes, on every rank."""
         return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
 
+    def on_node(self, processes: Sequence[int]) -> list[int]:
+        """The process ids that all ranks of this node name. Collective."""
+        return [process for of_rank in self.node.allgather(list(processes)) for process in of_rank]
+
     def other_load(self, seconds: float) -> float:
         """Share of the busiest node's cores that processes outside the job keep busy. Collective; lasts `seconds`."""
-        meter, before = machine.cpu_meter(), time.process_time()
+        meter = machine.cpu_meter(self.on_node([os.getpid()]))
         time.sleep(seconds)  # a rank that waited in MPI would spin
-        busy, own = meter(), time.process_time() - before
-        others = busy - self.node.allreduce(own) / (seconds * (os.cpu_count() or 1))
-        return self.comm.allreduce(max(0.0, others), op=MPI.MAX)
+        _, others = meter()
+        return self.comm.allreduce(others, op=MPI.MAX)
 
 
 def join(expected_size: int) -> Ranks:
