@@ -7,7 +7,7 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
+.PHONY: help venv run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,6 +18,12 @@ venv: ## the environment; again only when the requirements change
 
 run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
 	@workflow_scripts/run_workflow.sh $(ARGS)
+
+report: venv ## the report again, from the records that there are; nothing is measured
+	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
+
+bundle: venv ## results/bundle.tar.gz: all to build the report elsewhere and to repeat the run
+	@DEEPCAM_REPORT_ONLY=1 snakemake --quiet all $(ARGS) -- bundle && echo results/bundle.tar.gz
 
 test: venv ## every check there is
 	python -m pytest

@@ -13,27 +13,11 @@ include: "rules/common.smk"
 report: "share/report/workflow.rst"
 
 
-# Seconds each, and one needs the network, which compute nodes may lack: not worth a wait in a cluster's queue.
-localrules:
-    all,
-    data,
-    engines,
-    tables,
-    figures,
-    train,
-    fetch_file_index,
-    assemble_model,
-    split_model,
-    list_records,
-    aggregate_results,
-    plot_io_throughput,
-    plot_inference_throughput,
-
-
 onstart:
     # Not earlier: a dry run may plan for another machine.
-    check_packages()
-    check_devices()
+    if not REPORT_ONLY:
+        check_packages()
+        check_devices()
 
 
 wildcard_constraints:
@@ -44,16 +28,21 @@ wildcard_constraints:
     repeat=r"\d+",
 
 
-include: "rules/data.smk"
-include: "rules/model.smk"
-include: "rules/benchmark.smk"
 include: "rules/report.smk"
+
+
+if not REPORT_ONLY:
+
+    include: "rules/data.smk"
+    include: "rules/model.smk"
+    include: "rules/benchmark.smk"
 
 
 rule all:
     "Everything: the data, and tables and figures of the whole grid."
     default_target: True
     input:
-        rules.data.input,
+        [] if REPORT_ONLY else rules.data.input,
         rules.tables.input,
         rules.figures.input,
+    localrule: True

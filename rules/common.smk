@@ -2,12 +2,17 @@
 import itertools
 import sys
 
+import yaml
+
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 # The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import climate, configuration, engine_spec, grid, machine, parts
+from deepcam import climate, configuration, engine_spec, grid, machine, parts, report_items
+
+# Nothing is measured, and no device is needed: tables, figures and report of the records that there are.
+REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
 
 
 def refuse(error):
@@ -33,10 +38,11 @@ try:
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
     MODEL_PARTS = parts.listed(PARTS_FOLDER)
     SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
-    for spec, device in itertools.product(SPECS, DEVICES):
-        spec.refuse_on(device)
-    if DEVICES == ["cpu"]:
-        grid.refuse_gpu_readers(CELLS.values())
+    if not REPORT_ONLY:
+        for spec, device in itertools.product(SPECS, DEVICES):
+            spec.refuse_on(device)
+        if DEVICES == ["cpu"]:
+            grid.refuse_gpu_readers(CELLS.values())
 except climate.InputError as error:
     refuse(error)
 
@@ -46,6 +52,10 @@ ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
 NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
+# Of engines that no cell uses nothing is made, unless asked for.
+ENGINES_USED = sorted({cell.engine for cell in CELLS.values()} - {grid.NONE})
+ACCURACY = [f"results/accuracy/{engine}/{device}.json" for engine in ENGINES_USED for device in DEVICES]
+PREDICTIONS = "results/predictions.npz"
 ENVIRONMENT = "../envs/cpu.yaml" if config["devices"] == "cpu" else "../envs/gpu.yaml"
 
 # What jobs ask a cluster for; no meaning on one machine. Empty: the cluster's own default. Jobs that use the devices take
@@ -128,13 +138,44 @@ def drops_caches(cell):
     return config["benchmark"]["drop_caches"] and cell.cache == "cold"
 
 
-def figures():
-    """The figures that the modes of the grid have something for."""
-    modes = {cell.mode for cell in CELLS.values()}
-    names = ["io_throughput"] if "io" in modes else []
-    if not modes.isdisjoint(("compute", "inference")):
-        names += ["inference_throughput", "predictions"]
-    return [f"results/figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
+def figure(name):
+    """A figure's files, of which the report shows two."""
+    place = report_items.FIGURES[name]
+
+    def item(suffix, words=""):
+        return report(
+            f"results/figures/{name}.{suffix}",
+            caption=f"../share/report/{name}.rst",
+            category=place.category,
+            labels={"figure": place.label + words},
+        )
+
+    return {"svg": item("svg"), "csv": item("csv", ": its data"), "png": f"results/figures/{name}.png"}
+
+
+def table(name, label):
+    """A table as a file for the report."""
+    return report(
+        f"results/tables/{name}.csv",
+        caption=f"../share/report/{name}.rst",
+        category="Tables",
+        labels={"table": label},
+    )
+
+
+def figures(suffixes=("svg", "png", "csv")):
+    """The figures that the grid has something for."""
+    return [
+        f"results/figures/{name}.{suffix}"
+        for name in report_items.figures(CELLS.values())
+        if name != report_items.PREDICTIONS or measured([PREDICTIONS])
+        for suffix in suffixes
+    ]
+
+
+def measured(paths):
+    """What jobs leave behind that cost time; of a report only, as far as it is there."""
+    return [path for path in paths if os.path.exists(path)] if REPORT_ONLY else paths
 
 
 def records():

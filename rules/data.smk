@@ -11,6 +11,7 @@ rule fetch_file_index:
         statistics=f"{DATA}/statistics.json",
     log:
         "results/logs/fetch_file_index.log",
+    localrule: True
     conda:
         ENVIRONMENT
     resources:
@@ -152,3 +153,4 @@ rule data:
     "The dataset, converted and described."
     input:
         rules.describe_dataset.output,
+    localrule: True

@@ -10,6 +10,7 @@ rule assemble_model:
         "results/model/model.pth",
     log:
         "results/logs/assemble_model.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -99,6 +100,29 @@ rule check_accuracy:
         " --reference {input.reference} --output {output} > {log} 2>&1"
 
 
+rule predict_samples:
+    "What an engine, the first one on the first device, finds in a few samples."
+    input:
+        dataset=f"{DATA}/dataset.json",
+        engine=lambda wildcards: engine_files(ENGINES_USED[0])[0],
+        fingerprint=lambda wildcards: engine_files(ENGINES_USED[0])[0].replace(".pt2", ".json"),
+    output:
+        PREDICTIONS,
+    log:
+        "results/logs/predict_samples.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        **DEVICE_JOB,
+    params:
+        device=torch_device(DEVICES[0]),
+        samples=3,
+    shell:
+        "python -m predict_samples --engine {input.engine} --device {params.device} --dataset {input.dataset}"
+        " --samples {params.samples} --output {output} > {log} 2>&1"
+
+
 rule train_model:
     "New weights, trained on synthetic samples, and their IoU on others. Only on request."
     output:
@@ -132,6 +156,7 @@ rule split_model:
         "results/training/parts/SHA256SUMS",
     log:
         "results/logs/split_model.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -145,9 +170,11 @@ rule train:
     input:
         rules.train_model.output,
         rules.split_model.output,
+    localrule: True
 
 
 rule engines:
     "Every engine of the configuration for every device, checked."
     input:
         [engine_files(engine) + accuracy_files(engine) for engine in ENGINES],
+    localrule: True

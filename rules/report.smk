@@ -1,4 +1,4 @@
-# From records to tables and figures.
+# From records to tables, figures and what the report shows. With REPORT_ONLY there are no others.
 
 
 rule list_records:
@@ -7,6 +7,7 @@ rule list_records:
         "results/benchmark/records.txt",
     log:
         "results/logs/list_records.log",
+    localrule: True
     params:
         records=records(),
     run:
@@ -14,117 +15,171 @@ rule list_records:
             file.writelines(f"{record}\n" for record in params.records)
 
 
-rule aggregate_results:
-    "One row per cell, the best valid cell per mode, reader and cache, and what storage many devices need."
-    input:
-        records=records(),
-        list=rules.list_records.output,
+rule write_config:
+    "The configuration as it holds, from which the same run can be started again."
     output:
-        summary=report(
-            "results/tables/summary.csv",
-            caption="../share/report/summary.rst",
-            category="Tables",
-            labels={"table": "all cells"},
-        ),
-        parquet="results/tables/summary.parquet",
-        best=report(
-            "results/tables/best.csv",
-            caption="../share/report/best.rst",
-            category="Tables",
-            labels={"table": "best valid cells"},
-        ),
-        sizing=report(
-            "results/tables/sizing.csv",
-            caption="../share/report/sizing.rst",
-            category="Tables",
-            labels={"table": "storage for many devices"},
-        ),
+        "results/config.yaml",
+    log:
+        "results/logs/write_config.log",
+    localrule: True
+    params:
+        config=config,
+    run:
+        with open(output[0], "w") as file:
+            yaml.safe_dump(params.config, file, sort_keys=False)
+
+
+rule aggregate_results:
+    "One row per cell, the best valid cells, what storage many devices need, accuracy, and channels."
+    input:
+        records=measured(records()),
+        list=rules.list_records.output,
+        accuracy=measured(ACCURACY),
+        dataset=f"{DATA}/dataset.json",
+    output:
+        table("summary", "all cells"),
+        table("best", "best valid cells"),
+        table("sizing", "storage for many devices"),
+        table("accuracy", "accuracy of engines"),
+        table("channels", "channels of the samples"),
+        "results/tables/summary.parquet",
     log:
         "results/logs/aggregate_results.log",
+    localrule: True
     conda:
         ENVIRONMENT
+    params:
+        channels=config["model"]["channels"],
     shell:
-        "python -m aggregate_results --records {input.list}"
-        " --summary {output.summary} --parquet {output.parquet} --best {output.best} --sizing {output.sizing} > {log} 2>&1"
+        "python -m aggregate_results --records {input.list} --accuracy {input.accuracy} --dataset {input.dataset}"
+        " --channels {params.channels} --output results/tables > {log} 2>&1"
 
 
-rule plot_io_throughput:
-    "Read throughput over threads, per reader, with the raw reader as the ceiling."
-    input:
-        "results/tables/summary.parquet",
-    output:
-        svg=report(
-            "results/figures/io_throughput.svg",
-            caption="../share/report/io_throughput.rst",
-            category="IO",
-            labels={"figure": "throughput over threads"},
-        ),
-        png="results/figures/io_throughput.png",
-    log:
-        "results/logs/plot_io_throughput.log",
-    conda:
-        ENVIRONMENT
-    shell:
-        "python -m plot_throughput --mode io --summary {input} --svg {output.svg} --png {output.png}" " > {log} 2>&1"
+# A rule each, not one with a wildcard: captions know no wildcards.
+for name in filter(report_items.PREDICTIONS.__ne__, report_items.FIGURES):
 
-
-rule plot_inference_throughput:
-    "Inference throughput over batch size, per engine, with its compute and IO ceilings."
-    input:
-        "results/tables/summary.parquet",
-    output:
-        svg=report(
-            "results/figures/inference_throughput.svg",
-            caption="../share/report/inference_throughput.rst",
-            category="Inference",
-            labels={"figure": "throughput over batch size"},
-        ),
-        png="results/figures/inference_throughput.png",
-    log:
-        "results/logs/plot_inference_throughput.log",
-    conda:
-        ENVIRONMENT
-    shell:
-        "python -m plot_throughput --mode inference --summary {input} --svg {output.svg}"
-        " --png {output.png} > {log} 2>&1"
+    rule:
+        "One figure from the tables, and what it shows as CSV."
+        name:
+            f"plot_{name}"
+        input:
+            rules.aggregate_results.output,
+        output:
+            **figure(name),
+        log:
+            f"results/logs/plot_{name}.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            figure=name,
+        shell:
+            "python -m plot_figure --figure {params.figure} --tables results/tables"
+            " --svg {output.svg} --png {output.png} --csv {output.csv} > {log} 2>&1"
 
 
 rule plot_predictions:
-    "Predicted and true masks of a few samples, by the first engine on the first device."
+    "Predicted and true masks of a few samples."
     input:
-        dataset=f"{DATA}/dataset.json",
-        engine=engine_files(next(iter(ENGINES)))[0],
-        fingerprint=engine_files(next(iter(ENGINES)))[0].replace(".pt2", ".json"),
+        PREDICTIONS,
     output:
-        svg=report(
-            "results/figures/predictions.svg",
-            caption="../share/report/predictions.rst",
-            category="Inference",
-            labels={"figure": "predicted and true masks"},
-        ),
-        png="results/figures/predictions.png",
+        **figure(report_items.PREDICTIONS),
     log:
         "results/logs/plot_predictions.log",
+    localrule: True
     conda:
         ENVIRONMENT
-    threads: 2
-    resources:
-        **DEVICE_JOB,
-    params:
-        device=torch_device(DEVICES[0]),
-        samples=3,
     shell:
-        "python -m plot_predictions --engine {input.engine} --device {params.device} --dataset {input.dataset}"
-        " --samples {params.samples} --svg {output.svg} --png {output.png} > {log} 2>&1"
+        "python -m plot_predictions --predictions {input}"
+        " --svg {output.svg} --png {output.png} --csv {output.csv} > {log} 2>&1"
+
+
+rule write_summary:
+    "The page for those who read only one: what was run, what limits it, and what is not valid."
+    input:
+        tables=rules.aggregate_results.output,
+        list=rules.list_records.output,
+        dataset=f"{DATA}/dataset.json",
+        config=rules.write_config.output,
+        figures=[path for path in figures() if path.endswith(".svg")],
+    output:
+        report(
+            "results/summary.html",
+            caption="../share/report/summary_page.rst",
+            category="Summary",
+            labels={"page": "what was run, and what limits it"},
+        ),
+    log:
+        "results/logs/write_summary.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m write_summary --tables results/tables --records {input.list} --dataset {input.dataset}"
+        " --config {input.config} --figures {input.figures} --output {output} > {log} 2>&1"
+
+
+rule write_cells:
+    "All cells as a table that sorts and filters, in one file."
+    input:
+        "results/tables/summary.parquet",
+    output:
+        report(
+            "results/cells.html",
+            caption="../share/report/summary.rst",
+            category="Tables",
+            labels={"table": "all cells, to sort and filter"},
+        ),
+    log:
+        "results/logs/write_cells.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m write_cells --summary {input} --output {output} > {log} 2>&1"
+
+
+rule bundle:
+    "All that it takes to build the report again elsewhere, and to repeat the run."
+    input:
+        records=measured(records()),
+        list=rules.list_records.output,
+        config=rules.write_config.output,
+        made=[
+            rules.aggregate_results.output,
+            rules.write_summary.output,
+            rules.write_cells.output,
+            figures(),
+            measured(ACCURACY),
+            measured([PREDICTIONS] if ACCURACY else []),
+            f"{DATA}/dataset.json",
+        ],
+    output:
+        "results/bundle.tar.gz",
+    log:
+        "results/logs/bundle.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        code=workflow.basedir,
+        kind="cpu" if config["devices"] == "cpu" else "gpu",
+    shell:
+        "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list} --config {input.config}"
+        " --files {input.made} --output {output} > {log} 2>&1"
 
 
 rule tables:
     "The tables."
     input:
         rules.aggregate_results.output,
+    localrule: True
 
 
 rule figures:
-    "The figures of the grid's modes."
+    "The figures of the grid's modes, the summary, and the table of all cells."
     input:
         figures(),
+        rules.write_summary.output,
+        rules.write_cells.output,
+    localrule: True

@@ -58,11 +58,19 @@ def record(**cell):
         },
         "engine": None,
         "environment": {
+            "date": "2026-11-01T12:00:00+00:00",
             "hostname": "n",
             "cpu": "x",
+            "logical_cores": 2,
+            "memory_bytes": 2**34,
+            "gpus": [],
+            "driver": None,
             "kernel": "6",
-            "packages": {},
-            "file_system": {"type": "ext4", "caveat": ""},
+            "python": "3.11",
+            "packages": {"torch": "2"},
+            "mpi": "Open MPI",
+            "git_commit": "abc",
+            "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
             "other_load": 0.01,
             "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
         },
@@ -70,5 +78,30 @@ def record(**cell):
         "checks": [],
         "metrics": {},
     }
+    made["checks"] = validity.checks(made)
+    return made
+
+
+def cell(seconds=2.0, **fields):
+    """A record of a cell whose runs take `seconds`, more or less."""
+    made = record(**fields)
+    names = [f"{name}.npy" for name in "abcd"]
+    ranks = fields.get("ranks", 2)
+    cold = made["cell"]["cache"] == "cold"
+    for number, run in enumerate(made["runs"]):
+        run |= dict.fromkeys(("residency_low", "residency_high"), 0.0 if cold else 1.0)
+        run["ranks"] = [copy.deepcopy(run["ranks"][0]) for _ in range(ranks)]
+        for index, rank in enumerate(run["ranks"]):
+            rank["seconds"] = seconds * (1 + number / 100)
+            rank["samples"] = dict.fromkeys(names[index::ranks], 1)
+            rank["batch_samples"] = [len(rank["samples"])]
+            rank["batch_seconds"] = [seconds]
+            rank["storage_bytes"] = len(rank["samples"]) * 1_000_000_000 if cold else 0
+    made["environment"]["ranks"] = [
+        {"node": f"n{index // 2}", "local_rank": index % 2, "device": "cpu", "cores": [index % 2]}
+        for index in range(ranks)
+    ]
+    if fields.get("engine", "none") != "none":
+        made["engine"] = {"precision": "fp16", "accuracy": []}
     made["checks"] = validity.checks(made)
     return made

@@ -1,25 +1,36 @@
-"""From the records of a grid to the tables: summary, best, sizing."""
+"""From the records of a grid, and what is known of its engines and data, to the tables."""
 
 import argparse
 from pathlib import Path
 
 from deepcam import cli, records, tables
+from deepcam.climate import InputError
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")
-    parser.add_argument("--summary", type=Path, required=True)
-    parser.add_argument("--parquet", type=Path, required=True)
-    parser.add_argument("--best", type=Path, required=True)
-    parser.add_argument("--sizing", type=Path, required=True)
+    parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts of the accuracy gate")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the tables")
     args = parser.parse_args()
-    paths = [Path(line) for line in args.records.read_text().splitlines()]
-    summary = tables.summary(records.read(paths))
-    tables.write(summary, args.summary)
-    tables.write(summary, args.parquet)
-    tables.write(tables.best(summary), args.best)
-    tables.write(tables.sizing(summary), args.sizing)
+    present, missing = records.find(args.records)
+    for path in missing:
+        print(f"missing: {path}")
+    if not present:
+        raise InputError(f"{args.records}: none of its {len(missing)} records exists; run the workflow first")
+    summary = tables.summary(records.read(present))
+    made = {
+        "summary.csv": summary,
+        "summary.parquet": summary,
+        "best.csv": tables.best(summary),
+        "sizing.csv": tables.sizing(summary),
+        "accuracy.csv": tables.accuracy(args.accuracy),
+        "channels.csv": tables.channels(args.dataset, args.channels),
+    }
+    for name, table in made.items():
+        tables.write(table, args.output / name)
 
 
 if __name__ == "__main__":

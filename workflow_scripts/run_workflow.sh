@@ -1,5 +1,6 @@
 #!/bin/bash
-# The whole workflow, then its report: what `make run` does. Arguments go to Snakemake.
+# The whole workflow, then its report: what `make run` does. Arguments go to Snakemake. With DEEPCAM_REPORT_ONLY=1, the
+# report alone, made anew from the records that there are: what `make report` does.
 set -euo pipefail
 mkdir -p results
 # A workflow that was killed leaves Snakemake's own lock behind. This one the kernel frees, so whoever holds it may
@@ -17,9 +18,27 @@ if [ -n "$(ls -A "$locks" 2>/dev/null)" ]; then
     done
     rm -f "$locks"/*
 fi
-snakemake "$@" 9>&-
 report=results/report.zip
-if [ ! -e "$report" ] || [ -n "$(find results/tables results/figures -newer "$report" -type f)" ]; then
-    snakemake --report "$report" "$@" 9>&-
+status=0
+trap 'exit 130' INT TERM
+if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
+    snakemake --quiet all --forceall "$@" 9>&-
+else
+    snakemake "$@" 9>&- || status=$?
+    export DEEPCAM_REPORT_ONLY=1
+    # What failed jobs leave out, the summary names.
+    [ $status = 0 ] || snakemake --quiet all "$@" 9>&-
 fi
-printf 'tables:  results/tables/summary.csv  results/tables/best.csv\nfigures: results/figures/*.svg *.png\nreport:  %s (unpack it, open report.html)\n' "$report"
+if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html results/figures -newer "$report" -type f)" ]; then
+    snakemake --quiet all --report "$report" "$@" 9>&-
+    rm -rf "${report%.zip}"
+    python -m zipfile -e "$report" results
+fi
+[ $status = 0 ] || echo "error: some jobs failed; the report is of what there is. The same command does the rest." >&2
+cat <<END
+summary: results/summary.html (the page to read first)
+report:  results/report/report.html (to pass on: $report; to repeat: make bundle)
+tables:  results/tables/*.csv, results/cells.html
+figures: results/figures/*.svg *.png *.csv
+END
+exit $status

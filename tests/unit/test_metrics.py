@@ -44,7 +44,12 @@ def test_without_a_gpu_nothing_is_said_of_its_energy():
 
 @pytest.mark.parametrize(
     ("inference", "io", "compute", "efficiency", "verdict"),
-    [(9.5, 100, 10, 0.95, "compute"), (4.8, 5, 10, 0.96, "storage"), (4, 5, 10, 0.8, "contended")],
+    [
+        (9.5, 100, 10, 0.95, "compute"),
+        (4.8, 5, 10, 0.96, "storage"),
+        (4, 5, 10, 0.8, "contended"),
+        (6, 5, 10, 1.2, "inconsistent"),
+    ],
 )
 def test_the_bottleneck_is_the_lower_ceiling_if_inference_reaches_it(inference, io, compute, efficiency, verdict):
     found = metrics.bottleneck(inference, io, compute)
@@ -57,7 +62,7 @@ def test_inference_finds_its_ceilings_among_the_cells_of_the_same_settings():
     inference = record(mode="inference", engine="eager-fp32")
     compute = record(mode="compute", reader="none", cache="none", engine="eager-fp32")
     other = record(inter_threads=2)
-    assert "bottleneck" not in tables.summary([inference, compute, other])
+    assert tables.summary([inference, compute, other])["bottleneck"].isna().all()
     table = tables.summary([inference, compute, record()]).set_index("mode")
     assert table.loc["inference", "overlap_efficiency"] == 1
     assert table.loc["inference", "bottleneck"] == "compute"
@@ -85,7 +90,7 @@ def test_a_bottleneck_needs_valid_ceilings():
     compute = record(mode="compute", reader="none", cache="none", engine="eager-fp32")
     io = record()
     io["checks"][0]["ok"] = False
-    assert "bottleneck" not in tables.summary([inference, compute, io])
+    assert tables.summary([inference, compute, io])["bottleneck"].isna().all()
 
 
 def test_storage_is_sized_by_the_fastest_valid_compute_cell():

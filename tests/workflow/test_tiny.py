@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from deepcam import report_items
 from launch import mpirun
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +68,18 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
 
 
 def test_figures_are_drawn(finished):
-    for name in ("io_throughput", "inference_throughput", "predictions"):
+    names = set(report_items.FIGURES) - {"io_split"}  # of a grid with one chunk a sample
+    assert {path.stem for path in finished.glob("results/figures/*.svg")} == names
+    for name in names:
         assert (finished / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         assert (finished / f"results/figures/{name}.png").stat().st_size > 10_000
+        assert len(pd.read_csv(finished / f"results/figures/{name}.csv")) > 0
+
+
+def test_the_summary_says_what_was_run(finished):
+    page = (finished / "results/summary.html").read_text()
+    for words in ("4 samples (synthetic) of 96 x 144 x 16", "accuracy gate: all engines passed", "0 records missing"):
+        assert words in page
 
 
 def test_records_prove_that_two_ranks_read_every_sample_once(finished):

@@ -176,12 +176,13 @@ def _fingerprint(engine_file: Path) -> dict[str, Any]:
 
 def _visualize(job: Job, folder: Path) -> None:
     """Draw the masks of the first samples, with the engine of the first device."""
-    from deepcam import figures, predictions
+    from deepcam import predictions
+    from deepcam.figures import style
 
     pairs = list(zip(job.dataset.files, job.dataset.labels, strict=True))[:VISUALIZED]
     made = predictions.predict(job.engine_files[0], job.devices[0], pairs)
     folder.mkdir(parents=True, exist_ok=True)
-    figures.save(predictions.figure(made), folder / "predictions.svg", folder / "predictions.png")
+    style.save(predictions.figure(made), folder / "predictions.svg", folder / "predictions.png")
 
 
 def _engine_loader(job: Job, place: int, me: ranks.Ranks) -> Callable[[], Any] | None:

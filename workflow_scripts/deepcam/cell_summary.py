@@ -58,5 +58,6 @@ def row(records: Sequence[Record]) -> dict[str, Any]:
         "runs": len(rates),
         "sample_bytes": metrics.sample_bytes(records[0]),
         "devices": metrics.devices(records[0]),
+        "nodes": metrics.nodes(records[0]),
         **metrics.device_metrics(records),
     }

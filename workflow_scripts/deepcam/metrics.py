@@ -20,6 +20,9 @@ BUSY = 0.9
 CONTENDED_BELOW = 0.9
 """Overlap efficiency under which neither storage nor compute alone explains the rate of inference."""
 
+INCONSISTENT_ABOVE = 1.1
+"""Overlap efficiency over which the three rates do not belong together: nothing is faster with more to do."""
+
 
 def run_seconds(run: Mapping[str, Any]) -> float:
     """A run lasts as long as its slowest rank."""
@@ -63,6 +66,11 @@ def devices(record: Record) -> int:
     return len({(place["node"], place["device"]) for place in record["environment"]["ranks"]})
 
 
+def nodes(record: Record) -> int:
+    """On how many nodes the ranks ran."""
+    return len({place["node"] for place in record["environment"]["ranks"]})
+
+
 def device_metrics(records: Sequence[Record]) -> dict[str, Any]:
     """Medians over runs. Ranks that share a GPU all saw the whole of it: it counts once, at its highest reading."""
     names = ("joules_per_sample", "device_watts", "device_utilisation", "device_memory_bytes")
@@ -94,17 +102,26 @@ def bottleneck(inference: float, io: float, compute: float) -> dict[str, Any]:
     """What limits inference, from its rate and those of reading and computing alone (samples/s, same settings).
 
     `utilisation` is the share of the engine's own rate that is reached; `overlap_efficiency` the share of the lower of
-    the two ceilings. Below 0.9 of that, reading and computing disturb each other: contended.
+    the two ceilings. Below 0.9 of that, reading and computing disturb each other: contended. Above 1.1 of it the
+    machine was not the same in all three measurements: inconsistent.
     """
     efficiency = inference / min(io, compute)
     limit = "storage" if io < compute else "compute"
+    if efficiency < CONTENDED_BELOW:
+        limit = "contended"
+    if efficiency > INCONSISTENT_ABOVE:
+        limit = "inconsistent"
     return {
         "io_samples_per_second": io,
         "compute_samples_per_second": compute,
         "utilisation": inference / compute,
         "overlap_efficiency": efficiency,
-        "bottleneck": limit if efficiency >= CONTENDED_BELOW else "contended",
+        "bottleneck": limit,
     }
+
+
+NO_BOTTLENECK = dict.fromkeys(bottleneck(1.0, 1.0, 1.0))
+"""What `bottleneck` returns, without values."""
 
 
 def gigabytes_per_second_needed(samples_per_second: float, size: float, devices: int) -> float:

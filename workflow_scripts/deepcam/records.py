@@ -30,6 +30,12 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
 
 
+def find(listed: Path) -> tuple[list[Path], list[Path]]:
+    """Of the records in a list, a path a line, those that exist and those that are missing."""
+    paths = [Path(line) for line in listed.read_text().splitlines()]
+    return [path for path in paths if path.exists()], [path for path in paths if not path.exists()]
+
+
 def read(paths: Iterable[Path]) -> list[Record]:
     """The records in `paths`. InputError names a file that is no record of this version."""
     records = []

@@ -1,19 +1,44 @@
-"""From records to tables: one row per cell."""
+"""From what was measured to tables: a row per cell, per engine and device, per channel."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable
+import json
+import math
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from deepcam import cell_summary, files, metrics
+from deepcam.climate import CLASSES
 from deepcam.grid import NONE, Cell
 
 DEVICES = (1, 8, 64, 1024)
 """Numbers of devices that storage is sized for."""
+
+ACCURACY = ("engine", "device", "samples", *CLASSES, "mean_iou", *(f"reference {name}" for name in CLASSES),
+            "reference_mean_iou", "required_mean_iou", "agreement", "required_agreement", "passed")  # fmt: skip
+"""Columns of the table of accuracy; a class's name is its IoU."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """What figures are drawn from."""
+
+    summary: pd.DataFrame
+    accuracy: pd.DataFrame
+    channels: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Tables:
+        """The tables that `write` has left in `folder`."""
+        return cls(
+            pd.read_parquet(folder / "summary.parquet"),
+            pd.read_csv(folder / "accuracy.csv"),
+            pd.read_csv(folder / "channels.csv"),
+        )
 
 
 def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
@@ -27,6 +52,7 @@ def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
     rows = {cell: cell_summary.row(by_cell[cell]) for cell in sorted(by_cell)}
     # A verdict that leans on an invalid cell would be none.
     rates = {cell: row["samples_per_second"] for cell, row in rows.items() if row["valid"]}
+    verdicts = {}
     for cell in rows:
         if cell.mode == "inference" and cell in rates:
             io = rates.get(dataclasses.replace(cell, mode="io", engine=NONE))
@@ -34,8 +60,9 @@ def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
                 dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
             )
             if io and compute:
-                rows[cell] |= metrics.bottleneck(rates[cell], io, compute)
-    return pd.DataFrame(list(rows.values()))
+                verdicts[cell] = metrics.bottleneck(rates[cell], io, compute)
+    table = pd.DataFrame([row | verdicts.get(cell, metrics.NO_BOTTLENECK) for cell, row in rows.items()])
+    return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
@@ -58,6 +85,41 @@ def sizing(table: pd.DataFrame) -> pd.DataFrame:
             for rate, size in zip(sized["samples_per_second_per_device"], fastest["sample_bytes"], strict=True)
         ]
     return sized
+
+
+def accuracy(verdicts: Iterable[Path]) -> pd.DataFrame:
+    """The accuracy gate's verdicts, in files <engine>/<device>.json, a row each, sorted."""
+    rows = []
+    for path in sorted(verdicts):
+        verdict = json.loads(path.read_text())
+        rows.append(
+            {name: verdict[name] for name in ACCURACY if name in verdict}
+            | verdict["iou"]
+            | {f"reference {name}": value for name, value in verdict["reference_iou"].items()}
+            | {
+                "engine": path.parent.name,
+                "device": path.stem,
+                "required_mean_iou": verdict["min_iou_ratio"] * verdict["reference_mean_iou"],
+                "required_agreement": verdict["min_agreement"],
+            }
+        )
+    return pd.DataFrame(rows, columns=list(ACCURACY))
+
+
+def channels(dataset: Path, used: Collection[int]) -> pd.DataFrame:
+    """What dataset.json says of each channel, in the channel's own unit; `used` are those that the network sees."""
+    return pd.DataFrame(
+        {
+            "channel": channel["name"],
+            "used": index in used,
+            "mean": channel["mean"],
+            "standard_deviation": math.sqrt(max(0.0, channel["mean_square"] - channel["mean"] ** 2)),
+            "minimum": channel["minimum"],
+            "maximum": channel["maximum"],
+            "nonfinite": channel["nonfinite"],
+        }
+        for index, channel in enumerate(json.loads(dataset.read_text())["channels"])
+    )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

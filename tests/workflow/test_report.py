@@ -1,0 +1,216 @@
+"""The report, of records that nobody measured: complete, the same again from a bundle, readable in a browser."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+from deepcam import bundle, configuration, grid, report_items
+from deepcam.climate import CHANNELS, CLASSES
+from record_example import cell
+from servers import missing, require
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_report(code, folder, config, **variables):
+    """What make run and make report do, in `folder`."""
+    places = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    options = ["--snakefile", f"{code}/Snakefile", "--workflow-profile", f"{code}/profiles/default"]
+    return subprocess.run(
+        [code / "workflow_scripts/run_workflow.sh", *options, "--configfile", config],
+        cwd=folder, env=os.environ | places | variables, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
+def tiny():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(config, yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
+    configuration.validate(config, str(ROOT / "config/schemas/config.schema.json"))
+    return config
+
+
+def write_records(results):
+    """A record for each cell of the tiny grid; one spread too widely."""
+    cells = grid.cells(tiny())
+    for number, of_grid in enumerate(cells):
+        fields = {name: getattr(of_grid, name) for name in of_grid.__dataclass_fields__}
+        made = cell(0.1 if of_grid.mode == "io" else 2.0 + 0.1 * (of_grid.mode == "inference"), **fields)
+        if number == 0:
+            made["checks"][3] |= {"ok": False, "actual": "31.4%"}
+        path = results / "benchmark" / of_grid.id / "0.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(made))
+    return cells
+
+
+def write_verdicts(results):
+    iou = dict.fromkeys(CLASSES, 0.9)
+    verdict = {
+        "samples": 4, "iou": iou, "mean_iou": 0.9, "reference_iou": iou, "reference_mean_iou": 0.9, "agreement": 1.0,
+        "min_iou_ratio": 0.99, "min_agreement": 0.995, "passed": True,
+    }  # fmt: skip
+    for engine in ("eager-fp32", "aotinductor-auto"):
+        (results / "accuracy" / engine).mkdir(parents=True)
+        (results / "accuracy" / engine / "cpu.json").write_text(json.dumps(verdict))
+
+
+def write_dataset(results):
+    channels = [
+        {"name": name, "minimum": -4.0, "maximum": 8.0, "mean": 2.0, "mean_square": 8.0, "nonfinite": 0}
+        for name in CHANNELS
+    ]
+    (results / "data").mkdir()
+    (results / "data/dataset.json").write_text(
+        json.dumps(
+            {"source": "synthetic", "sample_shape": [96, 144, 16], "num_samples": 4, "total_bytes": 4_000_000_000,
+             "class_fractions": [0.98, 0.01, 0.01], "channels": channels}
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A folder with the report of a grid of which one cell is not valid, and one has no record."""
+    folder = tmp_path_factory.mktemp("report")
+    cells = write_records(folder / "results")
+    shutil.rmtree(folder / "results/benchmark" / cells[-1].id)
+    write_verdicts(folder / "results")
+    write_dataset(folder / "results")
+    ended = make_report(ROOT, folder, ROOT / "config/tiny.yaml", DEEPCAM_REPORT_ONLY="1")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder, cells, ended
+
+
+def made(folder):
+    """Sums of what must be the same again; tables, figures and pages."""
+    paths = [*folder.glob("results/tables/*"), *folder.glob("results/figures/*"), *folder.glob("results/*.html")]
+    return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_the_summary_names_what_is_not_valid_and_what_is_missing(reported):
+    folder, cells, ended = reported
+    page = (folder / "results/summary.html").read_text()
+    assert f"{len(cells) - 2} of {len(cells) - 1} cells valid" in page
+    assert "1 record missing" in page and f"results/benchmark/{cells[-1].id}/0.json" in page
+    assert "spread: expected at most 10%, got 31.4%" in page
+    assert "Computing limits inference" in page
+    assert "http://" not in page and "https://" not in page
+    assert "summary: results/summary.html" in ended.stdout
+
+
+def test_records_are_not_touched_and_nothing_is_measured(reported):
+    folder, cells, _ = reported
+    assert len(list(folder.glob("results/benchmark/*/0.json"))) == len(cells) - 1
+    assert not (folder / "results/logs/run_benchmark").exists()
+
+
+def test_the_report_and_the_bundle_can_be_made_again_byte_for_byte(reported, tmp_path):
+    folder, _, _ = reported
+    command = [sys.executable, "-m", "snakemake", "bundle", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+    command += ["--workflow-profile", str(ROOT / "profiles/default"), "--configfile", str(ROOT / "config/tiny.yaml")]
+    ended = subprocess.run(
+        command, cwd=folder, env=os.environ | {"DEEPCAM_REPORT_ONLY": "1"}, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    first = (folder / "results/bundle.tar.gz").read_bytes()
+    with tarfile.open(folder / "results/bundle.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / bundle.TOP
+    before = made(unpacked)
+    assert before == made(folder) and len(before) > 30
+    for path in before:
+        (unpacked / path).unlink()
+    ended = make_report(unpacked, unpacked, "config/bundle.yaml", DEEPCAM_REPORT_ONLY="1")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert made(unpacked) == before
+    sums = subprocess.run(["sha256sum", "--check", "--quiet", "results.sha256"], cwd=unpacked, capture_output=True)
+    assert sums.returncode == 0, sums.stdout + sums.stderr
+    bundle.write(
+        ROOT, folder / "results/config.yaml", [], tmp_path / "again.tar.gz", "cpu"
+    )  # the same code gives the same bytes, whenever it is packed
+    bundle.write(ROOT, folder / "results/config.yaml", [], tmp_path / "third.tar.gz", "cpu")
+    assert (tmp_path / "again.tar.gz").read_bytes() == (tmp_path / "third.tar.gz").read_bytes()
+    assert len(first) < 16 * 2**20
+
+
+@contextlib.contextmanager
+def browser_page():
+    """A page of a browser without a network, and what it complained of."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing("playwright is missing: pip install playwright")
+    program = require("chromium", "chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    complaints = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        page = browser.new_context(offline=True, viewport={"width": 1500, "height": 1000}).new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page, complaints
+        browser.close()
+
+
+def test_every_figure_of_the_report_is_displayed_with_its_caption(reported):
+    folder, _, _ = reported
+    figures = sorted(folder.glob("results/figures/*.svg"))
+    with browser_page() as (page, complaints):
+        shown = {}
+        for category in sorted({item.category for item in report_items.FIGURES.values()}):
+            page.goto((folder / "results/report/report.html").as_uri())
+            page.get_by_text(category, exact=True).first.click()
+            labels = [label for label in page.locator("tbody tr td:first-child").all_inner_texts() if label]
+            for label in labels:
+                row = page.locator("tbody tr").filter(has=page.get_by_text(label, exact=True))
+                assert row.locator("a").count() == 2
+                if label.endswith(": its data"):
+                    with page.expect_download() as download:
+                        row.locator("a").first.click()
+                    assert download.value.suggested_filename.endswith(".csv")
+                    continue
+                row.locator("a").first.click()
+                image = page.locator("img").last
+                image.wait_for()
+                shown[label] = image.evaluate("async image => { await image.decode(); return image.naturalWidth; }")
+                row.locator("a").last.click()
+                assert len(page.locator(".prose-invert").inner_text()) > 100  # its caption
+                page.get_by_text(category, exact=True).first.click()
+        assert len(shown) == len(figures) and all(width > 300 for width in shown.values())
+        assert not complaints
+
+
+def test_the_summary_is_one_page_with_its_figures(reported):
+    folder, _, _ = reported
+    with browser_page() as (page, complaints):
+        page.goto((folder / "results/summary.html").as_uri())
+        widths = page.locator("img").evaluate_all("images => images.map(image => image.naturalWidth)")
+        assert len(widths) == 2 and all(width > 300 for width in widths)
+        assert not complaints
+
+
+def test_the_table_of_cells_sorts_and_filters(reported):
+    folder, cells, _ = reported
+    with browser_page() as (page, complaints):
+        page.goto((folder / "results/cells.html").as_uri())
+        rows = page.locator("tbody tr").filter(visible=True)
+        page.get_by_placeholder("reader").first.wait_for()
+        assert rows.count() == min(25, len(cells) - 1)
+        page.get_by_placeholder("mode").first.fill("inference")
+        assert rows.count() == sum(cell.mode == "inference" for cell in cells)
+        page.get_by_placeholder("mode").first.fill("")
+        first = rows.first.locator("td").nth(1)
+        header = page.locator("thead th").nth(1).locator(".dt-column-order")
+        for expected in (min, max):
+            header.click()
+            assert first.inner_text() == expected(cell.reader for cell in cells)
+        assert not complaints

@@ -1,0 +1,112 @@
+"""What the tables come to, in sentences: for someone who reads nothing else. Pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import pandas as pd
+
+from deepcam.figures import selection
+from deepcam.figures.style import count
+
+VERDICTS = {
+    "storage": "Reading limits inference",
+    "compute": "Computing limits inference",
+    "contended": "Reading and computing disturb each other",
+    "inconsistent": "No verdict: inference was faster than its parts alone, so measure again on a quiet machine",
+}
+"""What a cell's bottleneck means."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """One finding, and the measurement under it; `good` is false where something is missing or not valid."""
+
+    finding: str
+    basis: str
+    good: bool = True
+
+
+def statements(summary: pd.DataFrame, sizing: pd.DataFrame, missing: int) -> list[Statement]:
+    """The bottleneck, the best of reading and of inference, the storage that devices need, and what is not valid."""
+    valid = summary[summary["valid"]]
+    return [
+        *_bottleneck(valid, set(summary["mode"])),
+        *_reading(valid),
+        *_inference(valid),
+        *_sizing(valid, sizing),
+        _validity(summary, missing),
+    ]
+
+
+def settings(cell: pd.Series) -> str:
+    """A cell's settings in words."""
+    words = [cell["reader"] if cell["reader"] != "none" else "", cell["engine"] if cell["engine"] != "none" else ""]
+    words += [count(cell["ranks"], "rank"), f"batch {cell['local_batch_size']}"]
+    if cell["reader"] != "none":
+        words.append(f"{cell['inter_threads']} x {cell['intra_threads']} threads")
+    return ", ".join(filter(None, words))
+
+
+def _named(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells.assign(engine=selection.engine_labels(cells))
+
+
+def _bottleneck(valid: pd.DataFrame, modes: set[str]) -> Iterable[Statement]:
+    judged = _named(valid[valid["bottleneck"].notna()])
+    if judged.empty and "inference" in modes:
+        yield Statement(
+            "No verdict on what limits inference",
+            "No valid inference cell has valid cells of reading alone and of computing alone with its settings.",
+            good=False,
+        )
+    for _, cell in selection.fastest(judged, ["cache"]).iterrows():
+        yield Statement(
+            f"{VERDICTS[cell['bottleneck']]} (page cache {cell['cache']})",
+            f"Inference reaches {cell['samples_per_second']:.3g} samples/s; reading alone "
+            f"{cell['io_samples_per_second']:.3g}, computing alone {cell['compute_samples_per_second']:.3g}: "
+            f"{cell['overlap_efficiency']:.0%} of the lower one. {settings(cell)}.",
+            good=cell["bottleneck"] != "inconsistent",
+        )
+
+
+def _reading(valid: pd.DataFrame) -> Iterable[Statement]:
+    io = valid[valid["mode"] == "io"]
+    ceilings = selection.fastest(io[io["reader"] == "raw"], ["cache"]).set_index("cache")
+    for _, cell in selection.fastest(io[io["reader"] != "raw"], ["cache"]).iterrows():
+        basis = f"{cell['samples_per_second']:.3g} samples/s. {settings(cell)}."
+        if cell["cache"] in ceilings.index:
+            ceiling = ceilings.loc[cell["cache"], "gigabytes_per_second"]
+            basis += f" The raw reader, which throws away what it reads, gets {ceiling:.3g} GB/s at most."
+        source = "storage (page cache cold)" if cell["cache"] == "cold" else "memory (page cache warm)"
+        yield Statement(f"{cell['gigabytes_per_second']:.3g} GB/s of samples from {source}", basis)
+
+
+def _inference(valid: pd.DataFrame) -> Iterable[Statement]:
+    for mode, words in (("inference", "with reading"), ("compute", "without reading")):
+        cells = selection.by_speed(_named(valid[valid["mode"] == mode]))
+        for _, cell in cells.head(1).iterrows():
+            yield Statement(f"{cell['samples_per_second']:.3g} samples/s of inference {words}", f"{settings(cell)}.")
+
+
+def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
+    fastest = sizing.sort_values("samples_per_second_per_device", ascending=False, kind="stable")
+    columns = [name for name in sizing.columns if name.startswith("gigabytes_per_second_for_")]
+    cold = valid[(valid["mode"] == "io") & (valid["cache"] == "cold")]["gigabytes_per_second"]
+    for _, device in fastest.head(1).iterrows():
+        one, *more = (f"{int(name.rpartition('_')[2]):,}: {device[name]:.3g}" for name in columns)
+        needed = device[columns[0]]
+        yield Statement(
+            f"{needed:.3g} GB/s of storage keep one such device 90 % busy",
+            f"For {one}, {', '.join(more)} GB/s. Computed from {device['engine']}, batch {device['local_batch_size']}; "
+            "nothing was run on that many devices."
+            + (f" Storage as read here, cold, would feed {cold.max() / needed:.3g} of them." if len(cold) else ""),
+        )
+
+
+def _validity(summary: pd.DataFrame, missing: int) -> Statement:
+    good = int(summary["valid"].sum())
+    warned = int((summary["valid"] & (summary["warnings"] != "")).sum())
+    basis = f"{count(warned, 'valid cell')} with warnings. {count(missing, 'record')} missing."
+    return Statement(f"{good} of {count(len(summary), 'cell')} valid", basis, good == len(summary) and not missing)

@@ -1,0 +1,26 @@
+"""Run an engine over a few samples, and keep what is drawn of them."""
+
+import argparse
+from pathlib import Path
+
+from deepcam import cli, dataset, predictions
+from deepcam.climate import InputError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", type=Path, required=True, help="engine to run")
+    parser.add_argument("--device", required=True, help="cpu or cuda:N")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--samples", type=int, required=True, help="samples to predict, the first ones")
+    parser.add_argument("--output", type=Path, required=True, help="npz file")
+    arguments = parser.parse_args()
+    if arguments.samples < 1:
+        raise InputError(f"--samples {arguments.samples}: must be at least 1")
+    described = dataset.from_description(arguments.dataset)
+    samples = list(zip(described.files, described.labels, strict=True))[: arguments.samples]
+    predictions.save(predictions.predict(arguments.engine, arguments.device, samples), arguments.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,38 @@
+"""The summary page: what was run, what limits it, and what is not valid."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from deepcam import cli, files, records, report_page
+from deepcam.tables import Tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
+    parser.add_argument("--config", type=Path, required=True, help="the configuration as it held")
+    parser.add_argument("--figures", type=Path, nargs="*", default=[], help="SVG files")
+    parser.add_argument("--output", type=Path, required=True, help="HTML file")
+    args = parser.parse_args()
+    present, missing = records.find(args.records)
+    page = report_page.render(
+        Tables.read(args.tables),
+        best=pd.read_csv(args.tables / "best.csv"),
+        sizing=pd.read_csv(args.tables / "sizing.csv"),
+        records=records.read(present),
+        missing=missing,
+        dataset=json.loads(args.dataset.read_text()),
+        config=yaml.safe_load(args.config.read_text()),
+        figures=args.figures,
+    )
+    with files.atomic_path(args.output) as temporary:
+        temporary.write_text(page)
+
+
+if __name__ == "__main__":
+    cli.run(main)
