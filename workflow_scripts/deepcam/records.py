@@ -43,7 +43,7 @@ def read(paths: Iterable[Path]) -> list[Record]:
         try:
             record = json.loads(path.read_text())
             validate(record)
-        except (json.JSONDecodeError, jsonschema.ValidationError) as error:
+        except (ValueError, jsonschema.ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{path}: not a benchmark record ({reason}); delete it and run the workflow again"

@@ -1,0 +1,64 @@
+"""Compare two results, cell by cell: is B slower than A, and what else differs? The Markdown is printed too.
+
+A and B are each a results folder, the folder that has it, or a .tar.gz bundle of it; A is the baseline. Written are
+comparison.csv, comparison.svg, comparison.png and comparison.md.
+
+Exit status: 0; 1 with --fail-below where B falls short; 2 where input is bad.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from deepcam import cli, comparison, comparison_differences, comparison_input, comparison_report, figures, files, tables
+from deepcam.climate import InputError
+
+FAIL_BELOW = """\
+exit with status 1 if, of a cell that is valid in A, the whole 95 %% confidence interval of the ratio B/A is under
+RATIO, or it is not valid in B, missing in B, or has fewer than 3 runs in A or B; also if no cell is valid in A. The
+interval knows how runs differ, but not how two starts of one program do: leave room for that, with 0.9, not 0.99
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", metavar="A", type=Path, help="the baseline")
+    parser.add_argument("b", metavar="B", type=Path, help="what is held against it")
+    parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")
+    parser.add_argument("--fail-below", type=ratio, metavar="RATIO", help=FAIL_BELOW)
+    arguments = parser.parse_args()
+    try:
+        cells = _compare(arguments.a, arguments.b, arguments.output)
+    except (InputError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")  # not 1, which says that B is slower
+    if arguments.fail_below is not None:
+        found = comparison.shortfalls(cells, arguments.fail_below)
+        for shortfall in found:
+            print(f"--fail-below {arguments.fail_below:g}: {shortfall}", file=sys.stderr)
+        sys.exit(1 if found else 0)
+
+
+def ratio(text: str) -> float:
+    """argparse names this function where `text` is no number."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a ratio; give a number over 0, such as 0.9")
+    return value
+
+
+def _compare(a_path: Path, b_path: Path, output: Path) -> list[comparison.Comparison]:
+    """Write and print the comparison of two results."""
+    a, b = comparison_input.read(a_path), comparison_input.read(b_path)
+    cells = comparison.compare(a.records, b.records)
+    report = comparison_report.markdown(a, b, cells, comparison_differences.differences(a, b))
+    tables.write(comparison_report.table(cells), output / "comparison.csv")
+    figures.save(comparison_report.figure(cells), output / "comparison.svg", output / "comparison.png")
+    with files.atomic_path(output / "comparison.md") as temporary:
+        temporary.write_text(report)
+    print(report, end="")
+    return cells
+
+
+if __name__ == "__main__":
+    cli.run(main)
