@@ -11,8 +11,9 @@ import math
 import sys
 from pathlib import Path
 
-from deepcam import cli, comparison, comparison_differences, comparison_input, comparison_report, figures, files, tables
+from deepcam import cli, comparison, comparison_differences, comparison_input, comparison_report, files, tables
 from deepcam.climate import InputError
+from deepcam.figures import style
 
 FAIL_BELOW = """\
 exit with status 1 if, of a cell that is valid in A, the whole 95 %% confidence interval of the ratio B/A is under
@@ -53,7 +54,7 @@ def _compare(a_path: Path, b_path: Path, output: Path) -> list[comparison.Compar
     cells = comparison.compare(a.records, b.records)
     report = comparison_report.markdown(a, b, cells, comparison_differences.differences(a, b))
     tables.write(comparison_report.table(cells), output / "comparison.csv")
-    figures.save(comparison_report.figure(cells), output / "comparison.svg", output / "comparison.png")
+    style.save(comparison_report.figure(cells), output / "comparison.svg", output / "comparison.png")
     with files.atomic_path(output / "comparison.md") as temporary:
         temporary.write_text(report)
     print(report, end="")

@@ -24,7 +24,7 @@ from deepcam.comparison import (
 )
 from deepcam.comparison_differences import Difference
 from deepcam.comparison_input import Results
-from deepcam.figures import COLOURS, STYLE
+from deepcam.figures.style import COLOURS, STYLE
 
 LOOKS = {
     SLOWER: (COLOURS[1], "v"),
