@@ -7,7 +7,7 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
+.PHONY: help venv plan run test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,6 +15,10 @@ help: ## this list
 
 venv: ## the environment; again only when the requirements change
 	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
+
+# Snakemake's own talk only where it fails; without its lock, so that a run may be under way.
+plan: venv ## what run would take, in jobs, bytes and time; starts nothing; ARGS as for run
+	@exec 3>&1; talk=$$(snakemake plan --nolock $(ARGS) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }
 
 run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
 	@workflow_scripts/run_workflow.sh $(ARGS)

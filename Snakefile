@@ -16,6 +16,7 @@ report: "share/report/workflow.rst"
 # Seconds each, and one needs the network, which compute nodes may lack: not worth a wait in a cluster's queue.
 localrules:
     all,
+    plan,
     data,
     engines,
     tables,
@@ -31,9 +32,7 @@ localrules:
 
 
 onstart:
-    # Not earlier: a dry run may plan for another machine.
-    check_packages()
-    check_devices()
+    check_machine()
 
 
 wildcard_constraints:
@@ -48,6 +47,7 @@ include: "rules/data.smk"
 include: "rules/model.smk"
 include: "rules/benchmark.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 
 
 rule all:

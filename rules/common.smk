@@ -1,5 +1,6 @@
 # Functions that the rules share: from the configuration to cells, paths and devices. No rules here.
 import itertools
+import json
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
@@ -75,6 +76,13 @@ def accuracy_files(engine):
     if engine == grid.NONE:
         return []
     return [f"results/accuracy/{engine}/{device}.json" for device in DEVICES]
+
+
+def check_machine():
+    """Refuse what cannot run here, before any job. Not earlier: a dry run or a plan may be for another machine."""
+    if list(workflow.dag_settings.targets) != ["plan"]:
+        check_packages()
+        check_devices()
 
 
 def check_packages():
