@@ -16,7 +16,6 @@ report: "share/report/workflow.rst"
 # Seconds each, and one needs the network, which compute nodes may lack: not worth a wait in a cluster's queue.
 localrules:
     all,
-    plan,
     data,
     engines,
     tables,
@@ -32,7 +31,9 @@ localrules:
 
 
 onstart:
-    check_machine()
+    if list(workflow.dag_settings.targets) != ["plan"]:  # that, like a dry run, may be for another machine
+        check_packages()
+        check_devices()
 
 
 wildcard_constraints:

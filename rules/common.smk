@@ -78,13 +78,6 @@ def accuracy_files(engine):
     return [f"results/accuracy/{engine}/{device}.json" for device in DEVICES]
 
 
-def check_machine():
-    """Refuse what cannot run here, before any job. Not earlier: a dry run or a plan may be for another machine."""
-    if list(workflow.dag_settings.targets) != ["plan"]:
-        check_packages()
-        check_devices()
-
-
 def check_packages():
     """Refuse an engine that this environment lacks the packages for; a deployed environment has its own."""
     if workflow.deployment_settings.deployment_method:

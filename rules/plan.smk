@@ -5,12 +5,14 @@ rule plan:
     "Print what a run will take: samples, bytes, cells, jobs and time. It starts nothing."
     log:
         "results/logs/plan.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         config=lambda wildcards: json.dumps(config),
         devices=DEVICES,
-        figures=len(figures()) // 2,
+        # A figure is two files; besides, the list of records and the tables.
+        report_jobs=len(figures()) // 2 + 2,
     shell:
-        "python -m plan_run --config {params.config:q} --devices {params.devices} --figures {params.figures} 2>&1"
-        " | tee {log}"
+        "python -m plan_run --config {params.config:q} --devices {params.devices} --report-jobs {params.report_jobs}"
+        " 2>&1 | tee {log}"

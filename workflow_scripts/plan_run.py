@@ -16,11 +16,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=json.loads, required=True, help="the whole configuration, JSON")
     parser.add_argument("--devices", nargs="+", required=True, help="cpu, or cuda0 cuda1 ...")
-    parser.add_argument("--figures", type=int, required=True, help="how many the grid has")
+    parser.add_argument("--report-jobs", type=int, required=True, help="for tables and figures")
     arguments = parser.parse_args()
     folder = Path(arguments.config["data"]["dir"])
     cores = len(os.sched_getaffinity(0))
-    made = plan.make(arguments.config, arguments.devices, arguments.figures, cores, found(folder))
+    made = plan.make(arguments.config, arguments.devices, arguments.report_jobs, cores, found(folder))
     free_bytes = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
     print(plan_table.text(made, arguments.config, arguments.devices, free_bytes))
 

@@ -20,7 +20,7 @@ def config(**data):
 
 
 def make(found=NOTHING, **data):
-    return plan.make(config(**data), ["cpu"], figures=3, cores=2, found=found)
+    return plan.make(config(**data), ["cpu"], report_jobs=5, cores=2, found=found)
 
 
 def jobs(made):
@@ -97,7 +97,7 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():
     text = plan_table.text(make(num_files=20_000), config(num_files=20_000), ["cpu"], free_bytes=10**9)
     assert "NOT ENOUGH DISK: 2.55 TB are missing" in text
-    assert "TOO LONG: 8 benchmark jobs" in text
+    assert "TOO LONG: 24 benchmark jobs" in text
     fine = plan_table.text(make(), config(), ["cpu"], free_bytes=10**12)
     assert "NOT ENOUGH" not in fine and "TOO LONG" not in fine
 

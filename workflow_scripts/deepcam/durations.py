@@ -48,9 +48,8 @@ JOB_SECONDS = 1
 LAUNCH_SECONDS = {"io": 2, "compute": 4, "inference": 4, "train": 4}
 """To start a benchmark's ranks, listen for other load, and load what computes."""
 
-COMPILE_SECONDS = {"eager": 4, "aotinductor": 40, "tensorrt": 40}
-CHECK_SECONDS = 5
-"""For the predictions of one engine, or of the reference."""
+EAGER_SECONDS, COMPILE_SECONDS, CHECK_SECONDS = 4, 40, 5
+"""To save an engine that is not compiled, to compile one, and for its predictions or the reference's."""
 
 REPORT_SECONDS = 2
 """For a table or a figure."""
@@ -67,7 +66,7 @@ def data(config: Config, new_samples: int, new_bytes: int, all_bytes: int, cores
 
 def engines(names: Iterable[str]) -> float:
     """Compilation and check of engines of these names, and the reference's predictions."""
-    each = [COMPILE_SECONDS[name.partition("-")[0]] + CHECK_SECONDS for name in names]
+    each = [(EAGER_SECONDS if name.startswith("eager-") else COMPILE_SECONDS) + CHECK_SECONDS for name in names]
     return sum(each) + (CHECK_SECONDS if each else 0)
 
 

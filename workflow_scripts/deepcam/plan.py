@@ -64,8 +64,8 @@ class Plan:
     stages: Sequence[Stage]
 
 
-def make(config: Mapping[str, Any], devices: Sequence[str], figures: int, cores: int, found: Found) -> Plan:
-    """The plan of a validated configuration for `devices` (cpu, cuda0, ...) that ends in so many figures."""
+def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, cores: int, found: Found) -> Plan:
+    """The plan of a validated configuration for `devices` (cpu, cuda0, ...), with so many jobs after the records."""
     data, repeats = config["data"], config["benchmark"]["repeats"]
     samples = climate.sample_count(*(data[key] for key in ("source", "split", "num_files")))
     shards = len(grid.shard_ids(samples, data["files_per_shard"]))
@@ -82,7 +82,7 @@ def make(config: Mapping[str, Any], devices: Sequence[str], figures: int, cores:
 
     engines = {(cell.engine, device) for cell in cells if cell.engine != grid.NONE for device in devices}
     new_engines = engines - found.engines
-    report_jobs = 2 + figures if new_records or not found.tables else 0  # 2: the list of records, and the tables
+    report_jobs = report_jobs if new_records or not found.tables else 0
     return Plan(
         samples=samples,
         shards=shards,
