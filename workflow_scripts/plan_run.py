@@ -6,10 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
-from deepcam import cli, plan, plan_table
+from deepcam import cli, plan, plan_table, records
 from deepcam.climate import InputError
 
 RESULTS = Path("results")
+VERSION = json.loads(records.SCHEMA.read_text())["properties"]["schema_version"]["const"]
 
 
 def main() -> None:
@@ -38,11 +39,15 @@ def found(data: Path) -> plan.Found:
 
 
 def record(path: Path) -> plan.Record:
-    """A benchmark's record, not checked against its schema: for thousands that would take a minute."""
+    """A benchmark's record of this version. Not checked any further: for thousands that would take a minute."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not a benchmark record ({error}); delete it and run the workflow again") from None
+        made = json.loads(path.read_text())
+        if made["schema_version"] == VERSION:
+            return made
+        reason = f"its schema_version is {made['schema_version']}"
+    except (ValueError, KeyError, TypeError) as error:
+        reason = repr(error)
+    raise InputError(f"{path}: not a record of version {VERSION} ({reason}); delete it and run the workflow again")
 
 
 if __name__ == "__main__":

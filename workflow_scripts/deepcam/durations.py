@@ -42,10 +42,7 @@ WIDTH_POWER = 1.7
 TRAINING = 3
 """Inferences that a training step is as long as: forward, and backward to inputs and to weights."""
 
-JOB_SECONDS = 1
-"""To start a job of any kind."""
-
-LAUNCH_SECONDS = {"io": 2, "compute": 4, "inference": 4, "train": 4}
+LAUNCH_SECONDS = {"io": 3, "compute": 5, "inference": 5, "train": 5}
 """To start a benchmark's ranks, listen for other load, and load what computes."""
 
 EAGER_SECONDS, COMPILE_SECONDS, CHECK_SECONDS = 4, 40, 5
@@ -80,7 +77,7 @@ def benchmark(
     if cell.cache != "cold":
         run = max(run, settings["min_seconds"] * MARGIN)
         runs += 1  # to learn how many passes last that long
-    return JOB_SECONDS + LAUNCH_SECONDS[cell.mode] + runs * run
+    return LAUNCH_SECONDS[cell.mode] + runs * run
 
 
 def measured(records: Iterable[Record], config: Config) -> dict[Like, float]:

@@ -52,7 +52,7 @@ def _basis(plan: Plan) -> str:
         f"{durations.DOWNLOAD_RATE / 1e6:.0f} MB/s; converting does {durations.DISK_RATE / 1e9:.0f} GB/s, reading "
         f"{durations.COLD_RATE / 1e9:.0f} GB/s cold and {durations.WARM_RATE / 1e9:.0f} GB/s warm;\n"
         f"the full network takes {durations.CPU_SECONDS:.0f} s of a core, or {durations.GPU_SECONDS * 1e3:.0f} ms of a "
-        f"GPU, a sample; an engine {durations.COMPILE_SECONDS} s to compile, a job 1 to 5 s to start."
+        f"GPU, a sample; an engine {durations.COMPILE_SECONDS} s to compile, a benchmark 3 to 5 s to start."
     )
 
 
