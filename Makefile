@@ -7,7 +7,7 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
+.PHONY: help venv plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -16,6 +16,13 @@ help: ## this list
 venv: ## the environment; again only when the requirements change
 	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
 
+# Snakemake's own talk only where it fails.
+SILENT = exec 3>&1; talk=$$($(1) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }
+
+# Without Snakemake's lock, so that a run may be under way.
+plan: venv ## what run would take, in jobs, bytes and time; starts nothing; ARGS as for run
+	@$(call SILENT,snakemake plan --nolock $(ARGS))
+
 run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
 	@workflow_scripts/run_workflow.sh $(ARGS)
 
@@ -23,7 +30,7 @@ report: venv ## the report again, from the records that there are; nothing is me
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
 bundle: venv ## results/bundle.tar.gz: all to build the report elsewhere and to repeat the run
-	@DEEPCAM_REPORT_ONLY=1 snakemake --quiet all $(ARGS) -- bundle && echo results/bundle.tar.gz
+	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
 test: venv ## every check there is
 	python -m pytest

@@ -14,8 +14,8 @@ report: "share/report/workflow.rst"
 
 
 onstart:
-    # Not earlier: a dry run may plan for another machine.
-    if not REPORT_ONLY:
+    # Not earlier: a dry run, like a plan, may be for another machine.
+    if not REPORT_ONLY and list(workflow.dag_settings.targets) != ["plan"]:
         check_packages()
         check_devices()
 
@@ -36,6 +36,7 @@ if not REPORT_ONLY:
     include: "rules/data.smk"
     include: "rules/model.smk"
     include: "rules/benchmark.smk"
+    include: "rules/plan.smk"
 
 
 rule all:

@@ -1,6 +1,10 @@
 # Functions that the rules share: from the configuration to cells, paths and devices. No rules here.
+import hashlib
 import itertools
+import json
+import re
 import sys
+from pathlib import Path
 
 import yaml
 
@@ -183,3 +187,17 @@ def records():
     return [
         f"results/benchmark/{cell}/{repeat}.json" for repeat in range(config["benchmark"]["repeats"]) for cell in CELLS
     ]
+
+
+def tell_failures(snakemake_logs):
+    """What failed, where it says more, and what to do. In a long run with keep-going its errors are far above."""
+    talk = "".join(Path(path).read_text() for path in snakemake_logs)
+    logs = map(Path, dict.fromkeys(re.findall(r"^    log: (\S+) \(check log file", talk, re.M)))
+    for path in filter(Path.exists, logs):
+        lines = path.read_text().splitlines() or ["it said nothing"]
+        print(f"failed: {path}: {next(filter(re.compile('error: ').match, lines), lines[-1])}", file=sys.stderr)
+    print("What is done is kept: when the cause is gone, the same command does the rest.", file=sys.stderr)
+
+
+onerror:
+    tell_failures(log)

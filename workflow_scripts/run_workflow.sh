@@ -18,19 +18,22 @@ if [ -n "$(ls -A "$locks" 2>/dev/null)" ]; then
     done
     rm -f "$locks"/*
 fi
+quietly() { # says something only where it fails
+    talk=$("$@" 2>&1 9>&-) || { echo "$talk" >&2; exit 1; }
+}
 report=results/report.zip
 status=0
 trap 'exit 130' INT TERM
 if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
-    snakemake --quiet all --forceall "$@" 9>&-
+    quietly snakemake --forceall "$@"
 else
     snakemake "$@" 9>&- || status=$?
     export DEEPCAM_REPORT_ONLY=1
     # What failed jobs leave out, the summary names.
-    [ $status = 0 ] || snakemake --quiet all "$@" 9>&-
+    [ $status = 0 ] || quietly snakemake "$@"
 fi
 if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html results/figures -newer "$report" -type f)" ]; then
-    snakemake --quiet all --report "$report" "$@" 9>&-
+    quietly snakemake --report "$report" "$@"
     rm -rf "${report%.zip}"
     python -m zipfile -e "$report" results
 fi

@@ -27,14 +27,14 @@ from unittest import mock
 import common  # first: it finds the project's code
 import numpy as np
 from deepcam import climate, environment, files, measure, page_cache, ranks
-from deepcam.grid import GPU_READERS, NONE, SINGLE_CHUNK_READERS, Cell
-from deepcam.readers import MODULES, Batch
+from deepcam.grid import NONE, READERS, Cell
+from deepcam.readers import Batch
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SAMPLE_BYTES = math.prod(SHAPE) * 4
 
-READERS = [name for name in MODULES if name not in GPU_READERS]
-DALI_READERS = [name for name in READERS if MODULES[name] == "dali"]
+HOST_READERS = [name for name, reader in READERS.items() if not reader.gpu]
+DALI_READERS = [name for name in HOST_READERS if READERS[name].module == "dali"]
 LOOPS: dict[str, dict[str, Any]] = {
     "loop-mmap": {},
     "loop-buffered": {"dont_use_mmap": True},
@@ -117,11 +117,11 @@ def write_samples(folder: Path, count: int) -> tuple[Path, ...]:
 
 def grid(threads: Sequence[tuple[int, int]], batch_size: int) -> list[Cell]:
     """All that is measured, cold and then warm. Whatever reads a sample in one piece takes no part in intra_threads."""
-    single = {*SINGLE_CHUNK_READERS, *LOOPS, "fio-1m"}
+    single = {*(name for name in HOST_READERS if not READERS[name].chunks), *LOOPS, "fio-1m"}
     return [
         Cell("io", way, cache, NONE, 1, batch_size, inter, intra)
         for cache in ("cold", "warm")
-        for way in ["fio", "fio-1m", *READERS, *LOOPS]
+        for way in ["fio", "fio-1m", *HOST_READERS, *LOOPS]
         for inter, intra in threads
         if intra == 1 or way not in single
     ]

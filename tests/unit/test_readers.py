@@ -10,8 +10,8 @@ import torch
 from deepcam import page_cache
 from deepcam.climate import InputError
 from deepcam.devices import open_device
-from deepcam.grid import DISCARDING_READERS, GPU_READERS, SINGLE_CHUNK_READERS
-from deepcam.readers import MODULES, Options, open_reader
+from deepcam.grid import READERS
+from deepcam.readers import Options, open_reader
 from deepcam.readers.dali import chunk_bytes
 
 SHAPE = (24, 40, 16)
@@ -31,7 +31,7 @@ def options(batch_size=2, inter=1, intra=1, cold=False, device="cpu"):
     return Options(batch_size, inter, intra, cold, SHAPE, device)
 
 
-HOST_READERS = sorted(set(MODULES) - set(GPU_READERS))
+HOST_READERS = sorted(name for name, reader in READERS.items() if not reader.gpu)
 
 
 @pytest.mark.parametrize("name", HOST_READERS)
@@ -39,22 +39,22 @@ HOST_READERS = sorted(set(MODULES) - set(GPU_READERS))
 @pytest.mark.parametrize("inter", [1, 3])
 @pytest.mark.parametrize("cold", [False, True])
 def test_every_sample_once_and_unchanged(files, name, batch_size, inter, cold):
-    intra = 1 if name in SINGLE_CHUNK_READERS else 2
+    intra = 2 if READERS[name].chunks else 1
     check_all_samples(files, name, options(batch_size, inter, intra, cold))
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", sorted(MODULES))
+@pytest.mark.parametrize("name", sorted(READERS))
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("cold", [False, True])
 def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size, cold):
     open_device("cuda:0")
-    intra = 1 if name in SINGLE_CHUNK_READERS else 2
+    intra = 2 if READERS[name].chunks else 1
     check_all_samples(files * 3, name, options(batch_size, 3, intra, cold, "cuda:0"))
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", sorted(set(MODULES) - set(DISCARDING_READERS)))
+@pytest.mark.parametrize("name", sorted(name for name, reader in READERS.items() if not reader.discards))
 def test_a_batch_stays_on_the_gpu_until_queued_work_has_read_it(files, name):
     open_device("cuda:0")
     sums = []
@@ -71,7 +71,7 @@ def check_all_samples(files, name, options):
     with open_reader(name, files, options) as reader:
         for batch in reader:
             assert 1 <= len(batch.files) <= options.batch_size
-            if name in DISCARDING_READERS:
+            if READERS[name].discards:
                 assert batch.array is None
             else:
                 array = torch.from_dlpack(batch.array)

@@ -15,9 +15,8 @@ from typing import Any, NoReturn
 from deepcam import dataset
 from deepcam.benchmark import Job, Training
 from deepcam.climate import MODEL_CHANNELS, InputError
-from deepcam.grid import DIRECT_READERS, DISCARDING_READERS, GPU_READERS, MODES, NONE, SINGLE_CHUNK_READERS, Cell
+from deepcam.grid import MODES, NONE, READERS, Cell
 from deepcam.measure import Settings
-from deepcam.readers import MODULES
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
 """Environment variables in which launchers say how many ranks they start."""
@@ -47,7 +46,7 @@ def parser() -> Parser:
     source.add_argument("--dataset", type=Path, help="dataset.json; file names in it are relative to it")
     source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy, instead of --dataset")
     how = made.add_argument_group("how to read")
-    how.add_argument("--reader", choices=[*MODULES, NONE], help="default dali-mmap")
+    how.add_argument("--reader", choices=[*READERS, NONE], help="default dali-mmap")
     how.add_argument("--enable-gds", action="store_true", help="reader dali-gds: GPUDirect Storage")
     how.add_argument("--disable-mmap", action="store_true", help="reader dali-buffered: DALI without memory mapping")
     how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default warm")
@@ -158,12 +157,12 @@ def _reader(given: argparse.Namespace, devices: list[str]) -> str:
     reader = asked or "dali-mmap"
     intra = given.max_intra_threads
     _refuse(
-        intra > 1 and reader in SINGLE_CHUNK_READERS,
+        intra > 1 and not READERS[reader].chunks,
         f"--max-intra-threads {intra} and reader {reader} contradict each other: it reads a sample in one piece",
     )
-    _refuse(reader in GPU_READERS and devices == ["cpu"], f"reader {reader} needs a GPU; give --devices or --device-id")
+    _refuse(READERS[reader].gpu and devices == ["cpu"], f"reader {reader} needs a GPU; give --devices or --device-id")
     _refuse(
-        reader in DISCARDING_READERS and given.mode != "io",
+        READERS[reader].discards and given.mode != "io",
         f"--reader {reader} and --mode {given.mode} contradict each other: it throws away what it reads",
     )
     return reader
@@ -175,7 +174,7 @@ def _cache(given: argparse.Namespace, reader: str) -> str:
         _refuse(asked not in (None, NONE), f"--mode compute and cache {asked} contradict each other: nothing is read")
         return NONE
     _refuse(asked == NONE, f"--cache none and --mode {given.mode} contradict each other; choose cold or warm")
-    direct = reader in DIRECT_READERS
+    direct = READERS[reader].direct
     _refuse(direct and asked == "warm", f"--cache warm and reader {reader} contradict each other: it bypasses it")
     return asked or ("cold" if direct else "warm")
 

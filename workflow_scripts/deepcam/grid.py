@@ -15,17 +15,32 @@ NONE = "none"
 
 MODES = ("io", "compute", "inference", "train")
 
-SINGLE_CHUNK_READERS = ("dali-mmap", "dali-buffered", "torch", "numpy")
-"""Readers that read a sample in one piece: they have cells with one intra-sample thread only."""
 
-GPU_READERS = ("dali-gds",)
-"""Readers that read into the memory of a GPU, and of nothing else."""
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """What the grid knows of a reader; how it reads is in its module of the package `readers`."""
 
-DIRECT_READERS = ("dali-direct", "dali-gds")
-"""Readers that always go past the page cache: they read storage whatever it holds, so they have no warm cells."""
+    module: str
+    chunks: bool = False
+    """Reads a sample in as many pieces as intra-sample threads; others have cells with one such thread only."""
+    gpu: bool = False
+    """Reads into the memory of a GPU, and of nothing else."""
+    direct: bool = False
+    """Always goes past the page cache: it reads storage whatever that holds, so it has no warm cells."""
+    discards: bool = False
+    """Throws away what it reads: no engine can follow it, so it has io cells only."""
 
-DISCARDING_READERS = ("raw",)
-"""Readers that throw away what they read: no engine can follow them, so they have io cells only."""
+
+READERS = {
+    "dali-mmap": Reader("dali"),
+    "dali-buffered": Reader("dali"),
+    "dali-direct": Reader("dali", chunks=True, direct=True),
+    "dali-gds": Reader("dali", chunks=True, gpu=True, direct=True),
+    "pread": Reader("pread", chunks=True),
+    "torch": Reader("torch"),
+    "numpy": Reader("numpy"),
+    "raw": Reader("pread", chunks=True, discards=True),
+}
 
 CELL_ID = re.compile(
     r"(?P<mode>io|compute|inference|train)"
@@ -78,6 +93,9 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
     found: set[Cell] = set()
     built = [engine_name(engine) for engine in config["engines"]]
     for mode in config["benchmark"]["modes"]:
+        for name in of_mode(mode, config)["readers"]:
+            if name not in READERS:
+                raise InputError(f"benchmark.readers: {name} is unknown; known are {', '.join(READERS)}")
         for name in of_mode(mode, config).get("engines", []):
             if name not in built:
                 raise InputError(
@@ -101,7 +119,7 @@ def cells(config: Mapping[str, Any]) -> list[Cell]:
 def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
     """Raise InputError where a cell's reader needs a GPU: for machines without one."""
     for cell in cells:
-        if cell.reader in GPU_READERS:
+        if cell.reader != NONE and READERS[cell.reader].gpu:
             raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
 
 
@@ -120,7 +138,7 @@ def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
         }
     readers = axes["readers"]
     if mode in ("inference", "train"):
-        readers = [reader for reader in readers if reader not in DISCARDING_READERS]
+        readers = [reader for reader in readers if not READERS[reader].discards]
     product = (
         Cell(mode, *fields)
         for fields in itertools.product(
@@ -139,9 +157,9 @@ def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
 def _exists(cell: Cell, max_threads: int) -> bool:
     if cell.mode == "train" and cell.local_batch_size == 1:  # batch norm of the pooled features has no variance then
         return False
-    if cell.cache == "warm" and cell.reader in DIRECT_READERS:
+    if cell.cache == "warm" and READERS[cell.reader].direct:
         return False
-    if cell.intra_threads > 1 and cell.reader in SINGLE_CHUNK_READERS:
+    if cell.intra_threads > 1 and not READERS[cell.reader].chunks:
         return False
     return cell.inter_threads * cell.intra_threads <= max_threads
 

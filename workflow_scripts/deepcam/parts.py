@@ -17,7 +17,7 @@ WHOLE = "model.pth"
 SUMS = "SHA256SUMS"
 """Hashes in the format of coreutils' sha256sum: one line a part, in order, then one for the whole file."""
 
-ADVICE = "restore share/ from the repository, or run split_model.py again"
+ADVICE = "restore the folder (share/ from the repository), or run split_model.py again"
 
 _LINE = re.compile(rf"([0-9a-f]{{64}}) [ *]({PREFIX}[a-z]{{2}}|{re.escape(WHOLE)})")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 
-CELL = ["mode", "reader", "cache", "engine", "ranks", "local_batch_size", "inter_threads", "intra_threads"]
+from deepcam.grid import Cell
+
+CELL = [field.name for field in dataclasses.fields(Cell)]
 
 
 def fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

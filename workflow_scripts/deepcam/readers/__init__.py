@@ -19,17 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-MODULES = {
-    "dali-mmap": "dali",
-    "dali-buffered": "dali",
-    "dali-direct": "dali",
-    "dali-gds": "dali",
-    "pread": "pread",
-    "torch": "torch",
-    "numpy": "numpy",
-    "raw": "pread",
-}
-"""Reader name to the module of this package that has it."""
+from deepcam.grid import READERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,5 +63,5 @@ class Reader(Protocol):
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> contextlib.AbstractContextManager[Reader]:
     """Build the reader `name`. Imports only what that reader needs."""
-    module = importlib.import_module(f"deepcam.readers.{MODULES[name]}")
+    module = importlib.import_module(f"deepcam.readers.{READERS[name].module}")
     return contextlib.closing(module.open_reader(name, files, options))

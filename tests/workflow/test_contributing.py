@@ -1,0 +1,61 @@
+"""CONTRIBUTING.md is true: its reader, added as its recipe says and in no other way, works."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_tiny import NOISE
+
+ROOT = Path(__file__).parents[2]
+OVERLAY = {"modes": ["io"], "readers": ["toy"], "cache": ["cold"], "ranks": [1], "inter_threads": [1]}
+RECORD = "results/benchmark/io_toy_cold_none_r0001_b002_t01x01/0.json"
+
+
+def run(folder, *command):
+    ended = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the project, with the reader of the recipe."""
+    folder = tmp_path_factory.mktemp("contribution")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+
+    recipe = re.search(r"^## A new reader\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)[1]
+    module, line = re.findall(r"^```python\n(.*?)^```", recipe, re.M | re.S)
+    (folder / "workflow_scripts/deepcam/readers/toy.py").write_text(module)
+    insert(folder / "workflow_scripts/deepcam/grid.py", "READERS = {\n", line)
+    insert(folder / "config/readers.yaml", "readers: [", "toy, ")
+    return folder
+
+
+def insert(path, after, text):
+    before = path.read_text()
+    assert before.count(after) == 1
+    path.write_text(before.replace(after, after + text))
+
+
+def test_the_recipes_reader_passes_the_projects_own_checks(copy):
+    run(copy, "ruff", "check", ".")
+    run(copy, "ruff", "format", "--check", ".")
+    tests = ["tests/unit/test_readers.py", "tests/workflow/test_static.py"]
+    passed = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "toy or grid_of_readers", *tests)
+    assert int(re.search(r"(\d+) passed", passed)[1]) > 16  # batches, threads and cache states of one reader
+
+
+def test_the_recipes_reader_is_measured_by_the_workflow(copy):
+    (copy / "toy.yaml").write_text(json.dumps({"benchmark": OVERLAY}))
+    run(copy, "snakemake", RECORD, "--cores", "2", "--configfile", "config/tiny.yaml", "toy.yaml")
+    record = json.loads((copy / RECORD).read_text())
+    assert record["cell"]["reader"] == "toy"
+    failed = {check["name"] for check in record["checks"] if not check["ok"] and check["level"] == "error"}
+    assert failed <= NOISE
