@@ -1,7 +1,7 @@
 """Everything that needs a GPU, in order, going on after a failure, one table last: `make gpu-check`.
 
-python tests/gpu/check.py OUT [--dry-run] writes records, tables, figures, a profile and the log to the folder OUT.
-It needs what envs/requirements-gpu.txt lists, but not this project's own environment. --dry-run walks the same path
+python tests/gpu/check.py OUT [--dry-run] writes the summary page, a bundle of all records, tables and figures, a profile
+and the logs to the folder OUT. It needs what envs/requirements-gpu.txt lists, but not this project's own environment. --dry-run walks the same path
 on the CPU, small.
 """
 
@@ -35,7 +35,11 @@ print(json.dumps(environment.describe(Path('.')), indent=1))
 
 TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps")
 
-KEPT = ("benchmark/*/*.json", "accuracy/**/*.json", "model/engines/*/*.json", "logs/*/*/*.log")
+MADE = ("summary.html", "bundle.tar.gz", "tables/summary.csv")
+"""Of the report: the page to look at, and all that it comes from."""
+
+KEPT = ("model/engines/*/*.json", "logs/*/*/*.log")
+"""What is not in the bundle, but told if something failed."""
 
 COLUMNS = (
     "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "spread",
@@ -60,7 +64,7 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     with open(out / "log.txt", "w+") as log:
         rows = [run(*step, work, log) for step in steps(out, work, arguments.dry_run, arguments.configfile)]
-    with tarfile.open(out / "records.tar.gz", "w:gz") as archive:
+    with tarfile.open(out / "logs.tar.gz", "w:gz") as archive:
         for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
             archive.add(path, path.relative_to(work))
     if arguments.work_dir is None:
@@ -96,28 +100,16 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[
         *(path.resolve() for path in more),
         work / "parts.yaml",
     ]
-    yield "workflow", [
-        *("timeout", "--signal=INT", "--kill-after=20", str(WORKFLOW_SECONDS)),
+    snakemake = [
         *python, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work),
         "--workflow-profile", str(ROOT / "profiles/default"), "--configfile", *map(str, overlays),
     ]  # fmt: skip
-    # Once more here, from the records that there are, should the workflow not have come so far.
-    found = sorted(str(path) for path in work.glob("results/benchmark/*/*.json"))
-    (work / "records.txt").write_text("".join(f"{path}\n" for path in found))
-    tables = [
-        "--summary",
-        str(out / "summary.csv"),
-        "--parquet",
-        "summary.parquet",
-        "--best",
-        "best.csv",
-        "--sizing",
-        str(out / "sizing.csv"),
-    ]
-    yield "tables", [*python, "aggregate_results", "--records", "records.txt", *tables]
-    for mode in ("io", "inference"):
-        figure = ["--svg", f"{mode}.svg", "--png", str(out / f"{mode}_throughput.png")]
-        yield f"plot {mode}", [*python, "plot_throughput", "--mode", mode, "--summary", "summary.parquet", *figure]
+    yield "workflow", ["timeout", "--signal=INT", "--kill-after=20", str(WORKFLOW_SECONDS), *snakemake]
+    # Of the records that there are, should the workflow not have come so far.
+    yield "report", ["env", "DEEPCAM_REPORT_ONLY=1", *snakemake, "--rerun-incomplete", "--", "bundle"]
+    for name in MADE:
+        if (work / "results" / name).exists():
+            shutil.copy(work / "results" / name, out)
     engines = sorted(str(path) for path in work.glob("results/model/engines/*/*.pt2"))
     yield "profile", [
         sys.executable, str(HERE / "profile_engines.py"), "--model", "model.pth", "--width-multiplier", width,

@@ -21,6 +21,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 def draw(shown: pd.DataFrame) -> Figure:
     all_ranks = sorted(shown["ranks"].unique())
+    sources = shown["reader"] + " " + shown["cache"]
     with matplotlib.rc_context(style.STYLE):
         figure, panels = style.panels(1, len(all_ranks))
         for axes, ranks in zip(panels[0], all_ranks, strict=True):
@@ -34,7 +35,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                     "local_batch_size",
                     "samples_per_second",
                     color=style.colour(shown["engine"], engine),
-                    marker="_" if ceiling else style.MARKERS[_sources(shown).index((reader, cache))],
+                    marker="_" if ceiling else style.marker(sources, f"{reader} {cache}"),
                     linestyle="--" if ceiling else "-",
                     label=f"{engine}, compute only (ceiling)" if ceiling else f"{engine}, {reader} {cache}",
                 )
@@ -57,10 +58,6 @@ def draw(shown: pd.DataFrame) -> Figure:
         axes.set_ylim(0, 1.15 * shown["high"].max())
         style.legend(figure, panels)
     return figure
-
-
-def _sources(shown: pd.DataFrame) -> list[tuple[str, str]]:
-    return sorted(set(zip(shown["reader"], shown["cache"], strict=True)))
 
 
 def _range(values: pd.Series) -> str:

@@ -61,6 +61,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                 if nodes.max() > 1:
                     labels = [f"{ranks}\n{style.count(count, 'node')}" for ranks, count in nodes.items()]
                     axes.set_xticks(nodes.index, labels=labels)
+            lower.set_ylim(top=max(1.1, lower.get_ylim()[1]))
             lower.set_xlabel("ranks")
         style.legend(figure, panels)
     return figure

@@ -61,8 +61,8 @@ def colour(values: Iterable[str], value: str) -> str:
     return COLOURS[sorted(set(values)).index(value) % len(COLOURS)]
 
 
-def marker(values: Iterable[int], value: int) -> str:
-    """The marker of one of several numbers: the same in every panel."""
+def marker(values: Iterable[str | int], value: str | int) -> str:
+    """The marker of one of several names or numbers: the same in every panel."""
     return MARKERS[sorted(set(values)).index(value) % len(MARKERS)]
 
 
