@@ -1,8 +1,8 @@
 """Everything that needs a GPU, in order, going on after a failure, one table last: `make gpu-check`.
 
-python tests/gpu/check.py OUT [--dry-run] writes the summary page, a bundle of all records, tables and figures, a profile
-and the logs to the folder OUT. It needs what envs/requirements-gpu.txt lists, but not this project's own environment. --dry-run walks the same path
-on the CPU, small.
+python tests/gpu/check.py OUT [--dry-run] writes the summary page, a bundle of records, tables and figures, a profile
+and the logs to the folder OUT. It needs what envs/requirements-gpu.txt lists, not this project's own environment.
+--dry-run walks the same path on the CPU, small.
 """
 
 from __future__ import annotations
