@@ -71,6 +71,8 @@ rule predict_reference:
         max_batch=MAX_BATCH,
         width_multiplier=config["model"]["width_multiplier"],
         channels=config["model"]["channels"],
+        # Not for the shell: with other sources the reference is stale, as engines are.
+        sources=engine_spec.source_sha256(),
     shell:
         "python -m predict_reference --device {params.device} --model {input.model} --dataset {input.dataset}"
         " --max-batch {params.max_batch} --width-multiplier {params.width_multiplier}"

@@ -1,4 +1,4 @@
-"""Compare an engine's masks with the reference's and with the labels; write the verdict."""
+"""Compare an engine's masks with the reference and with the labels; write the verdict."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ def main() -> None:
     parser.add_argument("--engine-file", type=Path, required=True, help="engine, .pt2, with its fingerprint beside it")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
-    parser.add_argument("--reference", type=Path, required=True, help="masks that predict_reference.py wrote")
+    parser.add_argument("--reference", type=Path, required=True, help="margins that predict_reference.py wrote")
     parser.add_argument("--output", type=Path, required=True, help="verdict, JSON")
     arguments = parser.parse_args()
     samples = accuracy.Samples.of(arguments.dataset)
     masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
-    verdict = accuracy.compare(masks, np.load(arguments.reference), samples.labels)
+    verdict = accuracy.compare(masks, np.load(arguments.reference, mmap_mode="r"), samples.labels)
     log.info(
-        "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f against its %.4f",
+        "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f against its %.4f, largest margin lost %.2g "
+        "logits, its median margin %.2g",
         arguments.engine_file,
         "passed" if verdict["passed"] else "FAILED",
         verdict["agreement"],
         verdict["mean_iou"],
         verdict["reference_mean_iou"],
+        verdict["largest_margin_lost"],
+        verdict["median_margin"],
     )
     files.write_json(arguments.output, verdict)
 

@@ -1,4 +1,4 @@
-"""Write the masks of the eager fp32 network, which engines are compared with."""
+"""Write by how many logits the eager fp32 network prefers a class to each other: engines are compared with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--max-batch", type=int, required=True, help="most samples a batch")
     parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer, 1 is MLPerf's")
     parser.add_argument("--channels", type=int, nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers")
-    parser.add_argument("--output", type=Path, required=True, help="masks (samples, H, W) uint8, .npy")
+    parser.add_argument("--output", type=Path, required=True, help="margins (samples, classes, H, W) float16, .npy")
     arguments = parser.parse_args()
     reference = engine.reference(
         arguments.model,
@@ -27,9 +27,9 @@ def main() -> None:
         arguments.width_multiplier,
         tuple(arguments.channels),
     )
-    masks = accuracy.predict(reference, accuracy.Samples.of(arguments.dataset))
+    margins = accuracy.predict(reference, accuracy.Samples.of(arguments.dataset))
     with files.atomic_path(arguments.output) as temporary, open(temporary, "wb") as file:
-        np.save(file, masks)
+        np.save(file, margins)
 
 
 if __name__ == "__main__":

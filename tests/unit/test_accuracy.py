@@ -24,8 +24,13 @@ def write_labels(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+def margins(reference: np.ndarray) -> np.ndarray:
+    """Of a network that prefers `reference`'s classes by 4 logits to the next number, by 8 to the one after it."""
+    return 4 * ((np.arange(3)[:, None, None] - reference) % 3).astype(np.float16)
+
+
 def verdict(folder: Path, mask: np.ndarray, reference: np.ndarray = TRUTH) -> dict:
-    return accuracy.compare(mask[None], reference[None], write_labels(folder, 1))
+    return accuracy.compare(mask[None], margins(reference)[None], write_labels(folder, 1))
 
 
 def test_the_labels_own_mask_is_perfect(tmp_path: Path) -> None:
@@ -60,10 +65,23 @@ def test_agreement_alone_is_not_enough(tmp_path: Path) -> None:
     assert not found["passed"]
 
 
+@pytest.mark.parametrize(("engine_prefers", "lost"), [((0, 0), 0), ((1, 0), 0.25), ((1, 1), 0.5), ((1, 2), 3)])
+def test_the_margin_lost_is_the_references_to_the_engines_class(
+    tmp_path: Path, engine_prefers: tuple[int, int], lost: float
+) -> None:
+    reference = margins(np.zeros_like(TRUTH))
+    reference[..., :40] /= 4  # the median of all margins is 2, of those to the second class 4
+    reference[:, 0, :2] = np.transpose([(0, 0.25, 1), (0, 0.5, 3)])
+    mask = np.zeros_like(TRUTH)
+    mask[0, :2] = engine_prefers
+    found = accuracy.compare(mask[None], reference[None], write_labels(tmp_path, 1))
+    assert (found["largest_margin_lost"], found["median_margin"]) == (lost, 4)
+
+
 def test_a_class_that_nobody_has_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "label.npy"
     np.save(path, np.zeros((20, 100, 2), dtype=np.float32))
-    found = accuracy.compare(np.zeros_like(TRUTH)[None], np.zeros_like(TRUTH)[None], [path])
+    found = accuracy.compare(np.zeros_like(TRUTH)[None], margins(np.zeros_like(TRUTH))[None], [path])
     assert found["iou"] == dict(zip(CLASSES, (1.0, None, None), strict=True))
     assert found["mean_iou"] == 1.0
 
@@ -76,7 +94,7 @@ def test_a_reference_at_chance_still_asks_for_agreement(tmp_path: Path) -> None:
 
 def test_masks_of_other_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not of the same samples"):
-        accuracy.compare(TRUTH[None], np.stack([TRUTH] * 2), write_labels(tmp_path, 1))
+        accuracy.compare(TRUTH[None], np.stack([margins(TRUTH)] * 2), write_labels(tmp_path, 1))
 
 
 def test_samples_are_run_in_the_engines_batches(tmp_path: Path) -> None:

@@ -280,4 +280,4 @@ def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:
     reference = engine.reference(folder / "model.pth", folder / "dataset.json", "cpu", MAX_BATCH, WIDTH, MODEL_CHANNELS)
     torch.manual_seed(0)
     batch = torch.rand(2, *SHAPE)
-    assert (reference(batch) == engine.load(eager, "cpu")(batch)).float().mean() > 0.999
+    assert (reference(batch).argmin(1) == engine.load(eager, "cpu")(batch)).float().mean() > 0.999

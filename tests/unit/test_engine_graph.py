@@ -24,6 +24,16 @@ def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
     assert seen == [(torch.bfloat16, True, (2, 4, 16, 32))]
 
 
+def test_margins_are_the_best_logit_less_each() -> None:
+    """A network of three inputs that changes nothing: they are the logits."""
+    inference = graph.InferenceGraph(nn.Identity(), [0.0] * 3, [1.0] * 3, torch.float32, (4, 0, 2))
+    batch = torch.zeros(1, 1, 2, 16)
+    batch[0, 0, :, [4, 0, 2]] = torch.tensor([[8.5, -1.0, 8.25], [1.0, 3.0, 2.0]])
+    margins = inference.margins(batch)
+    assert margins.dtype == torch.float16
+    assert margins[0, :, 0].T.tolist() == [[0, 9.5, 0.25], [2, 0, 1]]
+
+
 @pytest.fixture
 def original() -> network.DeepLabV3Plus:
     """Random weights, and batch norms that are not the identity."""

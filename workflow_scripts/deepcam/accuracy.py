@@ -1,7 +1,8 @@
 """The accuracy gate: does an engine find what the eager fp32 network finds, on the same labelled samples?
 
 An engine hands out masks, not logits: argmax is compiled into it, and carrying the logits out would measure another
-engine. So the share of pixels whose class agrees with the reference's stands for the largest difference of logits.
+engine. The reference's logits say how much each differing pixel weighs: where it preferred its own class to the
+engine's by a margin, some logit of the engine is off by at least half of that.
 """
 
 from __future__ import annotations
@@ -43,28 +44,31 @@ class Samples:
 
 
 def predict(engine: Engine, samples: Samples) -> np.ndarray:
-    """Masks (samples, H, W) uint8, read and run in batches of the engine's largest size."""
-    return np.concatenate(list(_masks(engine, samples)))
+    """Masks (samples, H, W) uint8, of the reference margins; read and run in batches of the engine's largest size."""
+    return np.concatenate(list(_batches(engine, samples)))
 
 
-def _masks(engine: Engine, samples: Samples) -> Iterator[np.ndarray]:
+def _batches(engine: Engine, samples: Samples) -> Iterator[np.ndarray]:
     for start in range(0, len(samples.data), engine.max_batch):
         batch = np.stack([np.load(path) for path in samples.data[start : start + engine.max_batch]])
         # To the host before the next call: a mask of CUDA graphs is valid until then.
         yield engine(torch.from_numpy(batch).to(engine.device)).cpu().numpy()
 
 
-def compare(masks: np.ndarray, reference: np.ndarray, labels: list[Path]) -> dict[str, Any]:
-    """The gate's verdict on `masks`, both (samples, H, W) uint8, with what it rests on.
+def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> dict[str, Any]:
+    """The gate's verdict on `masks` (samples, H, W) uint8 by the reference's `margins` (samples, classes, H, W).
 
     `iou` per class, over all samples, None for a class that neither mask nor label has; `mean_iou` over the others;
-    the same of the reference; `agreement`, the share of pixels where both masks have the same class.
+    the same of the reference; `agreement`, the share of pixels where both have the same class. In logits:
+    `largest_margin_lost`, the most by which the reference preferred its class of a pixel to the engine's, at most twice
+    the largest difference of logits; as its scale `median_margin`, the reference's to its second class.
     """
-    if masks.shape != reference.shape or len(masks) != len(labels):
+    if margins.shape != (len(masks), len(CLASSES), *masks.shape[1:]) or len(masks) != len(labels):
         raise InputError(
-            f"engine's masks {list(masks.shape)}, reference's {list(reference.shape)}, {len(labels)} labels: not of "
-            "the same samples; run snakemake --forcerun predict_reference"
+            f"engine's masks {list(masks.shape)}, reference's margins {list(margins.shape)}, {len(labels)} labels: not "
+            "of the same samples; run snakemake --forcerun predict_reference"
         )
+    reference = margins.argmin(1)
     counts = _counts(masks, labels)
     expected = _counts(reference, labels)
     agreement = float((masks == reference).mean())
@@ -77,6 +81,8 @@ def compare(masks: np.ndarray, reference: np.ndarray, labels: list[Path]) -> dic
         "reference_iou": _iou(expected),
         "reference_mean_iou": reference_mean_iou,
         "agreement": agreement,
+        "largest_margin_lost": float(np.take_along_axis(margins, masks[:, None], 1).max()),
+        "median_margin": float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
         "min_iou_ratio": MIN_IOU_RATIO,
         "min_agreement": MIN_AGREEMENT,
         "passed": passed,

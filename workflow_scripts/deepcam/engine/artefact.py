@@ -117,11 +117,14 @@ def load(path: Path, device: str) -> Engine:
 def reference(
     weights: Path, dataset: Path, device: str, max_batch: int, width_multiplier: float, channels: tuple[int, ...]
 ) -> Engine:
-    """The network itself in true fp32, neither exported nor compiled: what engines are compared with."""
+    """The network itself in true fp32, neither exported nor compiled: what engines are compared with.
+
+    A call gives InferenceGraph.margins instead of a mask.
+    """
     shape, minimum, maximum = _statistics(dataset, channels)
     network = _network(weights, width_multiplier, channels)
     graph = InferenceGraph(network, minimum, maximum, torch.float32, channels).to(device)
-    return _engine(graph, "fp32", False, device, shape, max_batch, {})
+    return _engine(graph.margins, "fp32", False, device, shape, max_batch, {})
 
 
 def _engine(

@@ -39,9 +39,18 @@ class InferenceGraph(nn.Module):
         self.dtype = dtype
 
     def forward(self, batch: Tensor) -> Tensor:
+        return self.logits(batch).argmax(1).to(self.mask_dtype)
+
+    def margins(self, batch: Tensor) -> Tensor:
+        """By how many logits each pixel's best class exceeds each class: (N, classes, H, W) float16, 0 for the best."""
+        logits = self.logits(batch)
+        return (logits.amax(1, keepdim=True) - logits).half()
+
+    def logits(self, batch: Tensor) -> Tensor:
+        """The network's (N, classes, H, W) in `dtype`."""
         fields = ((batch.index_select(3, self.channels) - self.minimum) / self.range).to(self.dtype)
         # Channels stay innermost in memory: for the network this is channels_last, without a copy.
-        return self.network(fields.permute(0, 3, 1, 2)).argmax(1).to(self.mask_dtype)
+        return self.network(fields.permute(0, 3, 1, 2))
 
 
 def fold_batch_norms(network: nn.Module) -> None:
