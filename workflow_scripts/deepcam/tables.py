@@ -19,8 +19,9 @@ DEVICES = (1, 8, 64, 1024)
 """Numbers of devices that storage is sized for."""
 
 ACCURACY = ("engine", "device", "samples", *CLASSES, "mean_iou", *(f"reference {name}" for name in CLASSES),
-            "reference_mean_iou", "required_mean_iou", "agreement", "required_agreement", "passed")  # fmt: skip
-"""Columns of the table of accuracy; a class's name is its IoU."""
+            "reference_mean_iou", "required_mean_iou", "agreement", "required_agreement", "largest_margin_lost",
+            "median_margin", "passed")  # fmt: skip
+"""Columns of the table of accuracy; a class's name is its IoU, and margins are differences of logits."""
 
 
 @dataclasses.dataclass(frozen=True)
