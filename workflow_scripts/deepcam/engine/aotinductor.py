@@ -41,7 +41,7 @@ HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
 
 
 def prepare(network: nn.Module, device: str) -> None:
-    """Fold batch norms on a GPU, where Inductor leaves each as a pass over memory; on a CPU that brought nothing."""
+    """Fold batch norms on a GPU, where Inductor leaves each as a pass over memory; on a CPU that brings little."""
     if device != "cpu":
         graph.fold_batch_norms(network)
 
