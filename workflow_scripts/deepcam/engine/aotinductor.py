@@ -40,10 +40,9 @@ HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
 """What the compiled wrapper includes, one from the other; NVIDIA packages them apart."""
 
 
-def prepare(network: nn.Module, device: str) -> None:
-    """Fold batch norms on a GPU, where Inductor leaves each as a pass over memory; on a CPU that brings little."""
-    if device != "cpu":
-        graph.fold_batch_norms(network)
+def prepare(network: nn.Module) -> None:
+    """Fold batch norms: Inductor leaves each as a pass over memory, and takes a third longer to build."""
+    graph.fold_batch_norms(network)
 
 
 def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:

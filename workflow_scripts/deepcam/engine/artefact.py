@@ -60,7 +60,7 @@ def build(
     network = _network(weights, width_multiplier, channels)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     backend = _backend(spec.backend)
-    backend.prepare(network, device)
+    backend.prepare(network)
     graph = InferenceGraph(network, minimum, maximum, DTYPES[precision], channels).to(device)
     fingerprint_path = output.with_suffix(".json")
     with files.locked(output.with_suffix(".lock")), tempfile.TemporaryDirectory() as scratch:

@@ -12,7 +12,7 @@ from deepcam.engine import graph
 from deepcam.engine.runtime import Run
 
 
-def prepare(network: nn.Module, device: str) -> None:
+def prepare(network: nn.Module) -> None:
     """Nothing to change: eager is the yardstick."""
 
 

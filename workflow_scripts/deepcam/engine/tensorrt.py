@@ -17,7 +17,7 @@ from deepcam.engine import graph
 from deepcam.engine.runtime import Run
 
 
-def prepare(network: nn.Module, device: str) -> None:
+def prepare(network: nn.Module) -> None:
     """Nothing to change: TensorRT folds and fuses by itself."""
 
 
