@@ -36,7 +36,8 @@ def draw(shown: pd.DataFrame) -> Figure:
             bars = axes.barh(places, shown[column], height=0.24, color=colour, label=label)
             if column == "samples_per_second":
                 verdicts = [
-                    f"{cell.samples_per_second:.3g}/s: {cell.bottleneck}, {cell.overlap_efficiency:.0%} of the lower"
+                    f"{cell.samples_per_second:.3g}: {cell.bottleneck} ({cell.overlap_efficiency:.0%} of the lower one, "
+                    f"{cell.utilisation:.0%} of computing)"
                     for cell in shown.itertuples()
                 ]
                 axes.bar_label(bars, labels=verdicts, padding=4, fontsize=9)
@@ -54,6 +55,6 @@ def draw(shown: pd.DataFrame) -> Figure:
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlabel("throughput (samples/s)")
         axes.grid(axis="y", visible=False)
-        axes.margins(x=0.2)
+        axes.margins(x=0.35)
         figure.legend(loc="outside lower center", ncols=len(BARS))
     return figure
