@@ -36,7 +36,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             bars = axes.barh(places, shown[column], height=0.24, color=colour, label=label)
             if column == "samples_per_second":
                 verdicts = [
-                    f"{cell.samples_per_second:.3g}: {cell.bottleneck} ({cell.overlap_efficiency:.0%} of the lower one, "
+                    f"{cell.samples_per_second:.3g}: {cell.bottleneck} ({cell.overlap_efficiency:.0%} of the lower, "
                     f"{cell.utilisation:.0%} of computing)"
                     for cell in shown.itertuples()
                 ]
