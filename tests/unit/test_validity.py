@@ -94,6 +94,16 @@ def test_the_bytes_fetched_from_storage_betray_a_cache_or_a_second_read(cache, f
     assert cell_summary.row([made | {"checks": validity.checks(made)}])["valid"] is ok
 
 
+def test_one_warm_run_that_fetched_pages_of_a_library_is_not_the_median():
+    made = warm()
+    made["settings"]["runs"] = 3
+    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in range(3)]
+    for fetched, failures in ((1, []), (2, ["fetched_from_storage"])):
+        for run in made["runs"][:fetched]:
+            run["ranks"][0]["storage_bytes"] = 100_000_000
+        assert failed(made) == failures
+
+
 def test_where_fetched_bytes_are_not_counted_they_are_a_warning():
     made = record()
     made["environment"]["file_system"] = {"type": "nfs4", "caveat": "only this node's page cache is evicted"}
