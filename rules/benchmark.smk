@@ -4,7 +4,7 @@
 rule run_benchmark:
     "Measure one cell of the grid."
     input:
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
         engines=lambda wildcards: engine_files(cell_of(wildcards).engine),
         fingerprints=lambda wildcards: [
             path.replace(".pt2", ".json") for path in engine_files(cell_of(wildcards).engine)

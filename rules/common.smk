@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import climate, configuration, engine_spec, grid, machine, parts, report_items
+from deepcam import bundle, climate, configuration, engine_spec, grid, machine, parts, report_items
 
 # Nothing is measured, and no device is needed: tables, figures and report of the records that there are.
 REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
@@ -51,6 +51,9 @@ except climate.InputError as error:
     refuse(error)
 
 DATA = config["data"]["dir"]
+DATASET = f"{DATA}/dataset.json"
+if REPORT_ONLY and not os.path.exists(DATASET):
+    DATASET = bundle.DATASET  # of data that stayed elsewhere
 SHARDS = grid.shard_ids(NUM_FILES, config["data"]["files_per_shard"])
 ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"

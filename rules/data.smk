@@ -108,7 +108,7 @@ rule describe_dataset:
         manifests=NPY_MANIFESTS,
         statistics=f"{DATA}/statistics.json",
     output:
-        f"{DATA}/dataset.json",
+        DATASET,
     log:
         "results/logs/describe_dataset.log",
     conda:

@@ -23,7 +23,7 @@ rule compile_engine:
     "One engine for one device: selection, normalisation, network and argmax as one graph."
     input:
         model="results/model/model.pth",
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
     output:
         engine="results/model/engines/{engine}/{device}.pt2",
         fingerprint="results/model/engines/{engine}/{device}.json",
@@ -56,7 +56,7 @@ rule predict_reference:
     "What the eager fp32 network finds in the first samples: the yardstick of a device's engines."
     input:
         model="results/model/model.pth",
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
     output:
         "results/accuracy/reference/{device}.npy",
     log:
@@ -84,7 +84,7 @@ rule check_accuracy:
     input:
         engine="results/model/engines/{engine}/{device}.pt2",
         fingerprint="results/model/engines/{engine}/{device}.json",
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
         reference="results/accuracy/reference/{device}.npy",
     output:
         "results/accuracy/{engine}/{device}.json",
@@ -105,7 +105,7 @@ rule check_accuracy:
 rule predict_samples:
     "What an engine, the first one on the first device, finds in a few samples."
     input:
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
         engine=lambda wildcards: engine_files(ENGINES_USED[0])[0],
         fingerprint=lambda wildcards: engine_files(ENGINES_USED[0])[0].replace(".pt2", ".json"),
     output:

@@ -35,7 +35,7 @@ rule aggregate_results:
         records=measured(records()),
         list=rules.list_records.output,
         accuracy=measured(ACCURACY),
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
     output:
         table("summary", "all cells"),
         table("best", "best valid cells"),
@@ -99,7 +99,7 @@ rule write_summary:
     input:
         tables=rules.aggregate_results.output,
         list=rules.list_records.output,
-        dataset=f"{DATA}/dataset.json",
+        dataset=DATASET,
         config=rules.write_config.output,
         figures=[path for path in figures() if path.endswith(".svg")],
     output:
@@ -152,8 +152,8 @@ rule bundle:
             figures(),
             measured(ACCURACY),
             measured([PREDICTIONS] if ACCURACY else []),
-            f"{DATA}/dataset.json",
         ],
+        dataset=DATASET,
     output:
         "results/bundle.tar.gz",
     log:
@@ -166,7 +166,7 @@ rule bundle:
         kind="cpu" if config["devices"] == "cpu" else "gpu",
     shell:
         "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list} --config {input.config}"
-        " --files {input.made} --output {output} > {log} 2>&1"
+        " --dataset {input.dataset} --files {input.made} --output {output} > {log} 2>&1"
 
 
 rule tables:

@@ -12,12 +12,13 @@ def main() -> None:
     parser.add_argument("--kind", choices=["cpu", "gpu"], required=True, help="environment that it runs in")
     parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")
     parser.add_argument("--config", type=Path, required=True, help="the configuration as it held")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="what else to pack of the results")
     parser.add_argument("--output", type=Path, required=True, help="tar.gz")
     args = parser.parse_args()
     present, _ = records.find(args.records)
     made = [args.records, args.config, *present, *args.files]
-    bundle.write(args.code, args.config, made, args.output, args.kind)
+    bundle.write(args.code, args.config, args.dataset, made, args.output, args.kind)
 
 
 if __name__ == "__main__":

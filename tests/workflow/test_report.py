@@ -21,13 +21,13 @@ from snakemake.utils import update_config
 ROOT = Path(__file__).parents[2]
 
 
-def make_report(code, folder, config, **variables):
-    """What make run and make report do, in `folder`."""
+def make_report(code, folder, *config):
+    """What make report does, in `folder`."""
     places = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     options = ["--snakefile", f"{code}/Snakefile", "--workflow-profile", f"{code}/profiles/default"]
     return subprocess.run(
-        [code / "workflow_scripts/run_workflow.sh", *options, "--configfile", config],
-        cwd=folder, env=os.environ | places | variables, capture_output=True, text=True, timeout=600,
+        [code / "workflow_scripts/run_workflow.sh", *options, "--configfile", *config],
+        cwd=folder, env=os.environ | places | {"DEEPCAM_REPORT_ONLY": "1"}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
 
 
@@ -58,13 +58,13 @@ def write_verdicts(results):
         (results / "accuracy" / engine / "cpu.json").write_text(json.dumps(verdict()))
 
 
-def write_dataset(results):
+def write_dataset(folder):
     channels = [
         {"name": name, "minimum": -4.0, "maximum": 8.0, "mean": 2.0, "mean_square": 8.0, "nonfinite": 0}
         for name in CHANNELS
     ]
-    (results / "data").mkdir()
-    (results / "data/dataset.json").write_text(
+    folder.mkdir()
+    (folder / "dataset.json").write_text(
         json.dumps(
             {"source": "synthetic", "sample_shape": [96, 144, 16], "num_samples": 4, "total_bytes": 4_000_000_000,
              "class_fractions": [0.98, 0.01, 0.01], "channels": channels}
@@ -74,13 +74,14 @@ def write_dataset(results):
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
-    """A folder with the report of a grid of which one cell is not valid, and one has no record."""
+    """A folder with the report of a grid: one cell is not valid, one has no record, and the data lie elsewhere."""
     folder = tmp_path_factory.mktemp("report")
     cells = write_records(folder / "results")
     shutil.rmtree(folder / "results/benchmark" / cells[-1].id)
     write_verdicts(folder / "results")
-    write_dataset(folder / "results")
-    ended = make_report(ROOT, folder, ROOT / "config/tiny.yaml", DEEPCAM_REPORT_ONLY="1")
+    write_dataset(folder / "elsewhere")
+    (folder / "elsewhere.yaml").write_text(f"data: {{dir: {folder}/elsewhere}}\n")
+    ended = make_report(ROOT, folder, ROOT / "config/tiny.yaml", "elsewhere.yaml")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return folder, cells, ended
 
@@ -112,6 +113,7 @@ def test_the_report_and_the_bundle_can_be_made_again_byte_for_byte(reported, tmp
     folder, _, _ = reported
     command = [sys.executable, "-m", "snakemake", "bundle", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
     command += ["--workflow-profile", str(ROOT / "profiles/default"), "--configfile", str(ROOT / "config/tiny.yaml")]
+    command += ["elsewhere.yaml"]
     ended = subprocess.run(
         command, cwd=folder, env=os.environ | {"DEEPCAM_REPORT_ONLY": "1"}, capture_output=True, text=True
     )
@@ -124,16 +126,18 @@ def test_the_report_and_the_bundle_can_be_made_again_byte_for_byte(reported, tmp
     assert before == made(folder) and len(before) > 30
     for path in before:
         (unpacked / path).unlink()
-    ended = make_report(unpacked, unpacked, "config/bundle.yaml", DEEPCAM_REPORT_ONLY="1")
+    (folder / "elsewhere").rename(tmp_path / "gone")
+    ended = make_report(unpacked, unpacked, "config/bundle.yaml")
+    (tmp_path / "gone").rename(folder / "elsewhere")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert made(unpacked) == before
     sums = subprocess.run(["sha256sum", "--check", "--quiet", "results.sha256"], cwd=unpacked, capture_output=True)
     assert sums.returncode == 0, sums.stdout + sums.stderr
-    bundle.write(
-        ROOT, folder / "results/config.yaml", [], tmp_path / "again.tar.gz", "cpu"
-    )  # the same code gives the same bytes, whenever it is packed
-    bundle.write(ROOT, folder / "results/config.yaml", [], tmp_path / "third.tar.gz", "cpu")
-    assert (tmp_path / "again.tar.gz").read_bytes() == (tmp_path / "third.tar.gz").read_bytes()
+    # The same content gives the same bytes, whenever it is packed.
+    for name in ("again", "third"):
+        config, dataset = (folder / made for made in ("results/config.yaml", "elsewhere/dataset.json"))
+        bundle.write(ROOT, config, dataset, [], tmp_path / name, "cpu")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "third").read_bytes()
     assert len(first) < 16 * 2**20
 
 

@@ -20,6 +20,9 @@ CODE = (
 
 LEFT_OUT = ("__pycache__", ".snakemake", files.TEMPORARY)
 
+DATASET = "results/data/dataset.json"
+"""Where the description of the data stands in the bundle."""
+
 TOP = "deepcam-bundle"
 """The folder that the archive unpacks to."""
 
@@ -44,21 +47,20 @@ the machine, the software and the raw times that its numbers come from.
 """
 
 
-def write(code: Path, config: Path, made: Sequence[Path], output: Path, kind: str) -> None:
+def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output: Path, kind: str) -> None:
     """Archive the workflow in `code` and the files in `made` (relative paths): the same bytes for the same content.
 
-    `config` is the configuration as it held, `kind` the environment that it runs in, cpu or gpu.
-
-    Raises InputError for a file outside the working folder, and for one that is missing.
+    `config` is the configuration as it held, `dataset` the description of the data, wherever they lie, `kind` the
+    environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing.
     """
-    for path in made:
-        if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"{path}: not under the working folder, so the bundle cannot hold it; see data.dir")
+    results = {str(path): path for path in made} | {DATASET: dataset}
+    for path in results.values():
         if not path.is_file():
             raise InputError(f"{path}: missing; run the workflow again")
-    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\n" for path in sorted(set(made)))
-    members = {f"{path.relative_to(code)}": path for path in _code(code)} | {str(path): path for path in made}
-    members["config/bundle.yaml"] = config
+    sums = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in sorted(results.items())
+    )
+    members = {f"{path.relative_to(code)}": path for path in _code(code)} | results | {"config/bundle.yaml": config}
     texts = {"REPRODUCE.md": REPRODUCE.format(kind=kind), "results.sha256": sums}
     with (
         files.atomic_path(output) as temporary,
