@@ -28,9 +28,10 @@ if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
     quietly snakemake --forceall "$@"
 else
     snakemake "$@" 9>&- || status=$?
-    export DEEPCAM_REPORT_ONLY=1
-    # What failed jobs leave out, the summary names.
-    [ $status = 0 ] || quietly snakemake "$@"
+    if [ $status != 0 ]; then # what failed jobs leave out, the summary names
+        export DEEPCAM_REPORT_ONLY=1
+        quietly snakemake "$@"
+    fi
 fi
 if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html results/figures -newer "$report" -type f)" ]; then
     quietly snakemake --report "$report" "$@"

@@ -7,7 +7,10 @@ import itables
 import itables.javascript
 import pandas as pd
 from deepcam import cli, files
-from deepcam.headline import count
+from deepcam.figures.selection import CELL
+from deepcam.figures.style import count
+
+FIRST = [*CELL, "samples_per_second", "gigabytes_per_second", "valid", "invalid_reasons", "warnings", "bottleneck"]
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -17,11 +20,12 @@ PAGE = """<!DOCTYPE html>
 {library}
 <style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1rem; background: #fff; color: #1a1a1a; }}
-thead input {{ width: 7em; }}
+td {{ max-width: 30em; }}
 </style>
 </head>
 <body>
-<p>{cells}. A click on a column's name sorts by it; what is typed into its field filters by it.</p>
+<p>{cells}. The arrows beside a column's name sort by it, the fields below filter. The workflow's README explains
+each column.</p>
 {table}
 </body>
 </html>
@@ -33,16 +37,24 @@ def main() -> None:
     parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     args = parser.parse_args()
-    summary = pd.read_parquet(args.summary)
+    summary = pd.read_parquet(args.summary).dropna(axis="columns", how="all")
+    known = [name for name in FIRST if name in summary]
+    summary = summary[[*known, *summary.columns.difference(known, sort=False)]]
+    for name in summary.select_dtypes("float"):
+        summary[name] = summary[name].map("{:.4g}".format, na_action="ignore").astype(float)
     table = itables.to_html_datatable(
         summary,
         connected=False,
         table_id="cells",
-        column_filters="header",
+        columnControl=[
+            {"target": 0, "content": []},
+            {"target": 1, "content": [{"extend": "searchText", "placeholder": "filter"}]},
+        ],
         showIndex=False,
         scrollX=True,
-        pageLength=25,
+        pageLength=50,
         maxBytes=0,
+        format_floats_in_python=False,
         display_logo_when_loading=False,
     )
     library = itables.javascript.generate_init_offline_itables_html(itables.options.dt_bundle)

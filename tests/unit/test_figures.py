@@ -100,6 +100,20 @@ def test_scaling_compares_with_the_fewest_ranks(all_tables):
     assert set(shown["mode"]) == {"io"}  # the others were measured with one number of ranks only
 
 
+def test_no_panel_cuts_off_what_another_one_shows(all_tables):
+    shown = module("io_throughput").data(all_tables)
+    for axes in module("io_throughput").draw(shown).axes:
+        assert axes.get_ylim()[0] == 0
+        assert axes.get_ylim()[1] > shown["high"].max()
+
+
+def test_a_percentile_of_few_batches_is_not_drawn(all_tables):
+    shown = module("io_latency").data(all_tables)
+    assert shown["batches"].max() < 10
+    drawn = [line.get_marker() for line in module("io_latency").draw(shown).axes[0].lines]
+    assert "D" not in drawn[:-5] and "s" not in drawn[:-5] and "o" in drawn
+
+
 def test_an_invalid_cell_is_hollow_and_gives_way_to_a_valid_one(all_tables):
     cells = all_tables.summary.copy()
     fastest = cells[(cells["mode"] == "io") & (cells["reader"] == "pread")]["samples_per_second"].idxmax()
@@ -119,7 +133,7 @@ def test_inference_shows_its_ceilings(all_tables):
     figure = module("inference_throughput").draw(module("inference_throughput").data(all_tables))
     assert figure.axes[0].get_title(loc="left") == "reading only: 7.96 samples/s, above this scale"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "tensorrt-fp16, compute only (ceiling)" in labels and "tensorrt-fp16, pread warm" in labels
+    assert "tensorrt-auto (fp16), compute only (ceiling)" in labels and "tensorrt-auto (fp16), pread warm" in labels
 
 
 def test_accuracy_is_that_of_the_worst_device(all_tables):
@@ -128,7 +142,7 @@ def test_accuracy_is_that_of_the_worst_device(all_tables):
     assert shown["tropical cyclone"].round(2).tolist() == [0.6, 0.7, 0.6]
     assert shown["passed"].tolist() == [True, False, False]
     against = module("accuracy_throughput").data(all_tables)
-    assert against["engine"].tolist() == ["eager-fp32", "tensorrt-fp16"]
+    assert against["engine"].tolist() == ["eager-fp32", "tensorrt-auto (fp16)"]
     assert against["mode"].tolist() == ["compute", "compute"]
     assert against["required_mean_iou"].tolist() == [pytest.approx(0.891)] * 2
 

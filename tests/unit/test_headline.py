@@ -24,21 +24,33 @@ def cells():
 def test_the_bottleneck_comes_first_with_its_three_rates(cells):
     first = said(cells)[0]
     assert first.finding == "Computing limits inference (page cache warm)"
-    assert "Inference reaches 3.62 samples/s; reading alone 7.96, computing alone 3.98: 91%" in first.basis
-    assert "pread, tensorrt-fp16, 1 rank, batch 1, 1 x 1 threads" in first.basis
+    assert "Inference reaches 3.62 samples/s; reading alone 7.96, computing alone 3.98: 91% of the lower" in first.basis
+    assert "pread, tensorrt-auto (fp16), 1 rank, batch 1, 1 x 1 reader threads; 2 runs" in first.basis
+    assert "Of 2 inference cells, 2 could be compared like this." in first.basis
 
 
 def test_the_best_reader_is_named_beside_the_ceiling(cells):
     storage = finding(cells, "63.7 GB/s of samples from storage")
-    assert "pread, 4 ranks, batch 1, 2 x 1 threads" in storage.basis
-    assert "The raw reader, which throws away what it reads, gets 63.7 GB/s at most." in storage.basis
+    assert "pread, 4 ranks, batch 1, 2 x 1 reader threads; 2 runs from 63.4 to 64 samples/s" in storage.basis
+    assert "That is 100% of the ceiling, raw's 63.7 GB/s" in storage.basis
+
+
+def test_a_reader_above_the_ceiling_is_not_good(cells):
+    cells.loc[(cells["reader"] == "raw") & (cells["cache"] == "warm"), "gigabytes_per_second"] /= 2
+    memory = finding(cells, "63.7 GB/s of samples from memory")
+    assert not memory.good and "the machine has changed in between" in memory.basis
+
+
+def test_a_warning_stands_beside_the_number(cells):
+    cells["warnings"] = "spread_small: 7%"
+    assert "Warning: spread_small: 7%." in finding(cells, "63.7 GB/s of samples from storage").basis
 
 
 def test_storage_for_many_devices_is_marked_as_computed(cells):
     sized = finding(cells, "3.58 GB/s of storage")
-    assert "8: 28.7" in sized.basis and "1,024: 3.67e+03" in sized.basis
-    assert "nothing was run on that many devices" in sized.basis
-    assert "would feed 17.8 of them" in sized.basis
+    assert "8 devices 28.7" in sized.basis and "1,024 devices 3.67e+03" in sized.basis
+    assert "nothing was run on that many" in sized.basis
+    assert "This storage, read cold at 63.7 GB/s, would feed 17.8." in sized.basis
 
 
 def test_what_is_not_valid_or_missing_is_not_good(cells):

@@ -52,10 +52,30 @@ def test_without_a_gpu_nothing_is_said_of_its_energy():
     ],
 )
 def test_the_bottleneck_is_the_lower_ceiling_if_inference_reaches_it(inference, io, compute, efficiency, verdict):
-    found = metrics.bottleneck(inference, io, compute)
+    found = metrics.bottleneck(*(metrics.Rate(rate, rate, rate) for rate in (inference, io, compute)))
     assert found["overlap_efficiency"] == pytest.approx(efficiency)
     assert found["utilisation"] == inference / compute
-    assert found["bottleneck"] == verdict
+    assert found["bottleneck"] == verdict and found["bottleneck_certain"]
+
+
+def test_a_verdict_that_the_runs_extremes_would_change_is_not_certain():
+    found = metrics.bottleneck(metrics.Rate(9.2, 8.8, 9.4), metrics.Rate(100, 90, 110), metrics.Rate(10, 9.9, 10))
+    assert found["overlap_efficiency_low"] == pytest.approx(0.88)
+    assert found["overlap_efficiency_high"] == pytest.approx(9.4 / 9.9)
+    assert found["bottleneck"] == "compute" and not found["bottleneck_certain"]
+
+
+def test_inference_above_its_ceilings_is_a_warning():
+    compute = record(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    for run in compute["runs"]:
+        for rank in run["ranks"]:
+            rank["seconds"] *= 2
+    table = tables.summary([record(mode="inference", engine="eager-fp32"), compute, record()]).set_index("mode")
+    assert table.loc["inference", "bottleneck"] == "inconsistent"
+    assert (
+        "expected at most 110% of the lower of reading and computing alone, got 200%"
+        in (table.loc["inference", "warnings"])
+    )
 
 
 def test_inference_finds_its_ceilings_among_the_cells_of_the_same_settings():
@@ -82,7 +102,7 @@ def test_the_interval_of_the_median_holds_it_and_is_the_same_every_time():
     low, high = metrics.median_interval(rates)
     assert 9.0 <= low < 10.1 < high <= 12.0
     assert metrics.median_interval(rates) == (low, high)
-    assert metrics.median_interval(rates[:2]) == (None, None)
+    assert metrics.median_interval(rates[:4]) == (None, None)
 
 
 def test_a_bottleneck_needs_valid_ceilings():

@@ -56,6 +56,7 @@ def row(records: Sequence[Record]) -> dict[str, Any]:
         "global_batch_size": cell["ranks"] * cell["local_batch_size"],
         "precision": records[0]["engine"]["precision"] if records[0]["engine"] else "",
         "runs": len(rates),
+        "batches": len(batches),
         "sample_bytes": metrics.sample_bytes(records[0]),
         "devices": metrics.devices(records[0]),
         "nodes": metrics.nodes(records[0]),

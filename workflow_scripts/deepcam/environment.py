@@ -36,6 +36,14 @@ CAVEATS = {
 }
 """File system type, up to a dot (fuse.sshfs is fuse), to what a cold cache cannot mean there."""
 
+BLOCK_DEVICE = {
+    "model": "device/model",
+    "rotational": "queue/rotational",
+    "scheduler": "queue/scheduler",
+    "read_ahead_kb": "queue/read_ahead_kb",
+}
+"""What is told of the disk, and where in its folder in /sys."""
+
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
     "torch-tensorrt", "tensorrt",
@@ -96,21 +104,23 @@ def file_system(path: Path) -> dict[str, Any]:
             kind, device = right.split()[:2]
             best = {"mount": mount, "type": kind, "device": device, "options": options, "number": number}
     block_device = _block_device(best.pop("number"))
-    return best | {"caveat": CAVEATS.get(best["type"].partition(".")[0], "")} | block_device
+    caveat = CAVEATS.get(best["type"].partition(".")[0]) or _caveat(block_device)
+    return best | {"caveat": caveat} | {name: _read(block_device / file) for name, file in BLOCK_DEVICE.items()}
 
 
-def _block_device(number: str) -> dict[str, str]:
-    """Model and queue settings of the block device with this major:minor number; empty for what is none."""
-    device = Path("/sys/dev/block") / number
-    if (device / "partition").exists():
-        device = device.resolve().parent
-    files = {
-        "model": device / "device/model",
-        "rotational": device / "queue/rotational",
-        "scheduler": device / "queue/scheduler",
-        "read_ahead_kb": device / "queue/read_ahead_kb",
-    }
-    return {name: file.read_text().strip() for name, file in files.items() if file.is_file()}
+def _block_device(number: str) -> Path:
+    """The folder in /sys of the block device with this major:minor number; of a partition, its disk's."""
+    device = (Path("/sys/dev/block") / number).resolve()
+    return device.parent if (device / "partition").exists() else device
+
+
+def _caveat(block_device: Path) -> str:
+    virtual = block_device.name.startswith(("vd", "xvd"))
+    return "the disk of a virtual machine, whose host may have a cache that is not evicted" if virtual else ""
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text().strip() if file.is_file() else None
 
 
 def _mpi() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from deepcam import metrics
 from deepcam.figures import selection
 from deepcam.figures.style import count
 
@@ -32,7 +33,7 @@ def statements(summary: pd.DataFrame, sizing: pd.DataFrame, missing: int) -> lis
     """The bottleneck, the best of reading and of inference, the storage that devices need, and what is not valid."""
     valid = summary[summary["valid"]]
     return [
-        *_bottleneck(valid, set(summary["mode"])),
+        *_bottleneck(summary),
         *_reading(valid),
         *_inference(valid),
         *_sizing(valid, sizing),
@@ -45,7 +46,7 @@ def settings(cell: pd.Series) -> str:
     words = [cell["reader"] if cell["reader"] != "none" else "", cell["engine"] if cell["engine"] != "none" else ""]
     words += [count(cell["ranks"], "rank"), f"batch {cell['local_batch_size']}"]
     if cell["reader"] != "none":
-        words.append(f"{cell['inter_threads']} x {cell['intra_threads']} threads")
+        words.append(f"{cell['inter_threads']} x {cell['intra_threads']} reader threads")
     return ", ".join(filter(None, words))
 
 
@@ -53,20 +54,31 @@ def _named(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(engine=selection.engine_labels(cells))
 
 
-def _bottleneck(valid: pd.DataFrame, modes: set[str]) -> Iterable[Statement]:
-    judged = _named(valid[valid["bottleneck"].notna()])
-    if judged.empty and "inference" in modes:
+def _basis(cell: pd.Series) -> str:
+    """What a rate rests on: settings, the range of its runs, and what to bear in mind."""
+    low, high = cell["lowest_samples_per_second"], cell["highest_samples_per_second"]
+    warning = f" Warning: {cell['warnings']}." if cell["warnings"] else ""
+    return f"{settings(cell)}; {cell['runs']} runs from {low:.3g} to {high:.3g} samples/s.{warning}"
+
+
+def _bottleneck(summary: pd.DataFrame) -> Iterable[Statement]:
+    inference = summary[summary["mode"] == "inference"]
+    judged = _named(inference[inference["valid"] & inference["bottleneck"].notna()])
+    if judged.empty and not inference.empty:
         yield Statement(
             "No verdict on what limits inference",
             "No valid inference cell has valid cells of reading alone and of computing alone with its settings.",
             good=False,
         )
     for _, cell in selection.fastest(judged, ["cache"]).iterrows():
+        doubt = "" if cell["bottleneck_certain"] else ", but not for certain"
         yield Statement(
-            f"{VERDICTS[cell['bottleneck']]} (page cache {cell['cache']})",
+            f"{VERDICTS[cell['bottleneck']]}{doubt} (page cache {cell['cache']})",
             f"Inference reaches {cell['samples_per_second']:.3g} samples/s; reading alone "
             f"{cell['io_samples_per_second']:.3g}, computing alone {cell['compute_samples_per_second']:.3g}: "
-            f"{cell['overlap_efficiency']:.0%} of the lower one. {settings(cell)}.",
+            f"{cell['overlap_efficiency']:.0%} of the lower one, {cell['overlap_efficiency_low']:.0%} to "
+            f"{cell['overlap_efficiency_high']:.0%} by the runs' extremes, and from 90 % on that one is the limit. "
+            f"{_basis(cell)} Of {count(len(inference), 'inference cell')}, {len(judged)} could be compared like this.",
             good=cell["bottleneck"] != "inconsistent",
         )
 
@@ -75,19 +87,23 @@ def _reading(valid: pd.DataFrame) -> Iterable[Statement]:
     io = valid[valid["mode"] == "io"]
     ceilings = selection.fastest(io[io["reader"] == "raw"], ["cache"]).set_index("cache")
     for _, cell in selection.fastest(io[io["reader"] != "raw"], ["cache"]).iterrows():
-        basis = f"{cell['samples_per_second']:.3g} samples/s. {settings(cell)}."
+        basis, share = _basis(cell), 0.0
         if cell["cache"] in ceilings.index:
             ceiling = ceilings.loc[cell["cache"], "gigabytes_per_second"]
-            basis += f" The raw reader, which throws away what it reads, gets {ceiling:.3g} GB/s at most."
+            share = cell["gigabytes_per_second"] / ceiling
+            basis += f" That is {share:.0%} of the ceiling, raw's {ceiling:.3g} GB/s: it throws away what it reads."
+        if high := share > metrics.INCONSISTENT_ABOVE:
+            basis += " No reader beats it on the same machine: the machine has changed in between."
         source = "storage (page cache cold)" if cell["cache"] == "cold" else "memory (page cache warm)"
-        yield Statement(f"{cell['gigabytes_per_second']:.3g} GB/s of samples from {source}", basis)
+        yield Statement(f"{cell['gigabytes_per_second']:.3g} GB/s of samples from {source}", basis, good=not high)
 
 
 def _inference(valid: pd.DataFrame) -> Iterable[Statement]:
     for mode, words in (("inference", "with reading"), ("compute", "without reading")):
         cells = selection.by_speed(_named(valid[valid["mode"] == mode]))
         for _, cell in cells.head(1).iterrows():
-            yield Statement(f"{cell['samples_per_second']:.3g} samples/s of inference {words}", f"{settings(cell)}.")
+            cache = f" (page cache {cell['cache']})" if cell["cache"] != "none" else ""
+            yield Statement(f"{cell['samples_per_second']:.3g} samples/s of inference {words}{cache}", _basis(cell))
 
 
 def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
@@ -95,13 +111,14 @@ def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
     columns = [name for name in sizing.columns if name.startswith("gigabytes_per_second_for_")]
     cold = valid[(valid["mode"] == "io") & (valid["cache"] == "cold")]["gigabytes_per_second"]
     for _, device in fastest.head(1).iterrows():
-        one, *more = (f"{int(name.rpartition('_')[2]):,}: {device[name]:.3g}" for name in columns)
+        many = (f"{int(name.rpartition('_')[2]):,} devices {device[name]:.3g}" for name in columns[1:])
         needed = device[columns[0]]
+        rate = cold.max()
+        fed = f" This storage, read cold at {rate:.3g} GB/s, would feed {rate / needed:.3g}." if len(cold) else ""
         yield Statement(
             f"{needed:.3g} GB/s of storage keep one such device 90 % busy",
-            f"For {one}, {', '.join(more)} GB/s. Computed from {device['engine']}, batch {device['local_batch_size']}; "
-            "nothing was run on that many devices."
-            + (f" Storage as read here, cold, would feed {cold.max() / needed:.3g} of them." if len(cold) else ""),
+            f"A device is a GPU, or a node's CPU where there is none. Computed: {', '.join(many)} GB/s, from "
+            f"{device['engine']} at batch {device['local_batch_size']}; nothing was run on that many.{fed}",
         )
 
 

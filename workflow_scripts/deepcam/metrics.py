@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,9 +49,13 @@ def spread(rates: Sequence[float]) -> float:
     return float(np.std(rates) / np.mean(rates))
 
 
+FEWEST = 5
+"""Values that an interval of the median takes: even the extremes of fewer hold it less than 94 times in 100."""
+
+
 def median_interval(rates: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % confidence interval of the median by bootstrap (percentile method, seeded); None of fewer than 3 values."""
-    if len(rates) < 3:
+    """95 % confidence interval of the median by bootstrap (percentile method, seeded); None of fewer than FEWEST."""
+    if len(rates) < FEWEST:
         return None, None
     from scipy import stats  # half a second, which one rank of a job needs at its end
 
@@ -98,29 +102,46 @@ def device_metrics(records: Sequence[Record]) -> dict[str, Any]:
     return {name: float(np.median(values)) if values else None for name, values in found.items()}
 
 
-def bottleneck(inference: float, io: float, compute: float) -> dict[str, Any]:
-    """What limits inference, from its rate and those of reading and computing alone (samples/s, same settings).
+class Rate(NamedTuple):
+    """Samples/s of a cell: its median run's, and its slowest and fastest run's."""
+
+    median: float
+    lowest: float
+    highest: float
+
+
+def bottleneck(inference: Rate, io: Rate, compute: Rate) -> dict[str, Any]:
+    """What limits inference, from its rate and those of reading and computing alone, with the same settings.
 
     `utilisation` is the share of the engine's own rate that is reached; `overlap_efficiency` the share of the lower of
-    the two ceilings. Below 0.9 of that, reading and computing disturb each other: contended. Above 1.1 of it the
-    machine was not the same in all three measurements: inconsistent.
+    the two ceilings, `_low` and `_high` with the runs' extremes. Below 0.9 of that, reading and computing disturb each
+    other: contended. Above 1.1 of it the machine was not the same in all three measurements: inconsistent.
+    `bottleneck_certain` is false where the extremes would come to another verdict.
     """
-    efficiency = inference / min(io, compute)
-    limit = "storage" if io < compute else "compute"
-    if efficiency < CONTENDED_BELOW:
-        limit = "contended"
-    if efficiency > INCONSISTENT_ABOVE:
-        limit = "inconsistent"
+    efficiency = inference.median / min(io.median, compute.median)
+    low = inference.lowest / min(io.highest, compute.highest)
+    high = inference.highest / min(io.lowest, compute.lowest)
+    limit = "storage" if io.median < compute.median else "compute"
+    verdict = _verdict(efficiency, limit)
     return {
-        "io_samples_per_second": io,
-        "compute_samples_per_second": compute,
-        "utilisation": inference / compute,
+        "io_samples_per_second": io.median,
+        "compute_samples_per_second": compute.median,
+        "utilisation": inference.median / compute.median,
         "overlap_efficiency": efficiency,
-        "bottleneck": limit,
+        "overlap_efficiency_low": low,
+        "overlap_efficiency_high": high,
+        "bottleneck": verdict,
+        "bottleneck_certain": _verdict(low, limit) == verdict == _verdict(high, limit),
     }
 
 
-NO_BOTTLENECK = dict.fromkeys(bottleneck(1.0, 1.0, 1.0))
+def _verdict(efficiency: float, limit: str) -> str:
+    if efficiency < CONTENDED_BELOW:
+        return "contended"
+    return limit if efficiency <= INCONSISTENT_ABOVE else "inconsistent"
+
+
+NO_BOTTLENECK = dict.fromkeys(bottleneck(*[Rate(1.0, 1.0, 1.0)] * 3))
 """What `bottleneck` returns, without values."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 
 from deepcam import headline, report_items
 from deepcam.climate import CLASSES
+from deepcam.figures import selection
 from deepcam.records import Record
 from deepcam.tables import Tables
 
@@ -20,6 +22,11 @@ SHARE = report_items.CAPTIONS
 
 FIGURES = ("bottleneck", "io_throughput")
 """Drawn on the page itself, where the grid has them."""
+
+AXES = {
+    "reader": "readers", "cache": "page cache", "engine": "engines", "ranks": "ranks", "local_batch_size": "batch",
+    "inter_threads": "inter-sample threads", "intra_threads": "intra-sample threads", "runs": "runs",
+}  # fmt: skip
 
 BEST = {
     "mode": "mode", "reader": "reader", "cache": "page cache", "engine": "engine", "ranks": "ranks",
@@ -49,72 +56,74 @@ def render(
     found = {path.stem: path for path in figures}
     return environment.get_template("summary.html.j2").render(
         statements=headline.statements(summary, sizing, len(missing)),
-        what=what_was_run(records, dataset, config, tables.accuracy),
+        what=what_was_run(records, dataset, config, tables),
         figures=[_figure(name, found[name]) for name in FIGURES if name in found],
         best=best[list(BEST)].rename(columns=BEST),
         sizing=sizing,
-        invalid=[(headline.settings(c), c) for _, c in summary[~summary["valid"]].iterrows()],
-        warned=[
-            (headline.settings(c), c) for _, c in summary[summary["valid"] & (summary["warnings"] != "")].iterrows()
-        ],
+        invalid=_reasons(summary[~summary["valid"]], "invalid_reasons"),
+        warned=_reasons(summary[summary["valid"] & (summary["warnings"] != "")], "warnings"),
         missing=[path.as_posix() for path in missing],
     )
 
 
-def _in_words(cells: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    return [(headline.settings(cell), cell) for _, cell in cells.iterrows()]
-
-
 def number(value: Any) -> str:
     """Three digits for measured values, all for counts; empty for none."""
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.3g}"
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return "" if value != value else f"{value:#.3g}".rstrip(".")
+
+
+def _reasons(cells: pd.DataFrame, column: str) -> tuple[list[tuple[str, int]], list[tuple[str, pd.Series, str]]]:
+    """Reasons that several cells share word for word, with their number; the cells with the reasons that are theirs."""
+    of_cells = [(cell, cell[column].split("; ")) for _, cell in cells.iterrows()]
+    counts = collections.Counter(reason for _, reasons in of_cells for reason in reasons)
+    shared = [(reason, found) for reason, found in sorted(counts.items()) if found > 1]
+    own = [(cell, "; ".join(reason for reason in reasons if counts[reason] == 1)) for cell, reasons in of_cells]
+    return shared, [(headline.settings(cell), cell, reasons) for cell, reasons in own if reasons]
 
 
 def what_was_run(
-    records: Sequence[Record], dataset: Mapping[str, Any], config: Mapping[str, Any], accuracy: pd.DataFrame
+    records: Sequence[Record], dataset: Mapping[str, Any], config: Mapping[str, Any], tables: Tables
 ) -> list[tuple[str, str]]:
     """Machine, data, model and grid in words: label and text. What differs between records is listed."""
-    benchmark, settings = config["benchmark"], records[0]["settings"]
+    environments, settings = [record["environment"] for record in records], records[0]["settings"]
     height, width, depth = dataset["sample_shape"]
-    rows = [
-        ("when", _span(_each(records, "date"))),
-        ("node", ", ".join(sorted({place["node"] for r in records for place in r["environment"]["ranks"]}))),
-        ("CPU", _join(f"{e['cpu']}, {e['logical_cores']} logical cores" for e in _environments(records))),
-        ("memory", _join(f"{e['memory_bytes'] / 2**30:.0f} GiB" for e in _environments(records))),
-        ("GPU", _join(", ".join(e["gpus"]) or "none" for e in _environments(records))),
-        ("storage", _join(_storage(e["file_system"]) for e in _environments(records))),
-        ("kernel", _join(e["kernel"] for e in _environments(records))),
-        ("software", _join(_software(e) for e in _environments(records))),
-        ("workflow", _join(e["git_commit"] or "not from a git checkout" for e in _environments(records))),
+    return [
+        ("when", _span([e["date"] for e in environments])),
+        ("node", ", ".join(sorted({place["node"] for e in environments for place in e["ranks"]}))),
+        ("CPU", _join(f"{e['cpu']}, {e['logical_cores']} logical cores" for e in environments)),
+        ("memory", _join(f"{e['memory_bytes'] / 2**30:.0f} GiB" for e in environments)),
+        ("GPU", _join(", ".join(e["gpus"]) or "none" for e in environments)),
+        ("storage", _join(_storage(e["file_system"]) for e in environments)),
+        ("kernel", _join(e["kernel"] for e in environments)),
+        ("software", _join(_software(e) for e in environments)),
+        ("workflow", _join(e["git_commit"] or "not from a git checkout" for e in environments)),
         (
             "data",
             f"{dataset['num_samples']} samples ({dataset['source']}) of {height} x {width} x {depth} float32, "
             f"{dataset['total_bytes'] / 1e9:.3g} GB in all{_classes(dataset['class_fractions'])}",
         ),
-        ("model", f"DeepLabv3+ at {config['model']['width_multiplier']:g} of its full width{_accuracy(accuracy)}"),
         (
-            "grid",
-            f"modes {', '.join(benchmark['modes'])}; readers {', '.join(benchmark['readers'])}; page cache "
-            f"{', '.join(benchmark['cache'])}; ranks {', '.join(map(str, benchmark['ranks']))}",
+            "model",
+            f"DeepLabv3+ at {config['model']['width_multiplier']:g} of its full width{_accuracy(tables.accuracy)}",
         ),
+        *((f"mode {mode}", _grid(cells)) for mode, cells in tables.summary.groupby("mode")),
         (
             "runs",
-            f"{settings['warmup_runs']} to warm up, then {_join(str(r['settings']['runs']) for r in records)} "
-            f"measured, in {benchmark['repeats']} repeats (new processes); all but cold ones last at least "
-            f"{settings['min_seconds']:g} s",
+            f"{settings['warmup_runs']} to warm up, not counted; all but cold ones last at "
+            f"least {settings['min_seconds']:g} s; {config['benchmark']['repeats']} x in new processes",
         ),
     ]
-    return rows
 
 
-def _environments(records: Sequence[Record]) -> list[Mapping[str, Any]]:
-    return [record["environment"] for record in records]
-
-
-def _each(records: Sequence[Record], field: str) -> list[str]:
-    return [record["environment"][field] for record in records]
+def _grid(cells: pd.DataFrame) -> str:
+    """The axes of a mode's cells; threads are its reader's."""
+    named = cells.assign(engine=selection.engine_labels(cells))
+    if (cells["reader"] == "none").all():
+        named = named.assign(inter_threads="none", intra_threads="none")
+    axes = {words: named[column].drop_duplicates().tolist() for column, words in AXES.items()}
+    texts = (f"{words} {', '.join(map(str, values))}" for words, values in axes.items() if values != ["none"])
+    return f"{len(cells)} cells: {'; '.join(texts)}"
 
 
 def _join(texts: Iterable[str]) -> str:

@@ -6,8 +6,9 @@ import collections
 import dataclasses
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -52,7 +53,7 @@ def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
         by_cell[Cell(**record["cell"])].append(record)
     rows = {cell: cell_summary.row(by_cell[cell]) for cell in sorted(by_cell)}
     # A verdict that leans on an invalid cell would be none.
-    rates = {cell: row["samples_per_second"] for cell, row in rows.items() if row["valid"]}
+    rates = {cell: _rate(row) for cell, row in rows.items() if row["valid"]}
     verdicts = {}
     for cell in rows:
         if cell.mode == "inference" and cell in rates:
@@ -62,8 +63,22 @@ def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
             )
             if io and compute:
                 verdicts[cell] = metrics.bottleneck(rates[cell], io, compute)
+                if verdicts[cell]["bottleneck"] == "inconsistent":
+                    known = rows[cell]["warnings"]
+                    rows[cell]["warnings"] = "; ".join(filter(None, [known, _inconsistent(verdicts[cell])]))
     table = pd.DataFrame([row | verdicts.get(cell, metrics.NO_BOTTLENECK) for cell, row in rows.items()])
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
+
+
+def _rate(row: Mapping[str, Any]) -> metrics.Rate:
+    return metrics.Rate(*(row[f"{name}samples_per_second"] for name in ("", "lowest_", "highest_")))
+
+
+def _inconsistent(verdict: Mapping[str, Any]) -> str:
+    return (
+        f"bottleneck: expected at most {metrics.INCONSISTENT_ABOVE:.0%} of the lower of reading and computing alone, "
+        f"got {verdict['overlap_efficiency']:.0%}"
+    )
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:

@@ -85,10 +85,10 @@ def _coverage(record: Record) -> dict[str, Any]:
 
 def _spread(record: Record) -> list[dict[str, Any]]:
     spread = metrics.spread(metrics.throughputs([record]))
-    found = [check("spread", f"at most {SPREAD_LIMIT:.0%}", f"{spread:.1%}", spread <= SPREAD_LIMIT)]
+    found = [check("spread", f"at most {SPREAD_LIMIT:.0%}", f"{spread:.2%}", spread <= SPREAD_LIMIT)]
     if spread <= SPREAD_LIMIT:  # else it is said already
         ok = spread <= SPREAD_WARNING
-        found.append(check("spread_small", f"at most {SPREAD_WARNING:.0%}", f"{spread:.1%}", ok, WARNING))
+        found.append(check("spread_small", f"at most {SPREAD_WARNING:.0%}", f"{spread:.2%}", ok, WARNING))
     return found
 
 

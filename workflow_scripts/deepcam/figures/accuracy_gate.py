@@ -17,11 +17,13 @@ REFERENCE = "reference: eager fp32"
 def data(tables: Tables) -> pd.DataFrame:
     """A row per engine, of the device where it does worst, and one for the reference; IoU per class and their mean."""
     worst = tables.accuracy.sort_values(["mean_iou", "device"], kind="stable").drop_duplicates("engine")
-    shown = ["engine", "device", *CLASSES, "mean IoU", "passed"]
+    shown = ["engine", "device", *CLASSES, "mean IoU", "agreement", "passed"]
     engines = worst.sort_values("engine", kind="stable").rename(columns={"mean_iou": "mean IoU"})
     reference = worst.head(1).drop(columns=[*CLASSES, "mean_iou"])
     reference = reference.rename(columns={f"reference {name}": name for name in CLASSES})
-    reference = reference.rename(columns={"reference_mean_iou": "mean IoU"}).assign(engine=REFERENCE, passed=True)
+    reference = reference.rename(columns={"reference_mean_iou": "mean IoU"}).assign(
+        engine=REFERENCE, agreement=1.0, passed=True
+    )
     return pd.concat([reference[shown], engines[shown]], ignore_index=True)
 
 
@@ -38,7 +40,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                 engine[columns].astype(float),
                 width=0.92 * width,
                 color="black" if reference else style.COLOURS[(number - 1) % len(style.COLOURS)],
-                label=engine["engine"] if engine["passed"] else f"{engine['engine']}: failed",
+                label=engine["engine"] if reference else f"{engine['engine']}: {_verdict(engine)}",
                 fill=bool(engine["passed"]),
                 edgecolor="black",
             )
@@ -49,3 +51,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         axes.grid(axis="x", visible=False)
         figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _verdict(engine: pd.Series) -> str:
+    return f"{'passed' if engine['passed'] else 'FAILED'}, {engine['agreement']:.2%} of the pixels agree"

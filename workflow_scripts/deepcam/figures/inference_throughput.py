@@ -55,7 +55,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             axes.set_xlabel("local batch size (samples)")
             axes.set_ylabel("throughput (samples/s)")
             style.doubling(axes, here["local_batch_size"])
-        axes.set_ylim(0, 1.15 * shown["high"].max())
+        style.from_zero(panels[0], 1.1 * shown["high"].max())
         style.legend(figure, panels)
     return figure
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
-PERCENTILES = {"p50": "o", "p90": "|", "p95": "s", "p99": "D", "max": ">"}
+PERCENTILES = {"p50": ("o", 1), "p90": ("|", 10), "p95": ("s", 20), "p99": ("D", 100), "max": (">", 1)}
+"""Marker, and the batches that it takes to tell it from the longest one."""
 
 
 def data(tables: Tables) -> pd.DataFrame:
@@ -17,7 +18,7 @@ def data(tables: Tables) -> pd.DataFrame:
     cells = selection.fastest(summary[summary["mode"] == "io"], ["cache", "reader"])
     return cells[
         ["cache", "reader", "ranks", "local_batch_size", "inter_threads", "intra_threads",
-         *(f"{name}_seconds" for name in PERCENTILES), "valid"]
+         "batches", *(f"{name}_seconds" for name in PERCENTILES), "valid"]
     ]  # fmt: skip
 
 
@@ -31,24 +32,25 @@ def draw(shown: pd.DataFrame) -> Figure:
             here = shown[shown["cache"] == cache].reset_index(drop=True)
             for row, cell in here.iterrows():
                 colour = "black" if cell["reader"] == "raw" else style.colour(shown["reader"], cell["reader"])
-                milliseconds = [cell[f"{name}_seconds"] * 1000 for name in PERCENTILES]
+                known = [name for name, (_, fewest) in PERCENTILES.items() if cell["batches"] >= fewest]
+                milliseconds = [cell[f"{name}_seconds"] * 1000 for name in known]
                 axes.plot(milliseconds, [row] * len(milliseconds), color=colour, linewidth=1.5)
-                for value, marker in zip(milliseconds, PERCENTILES.values(), strict=True):
+                for value, name in zip(milliseconds, known, strict=True):
                     face = colour if cell["valid"] else "white"
-                    axes.plot(value, row, marker, color=colour, markerfacecolor=face)
+                    axes.plot(value, row, PERCENTILES[name][0], color=colour, markerfacecolor=face)
             axes.set_yticks(
                 range(len(here)),
                 labels=[
                     f"{cell.reader}, {style.count(cell.ranks, 'rank')}, batch {cell.local_batch_size}, "
-                    f"{cell.inter_threads} x {cell.intra_threads} threads"
+                    f"{cell.inter_threads} x {cell.intra_threads} threads: {cell.batches} batches"
                     for cell in here.itertuples()
                 ],
             )
             axes.set_ylim(len(here) - 0.5, -0.5)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
+            style.plain_logarithmic(axes)
+            axes.tick_params(labelbottom=True)
             axes.set_title(f"{cache} page cache")
-        axes.set_xlabel("time from batch to batch (ms)")
-        marks = [axes.plot([], [], marker, color="grey", label=name)[0] for name, marker in PERCENTILES.items()]
+        axes.set_xlabel("time from batch to batch (ms, logarithmic)")
+        marks = [axes.plot([], [], marker, color="grey", label=name)[0] for name, (marker, _) in PERCENTILES.items()]
         figure.legend(marks, PERCENTILES, loc="outside lower center", ncols=len(marks))
     return figure

@@ -24,6 +24,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 def draw(shown: pd.DataFrame) -> Figure:
     caches, all_ranks = sorted(shown["cache"].unique()), sorted(shown["ranks"].unique())
+    batches = sorted(shown["local_batch_size"].unique())
     readers = shown.loc[shown["reader"] != "raw", "reader"]
     with matplotlib.rc_context(style.STYLE):
         figure, panels = style.panels(len(caches), len(all_ranks))
@@ -32,20 +33,21 @@ def draw(shown: pd.DataFrame) -> Figure:
                 here = shown[(shown["cache"] == cache) & (shown["ranks"] == ranks)]
                 for (reader, batch), points in here.groupby(["reader", "local_batch_size"]):
                     ceiling = reader == "raw"
+                    name = f"{reader} (ceiling)" if ceiling else reader
                     style.line(
                         axes,
                         points,
                         "threads",
                         "gigabytes_per_second",
                         color="black" if ceiling else style.colour(readers, reader),
-                        marker=style.marker(shown["local_batch_size"], batch),
+                        marker=style.marker(batches, batch),
                         linestyle="--" if ceiling else "-",
-                        label=f"{reader}{' (ceiling)' if ceiling else ''}, batch {batch}",
+                        label=f"{name}, batch {batch}" if len(batches) > 1 else name,
                     )
                 axes.set_title(f"{cache} page cache, {style.count(ranks, 'rank')}")
                 axes.set_xlabel("threads per rank")
                 axes.set_ylabel("throughput (GB/s)")
-                axes.set_ylim(bottom=0)
                 style.doubling(axes, here["threads"])
+            style.from_zero(row, shown.loc[shown["cache"] == cache, "high"].max())
         style.legend(figure, panels)
     return figure

@@ -56,12 +56,12 @@ def draw(shown: pd.DataFrame) -> Figure:
             lower.set_ylabel("efficiency per rank")
             nodes = here.groupby("ranks")["nodes"].max()
             for axes in (upper, lower):
-                axes.set_ylim(bottom=0)
                 style.doubling(axes, here["ranks"])
                 if nodes.max() > 1:
                     labels = [f"{ranks}\n{style.count(count, 'node')}" for ranks, count in nodes.items()]
                     axes.set_xticks(nodes.index, labels=labels)
-            lower.set_ylim(top=max(1.1, lower.get_ylim()[1]))
+            style.from_zero([upper], here["high"].max())
+            style.from_zero([lower], max(1.1, (here["high"] / (here["base"] * here["ranks"])).max()))
             lower.set_xlabel("ranks")
         style.legend(figure, panels)
     return figure

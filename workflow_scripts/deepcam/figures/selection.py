@@ -28,17 +28,17 @@ def with_threads(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_interval(cells: pd.DataFrame, scale: pd.Series | float = 1.0) -> pd.DataFrame:
-    """With `low` and `high`: the 95 % confidence interval of samples/s, or of fewer than 3 runs the extremes."""
+    """With `low` and `high`: the 95 % confidence interval of samples/s, or of few runs the extremes."""
     low = cells["ci_low_samples_per_second"].astype(float).fillna(cells["lowest_samples_per_second"])
     high = cells["ci_high_samples_per_second"].astype(float).fillna(cells["highest_samples_per_second"])
     return cells.assign(low=low * scale, high=high * scale)
 
 
 def engine_labels(cells: pd.DataFrame) -> pd.Series:
-    """Engines' names with the precision that auto came to."""
+    """Engines' names, with the precision that auto came to."""
     return pd.Series(
         [
-            name.replace("auto", precision or "auto")
+            f"{name} ({precision})" if precision and "auto" in name else name
             for name, precision in zip(cells["engine"], cells["precision"], strict=True)
         ],
         index=cells.index,

@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from deepcam import files
 
@@ -84,6 +84,20 @@ def doubling(axes: Axes, ticks: Iterable[int]) -> None:
     positions = sorted(set(ticks))
     axes.set_xticks(positions, labels=[str(position) for position in positions])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def plain_logarithmic(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2, 5, 10, ..."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def from_zero(row: Iterable[Axes], top: float) -> None:
+    """y axes from 0 to a little over `top`. Each panel of a row by itself would cut off what its neighbours show."""
+    for axes in row:
+        axes.set_ylim(0, 1.05 * top)
 
 
 def legend(figure: Figure, grid: list[list[Axes]]) -> None:
