@@ -23,10 +23,11 @@ rule write_config:
         "results/logs/write_config.log",
     localrule: True
     params:
+        # Written by way of JSON: Snakemake's own kinds of dictionaries and strings are none that YAML knows.
         config=config,
     run:
         with open(output[0], "w") as file:
-            yaml.safe_dump(params.config, file, sort_keys=False)
+            yaml.safe_dump(json.loads(json.dumps(params.config)), file, sort_keys=False)
 
 
 rule aggregate_results:

@@ -23,12 +23,15 @@ quietly() { # says something only where it fails
 }
 report=results/report.zip
 status=0
+have_records() { compgen -G 'results/benchmark/*/*.json' > /dev/null; }
 trap 'exit 130' INT TERM
 if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
+    have_records || { echo "error: results/benchmark: no record; run the workflow first (make run)" >&2; exit 1; }
     quietly snakemake --forceall "$@"
 else
     snakemake "$@" 9>&- || status=$?
     if [ $status != 0 ]; then # what failed jobs leave out, the summary names
+        have_records || exit $status
         export DEEPCAM_REPORT_ONLY=1
         quietly snakemake "$@"
     fi
