@@ -40,10 +40,11 @@ if not REPORT_ONLY:
 
 
 rule all:
-    "Everything: the data, and tables and figures of the whole grid."
+    "Everything: the data, and tables and figures of the whole grid. Records that were deleted are measured again."
     default_target: True
     input:
         [] if REPORT_ONLY else rules.data.input,
+        measured(records()),
         rules.tables.input,
         rules.figures.input,
     localrule: True

@@ -146,6 +146,7 @@ def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
          "failing.yaml"],
         cwd=finished, env=os.environ | places, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
+    lost.parent.mkdir(exist_ok=True)
     lost.write_bytes(kept)
     assert ended.returncode == 1
     assert "error: some jobs failed; the report is of what there is" in ended.stderr
