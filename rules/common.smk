@@ -192,6 +192,11 @@ def records():
     ]
 
 
+def as_yaml(value):
+    """By way of JSON: Snakemake's own kinds of dictionaries and strings are none that YAML knows."""
+    return yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False)
+
+
 def tell_failures(snakemake_logs):
     """What failed, where it says more, and what to do. In a long run with keep-going its errors are far above."""
     talk = "".join(Path(path).read_text() for path in snakemake_logs)

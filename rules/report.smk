@@ -23,11 +23,10 @@ rule write_config:
         "results/logs/write_config.log",
     localrule: True
     params:
-        # Written by way of JSON: Snakemake's own kinds of dictionaries and strings are none that YAML knows.
         config=config,
     run:
         with open(output[0], "w") as file:
-            yaml.safe_dump(json.loads(json.dumps(params.config)), file, sort_keys=False)
+            file.write(as_yaml(params.config))
 
 
 rule aggregate_results:
