@@ -8,7 +8,7 @@ import itables.javascript
 import pandas as pd
 from deepcam import cli, files
 from deepcam.figures.selection import CELL
-from deepcam.figures.style import count
+from deepcam.words import count
 
 FIRST = [*CELL, "samples_per_second", "gigabytes_per_second", "valid", "invalid_reasons", "warnings", "bottleneck"]
 

@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-import plan_run
 import pytest
 import yaml
-from deepcam import configuration, convert, plan, plan_table, synthesis
+from deepcam import configuration, convert, plan, plan_table, records, synthesis
 from deepcam.climate import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +99,7 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
 def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
     (tmp_path / "0.json").write_text(text)
     with pytest.raises(InputError, match=r"0\.json: not a record of version .*; delete it"):
-        plan_run.record(tmp_path / "0.json")
+        records.glance(tmp_path / "0.json")
 
 
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():

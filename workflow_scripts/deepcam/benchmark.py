@@ -17,8 +17,6 @@ from deepcam.dataset import Dataset
 from deepcam.grid import Cell
 from deepcam.measure import Plan, Run, Settings, measure
 
-SCHEMA_VERSION = 3
-
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
 killed may leave a job behind, which no resource of the workflow counts."""
@@ -88,7 +86,7 @@ def run(job: Job) -> None:
     if runs is None:
         return
     record: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": records.SCHEMA_VERSION,
         "cell": dataclasses.asdict(job.cell),
         "settings": dataclasses.asdict(job.settings),
         "dataset": {

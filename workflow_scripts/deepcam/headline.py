@@ -9,7 +9,7 @@ import pandas as pd
 
 from deepcam import metrics
 from deepcam.figures import selection
-from deepcam.figures.style import count
+from deepcam.words import count
 
 VERDICTS = {
     "storage": "Reading limits inference",

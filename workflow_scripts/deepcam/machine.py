@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,7 +37,7 @@ def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
     def times() -> tuple[float, float, float]:
         now = psutil.cpu_times()
         busy = now.user + now.nice + now.system + now.irq + now.softirq + now.steal
-        return busy, busy + now.idle + now.iowait, sum(map(_cpu_seconds, processes))
+        return busy, busy + now.idle + now.iowait, cpu_seconds(processes)
 
     busy_before, all_before, job_before = times()
 
@@ -50,13 +51,14 @@ def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
     return shares
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    """CPU time of a process and of its children that have ended; 0 of one that has ended, which its parent has then."""
-    try:
-        now = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return now.user + now.system + now.children_user + now.children_system
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """CPU time of processes and of their children that have ended; one that has ended counts with its parent."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            now = process.cpu_times()
+            total += now.user + now.system + now.children_user + now.children_system
+    return total
 
 
 def peak_memory_bytes(pid: int) -> int:

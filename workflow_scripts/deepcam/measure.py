@@ -207,7 +207,7 @@ def _timed(
     batches: list[list[str]] = []
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
-    storage, cpu = _storage_bytes(processes), _cpu_seconds(processes)
+    storage, cpu = _storage_bytes(processes), machine.cpu_seconds(processes)
     on_node = ranks.on_node([process.pid for process in processes])
     node_cpu = machine.cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
     meter = device.meter()
@@ -231,7 +231,7 @@ def _timed(
         batch_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
         batch_samples=[len(files) for files in batches],
         samples=dict(counts),
-        cpu_seconds=_cpu_seconds(processes) - cpu,
+        cpu_seconds=machine.cpu_seconds(processes) - cpu,
         node_cpu_utilisation=busy,
         other_load=others,
         peak_memory_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
@@ -239,10 +239,6 @@ def _timed(
         reader=details,
         device=usage,
     )
-
-
-def _cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
 def _storage_bytes(processes: Iterable[psutil.Process]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from deepcam import durations
 from deepcam.plan import Plan
+from deepcam.words import count
 
 
 def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_bytes: int) -> str:
@@ -17,14 +18,14 @@ def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_byt
     kept = "HDF5 files are kept" if data["keep_hdf5"] else "HDF5 files are removed once converted"
     modes = collections.Counter(cell.mode for cell in plan.cells)
     facts = {
-        "samples": f"{plan.samples:,} {source}, {data['height']} x {data['width']}, in {_count(plan.shards, 'shard')}; "
+        "samples": f"{plan.samples:,} {source}, {data['height']} x {data['width']}, in {count(plan.shards, 'shard')}; "
         + _there(plan.samples, plan.new_samples),
         "download": size(plan.download_bytes) if plan.download_bytes else "nothing",
         "disk": f"{size(plan.disk_bytes)} more in {data['dir']}, which has {size(free_bytes)} free; {kept}",
         "engines": f"{plan.engines} on {' '.join(devices)}; {_there(plan.engines, plan.new_engines)}"
         if plan.engines
         else "none: nothing computes",
-        "cells": f"{len(plan.cells):,}: " + ", ".join(f"{count:,} {mode}" for mode, count in modes.items()),
+        "cells": f"{len(plan.cells):,}: " + ", ".join(f"{cells:,} {mode}" for mode, cells in modes.items()),
         "records": f"{plan.records:,}, {benchmark['repeats']} a cell; {_there(plan.records, len(plan.new_records))}",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
@@ -32,7 +33,7 @@ def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_byt
         lines.append(f"NOT ENOUGH DISK: {size(plan.disk_bytes - free_bytes)} are missing; set data.dir to a larger one")
     if plan.too_long:
         lines.append(
-            f"TOO LONG: {_count(plan.too_long, 'benchmark job')} would be ended by benchmark.timeout_seconds "
+            f"TOO LONG: {count(plan.too_long, 'benchmark job')} would be ended by benchmark.timeout_seconds "
             f"({benchmark['timeout_seconds']}); raise it, or lower data.num_files"
         )
     jobs, seconds = (sum(getattr(stage, field) for stage in plan.stages) for field in ("jobs", "seconds"))
@@ -70,10 +71,6 @@ def size(count: int) -> str:
         if count >= length:
             return f"{count / length:.3g} {unit}"
     return f"{count} bytes"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _there(all_of_them: int, new: int) -> str:

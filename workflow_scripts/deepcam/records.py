@@ -14,6 +14,8 @@ from deepcam.climate import InputError
 
 Record = Mapping[str, Any]
 
+SCHEMA_VERSION = 3
+
 SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "record.schema.json"
 
 
@@ -50,3 +52,20 @@ def read(paths: Iterable[Path]) -> list[Record]:
             ) from None
         records.append(record)
     return records
+
+
+def glance(path: Path) -> Record:
+    """A record of this version, not checked any further: for thousands that would take a minute.
+
+    InputError names a file that is none.
+    """
+    try:
+        record = json.loads(path.read_text())
+        if record["schema_version"] == SCHEMA_VERSION:
+            return record
+        reason = f"its schema_version is {record['schema_version']}"
+    except (ValueError, KeyError, TypeError) as error:
+        reason = repr(error)
+    raise InputError(
+        f"{path}: not a record of version {SCHEMA_VERSION} ({reason}); delete it and run the workflow again"
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deepcam.climate import CLASSES
-from deepcam.figures import style
+from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
 REFERENCE = "reference: eager fp32"
@@ -16,10 +16,10 @@ REFERENCE = "reference: eager fp32"
 
 def data(tables: Tables) -> pd.DataFrame:
     """A row per engine, of the device where it does worst, and one for the reference; IoU per class and their mean."""
-    worst = tables.accuracy.sort_values(["mean_iou", "device"], kind="stable").drop_duplicates("engine")
+    worst = selection.worst_devices(tables.accuracy)
     shown = ["engine", "device", *CLASSES, "mean IoU", "agreement", "passed"]
-    engines = worst.sort_values("engine", kind="stable").rename(columns={"mean_iou": "mean IoU"})
-    reference = worst.head(1).drop(columns=[*CLASSES, "mean_iou"])
+    engines = worst.rename(columns={"mean_iou": "mean IoU"})
+    reference = worst.nsmallest(1, "mean_iou").drop(columns=[*CLASSES, "mean_iou"])
     reference = reference.rename(columns={f"reference {name}": name for name in CLASSES})
     reference = reference.rename(columns={"reference_mean_iou": "mean IoU"}).assign(
         engine=REFERENCE, agreement=1.0, passed=True

@@ -16,7 +16,7 @@ def data(tables: Tables) -> pd.DataFrame:
     cells = summary[summary["mode"].isin(("compute", "inference"))]
     mode = "compute" if "compute" in set(cells["mode"]) else "inference"
     cells = selection.fastest(cells[cells["mode"] == mode], ["engine"])
-    worst = tables.accuracy.sort_values("mean_iou", kind="stable").drop_duplicates("engine")
+    worst = selection.worst_devices(tables.accuracy)
     joined = cells.merge(worst[["engine", "mean_iou", "required_mean_iou", "passed"]], on="engine")
     joined = selection.with_interval(joined.assign(engine=selection.engine_labels(joined)))
     return joined[
@@ -29,14 +29,14 @@ def draw(shown: pd.DataFrame) -> Figure:
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
-        for number, engine in enumerate(shown.itertuples()):
+        for engine in shown.itertuples():
             colour = style.colour(shown["engine"], engine.engine)
             axes.errorbar(
                 engine.samples_per_second,
                 engine.mean_iou,
                 xerr=[[engine.samples_per_second - engine.low], [engine.high - engine.samples_per_second]],
                 color=colour,
-                marker=style.MARKERS[number % len(style.MARKERS)],
+                marker=style.marker(shown["engine"], engine.engine),
                 markersize=9,
                 markerfacecolor=colour if engine.valid and engine.passed else "white",
                 linestyle="none",

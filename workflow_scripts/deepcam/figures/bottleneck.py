@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -50,7 +51,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         axes.set_yticks(
             shown.index,
             labels=[
-                f"{cell.engine}\n{cell.reader} {cell.cache}, {style.count(cell.ranks, 'rank')}, "
+                f"{cell.engine}\n{cell.reader} {cell.cache}, {words.count(cell.ranks, 'rank')}, "
                 f"batch {cell.local_batch_size}, {cell.inter_threads} x {cell.intra_threads} threads"
                 for cell in shown.itertuples()
             ],

@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -24,9 +25,9 @@ def draw(shown: pd.DataFrame) -> Figure:
     sources = shown["reader"] + " " + shown["cache"]
     with matplotlib.rc_context(style.STYLE):
         figure, panels = style.panels(1, len(all_ranks))
+        top = 1.1 * shown["high"].max()
         for axes, ranks in zip(panels[0], all_ranks, strict=True):
             here = shown[shown["ranks"] == ranks]
-            top = 1.15 * here["high"].max()
             for (mode, engine, reader, cache), points in here.groupby(["mode", "engine", "reader", "cache"]):
                 ceiling = mode == "compute"
                 style.line(
@@ -51,11 +52,11 @@ def draw(shown: pd.DataFrame) -> Figure:
             above = here.loc[here["io_samples_per_second"] >= top, "io_samples_per_second"]
             if not above.empty:
                 axes.set_title(f"reading only: {_range(above)} samples/s, above this scale", fontsize=9, loc="left")
-            axes.set_title(f"inference, {style.count(ranks, 'rank')}\n", loc="center")
+            axes.set_title(f"inference, {words.count(ranks, 'rank')}\n", loc="center")
             axes.set_xlabel("local batch size (samples)")
             axes.set_ylabel("throughput (samples/s)")
             style.doubling(axes, here["local_batch_size"])
-        style.from_zero(panels[0], 1.1 * shown["high"].max())
+        style.from_zero(panels[0], top)
         style.legend(figure, panels)
     return figure
 

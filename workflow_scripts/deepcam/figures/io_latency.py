@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -41,7 +42,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             axes.set_yticks(
                 range(len(here)),
                 labels=[
-                    f"{cell.reader}, {style.count(cell.ranks, 'rank')}, batch {cell.local_batch_size}, "
+                    f"{cell.reader}, {words.count(cell.ranks, 'rank')}, batch {cell.local_batch_size}, "
                     f"{cell.inter_threads} x {cell.intra_threads} threads: {cell.batches} batches"
                     for cell in here.itertuples()
                 ],

@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -53,7 +54,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                 axes.set_xticks(range(len(inter)), labels=inter)
                 axes.set_yticks(range(len(intra)), labels=intra)
                 ranks = shown["ranks"].iloc[0]
-                axes.set_title(f"{reader}, {cache}, {style.count(ranks, 'rank')}")
+                axes.set_title(f"{reader}, {cache}, {words.count(ranks, 'rank')}")
                 axes.set_xlabel("samples in flight (inter-sample threads)")
                 axes.set_ylabel("chunks of a sample\n(intra-sample threads)")
             figure.colorbar(image, ax=row, label="throughput (GB/s)")

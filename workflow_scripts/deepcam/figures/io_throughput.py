@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -44,7 +45,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                         linestyle="--" if ceiling else "-",
                         label=f"{name}, batch {batch}" if len(batches) > 1 else name,
                     )
-                axes.set_title(f"{cache} page cache, {style.count(ranks, 'rank')}")
+                axes.set_title(f"{cache} page cache, {words.count(ranks, 'rank')}")
                 axes.set_xlabel("threads per rank")
                 axes.set_ylabel("throughput (GB/s)")
                 style.doubling(axes, here["threads"])

@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam import words
 from deepcam.figures import selection, style
 from deepcam.tables import Tables
 
@@ -58,7 +59,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             for axes in (upper, lower):
                 style.doubling(axes, here["ranks"])
                 if nodes.max() > 1:
-                    labels = [f"{ranks}\n{style.count(count, 'node')}" for ranks, count in nodes.items()]
+                    labels = [f"{ranks}\n{words.count(count, 'node')}" for ranks, count in nodes.items()]
                     axes.set_xticks(nodes.index, labels=labels)
             style.from_zero([upper], here["high"].max())
             style.from_zero([lower], max(1.1, (here["high"] / (here["base"] * here["ranks"])).max()))

@@ -34,6 +34,12 @@ def with_interval(cells: pd.DataFrame, scale: pd.Series | float = 1.0) -> pd.Dat
     return cells.assign(low=low * scale, high=high * scale)
 
 
+def worst_devices(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Each engine's verdict on the device where its mean IoU is lowest, in the order of engines."""
+    worst = accuracy.sort_values(["mean_iou", "device"], kind="stable").drop_duplicates("engine")
+    return worst.sort_values("engine", kind="stable")
+
+
 def engine_labels(cells: pd.DataFrame) -> pd.Series:
     """Engines' names, with the precision that auto came to."""
     return pd.Series(

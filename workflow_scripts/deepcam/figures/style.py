@@ -113,8 +113,3 @@ def legend(figure: Figure, grid: list[list[Axes]]) -> None:
     width = 0.7 + 0.085 * max(map(len, labels), default=0)  # inches of an entry at the font size of STYLE
     columns = max(1, min(len(labels), int(figure.get_figwidth() / width)))
     figure.legend([found[label] for label in labels], labels, loc="outside lower center", ncols=columns)
-
-
-def count(number: int, noun: str) -> str:
-    """Such as 1 rank, 2 ranks."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

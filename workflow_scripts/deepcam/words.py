@@ -1,0 +1,6 @@
+"""Numbers in sentences."""
+
+
+def count(number: int, noun: str) -> str:
+    """Such as 1 rank, 2 ranks, 1,024 ranks."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
