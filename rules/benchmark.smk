@@ -22,10 +22,10 @@ rule run_benchmark:
         **DEVICE_JOB,
         # One on a machine: see profiles/.
         benchmark_slot=1,
-        # For executors that start the ranks themselves; a profile may replace the launcher.
-        mpi=lambda wildcards: config["benchmark"]["launcher"].format(ranks=cell_of(wildcards).ranks),
+        # What starts the ranks. Executors of clusters ask for it by this name, for tasks on nodes.
+        mpi=lambda wildcards: launcher(cell_of(wildcards)),
         tasks=lambda wildcards: cell_of(wildcards).ranks,
-        nodes=lambda wildcards: -(-cell_of(wildcards).ranks // config["benchmark"]["ranks_per_node"]),
+        nodes=lambda wildcards: nodes(cell_of(wildcards)),
         # No param: another limit is no reason to measure again.
         timeout_seconds=config["benchmark"]["timeout_seconds"],
     params:

@@ -104,13 +104,23 @@ def check_packages():
         refuse(error)
 
 
+def on_cluster():
+    """Whether jobs run on other machines: this Snakemake submits them, or is in one. Known only once jobs start."""
+    return workflow.remote_exec or not workflow.local_exec
+
+
 def check_devices():
-    """Refuse what devices cannot do, before any job. Only once jobs start is it known whether they run here."""
-    if not workflow.local_exec:
+    """Refuse what devices cannot do, before any job."""
+    if on_cluster():
         if config["devices"] == "auto":
             refuse(
                 "devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs"
             )
+        if DEVICES != ["cpu"]:
+            try:
+                grid.refuse_on_cluster(config["devices"], config["benchmark"]["ranks_per_node"])
+            except climate.InputError as error:
+                refuse(error)
         return
     try:
         for spec, device in itertools.product(SPECS, DEVICES):
@@ -126,12 +136,28 @@ def torch_device(device):
 
 def machine_identity(wildcards):
     """What an engine is bound to. Empty on a cluster: this may be a login node, and loading the engine compares."""
-    return machine.identity(wildcards.device) if workflow.local_exec else ""
+    return "" if on_cluster() else machine.identity(wildcards.device)
 
 
 def cell_of(wildcards):
     """The grid's cell that a job's id names."""
     return CELLS[wildcards.cell]
+
+
+def nodes(cell):
+    """How many nodes of a cluster a cell takes."""
+    return -(-cell.ranks // config["benchmark"]["ranks_per_node"])
+
+
+def launcher(cell):
+    """The command that starts a cell's ranks. On a cluster one rank starts by itself: Slurm's executor wants it so."""
+    if not on_cluster():
+        return config["benchmark"]["launcher"].replace("{ranks}", str(cell.ranks))
+    if cell.ranks == 1:
+        return ""
+    on_a_node = -(-cell.ranks // nodes(cell))
+    command = config["cluster"]["launcher"].replace("{ranks}", str(cell.ranks))
+    return command.replace("{ranks_per_node}", str(on_a_node))
 
 
 def network_options():
@@ -202,7 +228,7 @@ def tell_failures(snakemake_logs):
     talk = "".join(Path(path).read_text() for path in snakemake_logs)
     logs = map(Path, dict.fromkeys(re.findall(r"^    log: (\S+) \(check log file", talk, re.M)))
     for path in filter(Path.exists, logs):
-        lines = path.read_text().splitlines() or ["it said nothing"]
+        lines = list(filter(str.strip, path.read_text().splitlines())) or ["it said nothing"]
         print(f"failed: {path}: {next(filter(re.compile('error: ').match, lines), lines[-1])}", file=sys.stderr)
     print("What is done is kept: when the cause is gone, the same command does the rest.", file=sys.stderr)
 

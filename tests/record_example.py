@@ -24,6 +24,22 @@ def rank_run(seconds, names, **more):
     } | more
 
 
+def node(name, **facts):
+    return {
+        "name": name,
+        "cpu": "x",
+        "isa": [],
+        "logical_cores": 2,
+        "governor": None,
+        "numa_nodes": 1,
+        "memory_bytes": 2**34,
+        "gpus": [],
+        "driver": None,
+        "kernel": "6",
+        "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
+    } | facts
+
+
 def record(**cell):
     run = {
         "passes": 1,
@@ -37,7 +53,7 @@ def record(**cell):
     faster = copy.deepcopy(run)
     faster["ranks"][1]["seconds"] = 1.95
     made = {
-        "schema_version": 3,
+        "schema_version": 4,
         "cell": {
             "mode": "io",
             "reader": "dali-direct",
@@ -59,20 +75,16 @@ def record(**cell):
         "engine": None,
         "environment": {
             "date": "2026-11-01T12:00:00+00:00",
-            "hostname": "n",
-            "cpu": "x",
-            "logical_cores": 2,
-            "memory_bytes": 2**34,
-            "gpus": [],
-            "driver": None,
-            "kernel": "6",
             "python": "3.11",
             "packages": {"torch": "2"},
             "mpi": "Open MPI",
+            "hdf5": "1.14",
             "git_commit": "abc",
-            "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
-            "other_load": 0.01,
+            "container": None,
+            "variables": {},
+            "nodes": [node("n")],
             "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
+            "other_load": 0.01,
         },
         "runs": [run, faster],
         "checks": [],
@@ -101,6 +113,7 @@ def cell(seconds=2.0, **fields):
         {"node": f"n{index // 2}", "local_rank": index % 2, "device": "cpu", "cores": [index % 2]}
         for index in range(ranks)
     ]
+    made["environment"]["nodes"] = [node(f"n{index}") for index in range(-(-ranks // 2))]
     if fields.get("engine", "none") != "none":
         made["engine"] = {"precision": "fp16", "accuracy": []}
     made["checks"] = validity.checks(made)

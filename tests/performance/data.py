@@ -44,7 +44,7 @@ def main() -> None:
             NAMES, 0, source / "validation", seed=2026, height=SHAPE[0], width=SHAPE[1], processes=os.cpu_count() or 1
         )
         result = {
-            "machine": environment.describe(folder),
+            "machine": environment.describe_node(folder) | environment.describe(),
             "load_before": os.getloadavg()[0],
             "samples": len(NAMES),
             "bytes": sum((source / path).stat().st_size for path in PATHS),

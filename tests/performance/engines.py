@@ -47,7 +47,7 @@ def main() -> None:
     if importlib.util.find_spec("openvino") is None:
         sys.exit("error: perf-engines compares with OpenVINO, which is not installed; pip install openvino")
     result: dict[str, Any] = {
-        "machine": environment.describe(common.ROOT),
+        "machine": environment.describe_node(common.ROOT) | environment.describe(),
         "threads": arguments.threads,
         "load_before": os.getloadavg()[0],
         "widths": {},

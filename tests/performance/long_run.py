@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Everything in the table, measured in an empty folder."""
-    machine = environment.describe(folder)
+    machine = environment.describe_node(folder) | environment.describe()
     make_template(folder)
     (folder / "failing").write_text(FAILING)
     graph = snakemake(folder, "--dry-run", "--quiet")

@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.dir) as folder, ExitStack() as workers:
         paths = write_samples(Path(folder), arguments.samples)
         result: dict[str, Any] = {
-            "machine": environment.describe(paths[0]),
+            "machine": environment.describe_node(paths[0]) | environment.describe(),
             "load_before": os.getloadavg()[0],
             "samples": len(paths),
             "batch_size": arguments.batch_size,

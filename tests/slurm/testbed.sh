@@ -41,7 +41,8 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+# Packs a job's tasks on as few nodes as hold them, unless told otherwise: the hardest of clusters to spread ranks on.
+SelectTypeParameters=CR_Core,CR_Pack_Nodes
 KillWait=2
 ReturnToService=2
 # The nodes below need not be what the machine is.

@@ -10,6 +10,7 @@ import compare
 import matplotlib.image
 import pandas as pd
 import pytest
+from record_example import node
 from results_example import GRID, measured, noisy, scaled, write
 
 PROGRAM = Path(__file__).parents[2] / "workflow_scripts/compare.py"
@@ -27,7 +28,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     good = {cell: [measured(cell, noisy(i)), measured(cell, noisy(50 + i))] for i, cell in enumerate(GRID[:4])}
     worse = dict(good)
-    worse[GRID[1]] = [measured(GRID[1], scaled(0.8, noisy(9, 10)), kernel="6|7")]
+    worse[GRID[1]] = [measured(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n", kernel="6|7")])]
     worse[GRID[2]] = [measured(GRID[2], valid=False)]
     del worse[GRID[3]]
     return {
@@ -58,7 +59,7 @@ def test_the_program_writes_and_prints_regressions_first(compared):
     assert "One repeat: " in result.stdout and "too few runs" not in result.stdout
     assert re.search(rf"`{GRID[2].id}` \| \d\.\d+ \| B: spread: expected at most 10%, got 14% \|", result.stdout)
     assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
-    assert r"| `environment.kernel` | `6` | `6; 6\|7` |" in result.stdout
+    assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout
     table = pd.read_csv(out / "comparison.csv")
     assert list(table["verdict"]) == ["slower", "no difference seen", "not valid", "only in A"]
     assert list(table["local_batch_size"]) == [GRID[i].local_batch_size for i in (1, 0, 2, 3)]

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from deepcam import comparison, comparison_differences, comparison_report
 from deepcam.comparison_input import Results
+from record_example import node
 from results_example import GRID, STEADY, grid_of, measured, noisy, scaled
 
 
@@ -131,13 +132,16 @@ def test_what_cannot_be_judged_falls_short_if_it_was_valid_in_the_baseline():
 def test_differences_name_machine_software_settings_dataset_engine_and_configuration():
     cell = dataclasses.replace(GRID[0], mode="compute", engine="eager-fp32")
     engine = {"precision": "fp32", "torch": "2.13", "build_seconds": 1.0, "accuracy": []}
-    old = measured(cell, hostname="old", date="1", packages={"torch": "2.13", "dali": "1"}) | {"engine": engine}
-    new = measured(cell, hostname="new", date="2", packages={"torch": "2.14"}, other_load=0.05)
+    old = measured(cell, nodes=[node("old")], date="1", packages={"torch": "2.13", "dali": "1"}) | {"engine": engine}
+    new = measured(cell, nodes=[node("new")], date="2", packages={"torch": "2.14"}, other_load=0.05)
     new |= {"engine": engine | {"torch": "2.14", "build_seconds": 2.0, "accuracy": [{}]}}
     new["environment"]["variables"] = {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "7"}
     new["settings"] |= {"shuffle": "rank"}
     new["dataset"] = {**new["dataset"], "source": "nersc", "sample_shape": [768, 1152, 16]}
-    other = new | {"cell": dataclasses.asdict(GRID[1]), "environment": new["environment"] | {"cpu": "of a lone cell"}}
+    other = new | {
+        "cell": dataclasses.asdict(GRID[1]),
+        "environment": new["environment"] | {"nodes": [node("lone", cpu="other")]},
+    }
     found = comparison_differences.differences(
         Results("a", {cell: [old]}, {"benchmark": {"runs": 3}, "engines": [1], "data": {"dir": ""}}),
         Results("b", {cell: [new, old], GRID[1]: [other]}, {"benchmark": {"runs": 5}, "engines": [1]}),
@@ -148,7 +152,7 @@ def test_differences_name_machine_software_settings_dataset_engine_and_configura
         ("dataset.sample_shape", "[2, 2, 16]", "[2, 2, 16]; [768, 1152, 16]"),
         ("dataset.source", "synthetic", "nersc; synthetic"),
         ("engine.eager-fp32.torch", "2.13", "2.13; 2.14"),
-        ("environment.hostname", "old", "new; old"),
+        ("environment.node.name", "old", "new; old"),
         ("environment.packages.torch", "2.13", "2.13; 2.14"),
         ("environment.variables.OMP_NUM_THREADS", "-", "1"),
         ("settings.shuffle", "none", "none; rank"),

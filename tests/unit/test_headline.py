@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from deepcam import headline, tables
-from record_example import cell
+from deepcam import facts, headline, tables
+from record_example import cell, node
 from test_figures import summary
 
 
-def said(cells, missing=0):
-    return headline.statements(cells, tables.sizing(cells), missing)
+def said(cells, missing=0, unlike=()):
+    return headline.statements(cells, tables.sizing(cells), missing, dict(unlike))
 
 
 def finding(cells, start, missing=0):
@@ -81,3 +81,12 @@ def test_a_grid_of_reading_only_is_asked_for_no_verdict(cells):
     reading = cells[cells["mode"] == "io"].reset_index(drop=True)
     assert not [s for s in said(reading) if "limits" in s.finding or not s.good]
     assert isinstance(reading, pd.DataFrame)
+
+
+def test_cells_of_several_machines_or_softwares_are_told(cells):
+    old, new = cell(), cell(reader="raw")
+    new["environment"] |= {"packages": {"torch": "3"}, "nodes": [node("m", kernel="7")], "date": "2027"}
+    (told,) = [s for s in said(cells, unlike=facts.unlike([old, new])) if s.finding.startswith("Not all cells")]
+    assert not told.good
+    assert told.basis.endswith("node.kernel: 6 or 7; packages.torch: 2 or 3.")
+    assert facts.unlike([old, cell(reader="raw")]) == {}

@@ -21,6 +21,15 @@ def test_throughput_is_all_samples_over_the_slowest_rank():
     assert row["valid"] and row["invalid_reasons"] == "" and row["warnings"] == ""
 
 
+def test_the_slowest_node_is_where_the_last_rank_was_in_most_runs():
+    made = record()
+    made["environment"]["ranks"][1]["node"] = "m"
+    assert cell_summary.row([made])["slowest_node"] == "m"
+    for run in made["runs"]:
+        run["ranks"][0]["seconds"] = 3.0
+    assert cell_summary.row([made])["slowest_node"] == "n"
+
+
 def test_repeats_are_pooled():
     assert cell_summary.row([record(), record()])["runs"] == 4
 

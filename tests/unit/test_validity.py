@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from deepcam import cell_summary, records, validity
-from record_example import record
+from record_example import node, record
 
 
 def failed(made):
@@ -106,13 +106,30 @@ def test_one_warm_run_that_fetched_pages_of_a_library_is_not_the_median():
 
 def test_where_fetched_bytes_are_not_counted_they_are_a_warning():
     made = record()
-    made["environment"]["file_system"] = {"type": "nfs4", "caveat": "only this node's page cache is evicted"}
+    server = {"type": "nfs4", "caveat": "only this node's page cache is evicted"}
+    made["environment"]["nodes"] = [node("n0"), node("n1", file_system=server)]
     for rank in each_rank(made):
         rank["storage_bytes"] = 0
     row = cell_summary.row([made | {"checks": validity.checks(made)}])
     assert row["valid"]
     assert "fetched_from_storage" in row["warnings"]
     assert "nfs4: only this node's page cache is evicted" in row["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("second", "differences"),
+    [
+        ({}, None),
+        ({"memory_bytes": 2**34 + 4096}, None),
+        ({"kernel": "7", "gpus": ["H100"]}, 'differences in node.gpus ([], ["H100"]), node.kernel (6, 7)'),
+    ],
+    ids=["alike", "some kilobytes", "unlike"],
+)
+def test_nodes_of_different_kinds_are_a_warning(second, differences):
+    made = record()
+    made["environment"]["nodes"] = [node("n0"), node("n1", **second)]
+    warned = [c["actual"] for c in validity.checks(made) if c["name"] == "nodes_alike" and not c["ok"]]
+    assert warned == ([differences] if differences else [])
 
 
 def test_bytes_that_gds_fetches_are_not_counted():

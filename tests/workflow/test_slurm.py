@@ -22,18 +22,24 @@ OVERLAY = {
         "modes": ["io", "inference"],
         "readers": ["pread"],
         "cache": ["warm"],
-        "ranks_per_node": 1,
+        "ranks": [1, 3],
+        "ranks_per_node": 2,
+        "local_batch_sizes": [1],
         "inter_threads": [1],
-        "per_mode": {"inference": {"readers": ["pread"], "ranks": [2]}},
+        "per_mode": {
+            "io": {"local_batch_sizes": [1]},
+            "inference": {"readers": ["pread"], "ranks": [4], "local_batch_sizes": [1]},
+        },
     },
 }
-ONE_NODE = "io_pread_warm_none_r0001_b002_t01x01"
-TWO_NODES = "io_pread_warm_none_r0002_b002_t01x01"
+ONE_NODE = "io_pread_warm_none_r0001_b001_t01x01"
+TWO_NODES = "io_pread_warm_none_r0003_b001_t01x01"
 CELLS = {
-    ONE_NODE,
-    TWO_NODES,
-    "inference_pread_warm_eager-fp32_r0002_b002_t01x01",
+    ONE_NODE: ["n1.0"],
+    TWO_NODES: ["n1.0", "n1.1", "n2.0"],
+    "inference_pread_warm_eager-fp32_r0004_b001_t01x01": ["n1.0", "n1.1", "n2.0", "n2.1"],
 }
+"""Each cell, and the node and local rank of each of its ranks."""
 
 
 def wait_for(question, what, process):
@@ -151,7 +157,7 @@ def test_the_whole_workflow_runs_on_slurm(finished):
     reasons = "; ".join(summary["invalid_reasons"].dropna()).split("; ")
     # Two nodes on one machine, and everything else on it, disturb each other.
     assert {reason.partition(":")[0] for reason in reasons if reason} <= {"spread", "other_load", "run_seconds"}
-    assert set(finished.records()) == CELLS
+    assert set(finished.records()) == set(CELLS)
     for name in ("io_throughput", "inference_throughput", "predictions"):
         assert (finished.folder / f"results/figures/{name}.svg").exists()
 
@@ -163,10 +169,10 @@ def test_a_restart_repeats_nothing_that_was_done(finished):
 
 @pytest.mark.parametrize("cell", sorted(CELLS))
 def test_a_record_names_the_node_of_each_rank(finished, cell):
-    places = json.loads(finished.records()[cell].read_text())["environment"]["ranks"]
-    nodes = [place["node"] for place in places]
-    assert nodes == ["n1", "n2"] if "_r0002_" in cell else nodes in (["n1"], ["n2"])
-    assert {place["local_rank"] for place in places} == {0}
+    environment = json.loads(finished.records()[cell].read_text())["environment"]
+    places = [f"{place['node']}.{place['local_rank']}" for place in environment["ranks"]]
+    assert places == CELLS[cell] or (cell == ONE_NODE and places == ["n2.0"])
+    assert [node["name"] for node in environment["nodes"]] == sorted({place["node"] for place in environment["ranks"]})
 
 
 def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
@@ -183,11 +189,11 @@ def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
 
 def test_a_rank_killed_ends_its_job_and_is_named_and_a_rerun_finishes(finished):
     process, record = finished.start_long(TWO_NODES)
-    for pid in wait_for(lambda: processes_of_rank(1), "a second rank", process):
+    for pid in wait_for(lambda: processes_of_rank(2), "a third rank", process):
         os.kill(pid, signal.SIGKILL)
     output = process.communicate(timeout=120)[0]
     assert process.returncode != 0
-    assert "srun: error: n2: task 1: Killed" in output, output
+    assert "srun: error: n2: task 2: Killed" in output, output
     assert not (finished.folder / record).exists()
     finished.run(record)
     assert (finished.folder / record).exists()

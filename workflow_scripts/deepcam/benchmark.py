@@ -83,7 +83,8 @@ def run(job: Job) -> None:
             "cores": list(me.cores),
         }
     )
-    if runs is None:
+    nodes = me.gather(environment.describe_node(job.dataset.files[0]) if me.node_leader else None)
+    if runs is None or nodes is None:
         return
     record: dict[str, Any] = {
         "schema_version": records.SCHEMA_VERSION,
@@ -96,7 +97,12 @@ def run(job: Job) -> None:
             "samples": [path.name for path in job.dataset.files],
         },
         "engine": describe_engine(job),
-        "environment": {**environment.describe(job.dataset.files[0]), "other_load": other_load, "ranks": places},
+        "environment": {
+            **environment.describe(),
+            "nodes": [node for node in nodes if node],
+            "ranks": places,
+            "other_load": other_load,
+        },
         "runs": [dataclasses.asdict(run) for run in runs],
     }
     record["checks"] = validity.checks(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ def row(records: Sequence[Record]) -> dict[str, Any]:
     `samples_per_second` is the median over runs, `ci_low_` and `ci_high_` its 95 % confidence interval, `lowest_` and
     `highest_` the extremes; `gigabytes_per_second` (1e9 bytes of npy files) is empty where nothing is read. Percentiles
     are over all ranks' batches. `spread` is the standard deviation over the mean of the runs. `rank_imbalance` is how
-    much sooner than the last rank the first one was done, over the last one's time. `cpu_utilisation` is the CPU time
+    much sooner than the last rank the first one was done, over the last one's time, and `slowest_node` where that last
+    rank was in most runs. `cpu_utilisation` is the CPU time
     of all ranks over wall time and the cores that they had, `node_cpu_utilisation` that of all processes on the nodes,
     over all their cores; 1 is all cores busy. `memory_bytes` is the sum of the ranks' peaks, mapped files included.
     Energy, power, utilisation and memory of devices are those of all GPUs of the job, empty without one.
@@ -51,6 +53,7 @@ def row(records: Sequence[Record]) -> dict[str, Any]:
         "highest_samples_per_second": max(rates),
         "samples_per_second_per_rank": median / cell["ranks"],
         "rank_imbalance": float(np.median([metrics.imbalance(run) for _, run in runs])),
+        "slowest_node": statistics.mode(metrics.slowest_node(record, run) for record, run in runs),
         "node_cpu_utilisation": float(np.median([metrics.node_cpu_utilisation(run) for _, run in runs])),
         "memory_bytes": max(sum(rank["peak_memory_bytes"] for rank in run["ranks"]) for _, run in runs),
         "global_batch_size": cell["ranks"] * cell["local_batch_size"],

@@ -50,11 +50,24 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe(data: Path) -> dict[str, Any]:
-    """This node: CPU, memory, GPUs, kernel, packages, and the storage under `data`. Variables by VARIABLES alone."""
+def describe() -> dict[str, Any]:
+    """The software that this process runs, and when. Variables by VARIABLES alone."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "hostname": node_name(),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "mpi": _mpi(),
+        "hdf5": _hdf5(),
+        "git_commit": _git_commit(),
+        "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+
+
+def describe_node(data: Path) -> dict[str, Any]:
+    """This node: CPU, memory, GPUs, kernel, and the storage under `data`."""
+    return {
+        "name": node_name(),
         "cpu": machine.cpu()[0],
         "isa": machine.isa(),
         "logical_cores": os.cpu_count(),
@@ -64,14 +77,7 @@ def describe(data: Path) -> dict[str, Any]:
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
-        "packages": _versions(),
-        "mpi": _mpi(),
-        "hdf5": _hdf5(),
         "file_system": file_system(data),
-        "git_commit": _git_commit(),
-        "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deepcam.climate import InputError
@@ -121,6 +121,20 @@ def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
     for cell in cells:
         if cell.reader != NONE and READERS[cell.reader].gpu:
             raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
+
+
+def refuse_on_cluster(gpus: Sequence[int], ranks_per_node: int) -> None:
+    """Raise InputError for GPUs that a cluster's jobs do not have, and for nodes with more ranks than GPUs."""
+    if list(gpus) != list(range(len(gpus))):
+        raise InputError(
+            f"devices: {list(gpus)}: a job counts the GPUs that it is given from 0; "
+            f"{len(gpus)} on a node are {list(range(len(gpus)))}"
+        )
+    if ranks_per_node > len(gpus):
+        raise InputError(
+            f"benchmark.ranks_per_node: {ranks_per_node} ranks would share the {len(gpus)} GPUs of a node that devices "
+            f"names; lower it to {len(gpus)}"
+        )
 
 
 def of_mode(mode: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -29,8 +29,13 @@ class Statement:
     good: bool = True
 
 
-def statements(summary: pd.DataFrame, sizing: pd.DataFrame, missing: int) -> list[Statement]:
-    """The bottleneck, the best of reading and of inference, the storage that devices need, and what is not valid."""
+def statements(
+    summary: pd.DataFrame, sizing: pd.DataFrame, missing: int, unlike: Mapping[str, Sequence[str]]
+) -> list[Statement]:
+    """The bottleneck, the best of reading and of inference, the storage that devices need, and what is not valid.
+
+    `unlike` is what is not the same in all records of machine and software, as `facts.unlike` finds it.
+    """
     valid = summary[summary["valid"]]
     return [
         *_bottleneck(summary),
@@ -38,6 +43,7 @@ def statements(summary: pd.DataFrame, sizing: pd.DataFrame, missing: int) -> lis
         *_inference(valid),
         *_sizing(valid, sizing),
         _validity(summary, missing),
+        *_unlike(unlike),
     ]
 
 
@@ -119,6 +125,17 @@ def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
             f"{needed:.3g} GB/s of storage keep one such device 90 % busy",
             f"A device is a GPU, or a node's CPU where there is none. Computed: {', '.join(many)} GB/s, from "
             f"{device['engine']} at batch {device['local_batch_size']}; nothing was run on that many.{fed}",
+        )
+
+
+def _unlike(unlike: Mapping[str, Sequence[str]]) -> Iterable[Statement]:
+    """Cells on nodes of several kinds, or from before and after an update, are no comparison of settings."""
+    if unlike:
+        differ = "; ".join(f"{key}: {' or '.join(values)}" for key, values in unlike.items())
+        yield Statement(
+            "Not all cells were measured on one kind of machine with one software",
+            f"What differs between cells may come from that. {differ}.",
+            good=False,
         )
 
 

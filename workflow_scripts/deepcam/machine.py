@@ -26,6 +26,11 @@ def cpu() -> tuple[str, frozenset[str]]:
     return entries.get("model name", platform.machine()), frozenset(flags.split())
 
 
+def boot_id() -> str:
+    """Of the kernel, and so of its page cache: alike in all containers of a machine, and nowhere else."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
     """A function that returns which share of all cores' time since now was busy, and which with others than the job.
 

@@ -155,6 +155,12 @@ def imbalance(run: Mapping[str, Any]) -> float:
     return 1 - min(rank["seconds"] for rank in run["ranks"]) / run_seconds(run)
 
 
+def slowest_node(record: Record, run: Mapping[str, Any]) -> str:
+    """The node of a run's last rank."""
+    places = zip(run["ranks"], record["environment"]["ranks"], strict=True)
+    return max(places, key=lambda pair: pair[0]["seconds"])[1]["node"]
+
+
 def node_cpu_utilisation(run: Mapping[str, Any]) -> float:
     """Share of the nodes' cores that all processes on them kept busy; one rank of each node tells."""
     return float(np.mean([r["node_cpu_utilisation"] for r in run["ranks"] if r["node_cpu_utilisation"] is not None]))

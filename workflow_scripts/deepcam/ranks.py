@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from deepcam import machine
+from deepcam import environment, machine
 from deepcam.climate import InputError
 
 
@@ -66,17 +67,31 @@ class Ranks:
 def join(expected_size: int) -> Ranks:
     """Join the job and take an even, disjoint share of this node's cores.
 
-    InputError when the launcher started another number of ranks than asked for: srun without PMIx
-    starts N jobs of one rank each, and all their numbers would be wrong.
+    InputError when the launcher started another number of ranks than asked for (srun without PMIx starts N jobs of one
+    rank each, and all their numbers would be wrong), or crowded them on some of the nodes.
     """
     comm = MPI.COMM_WORLD
     size = comm.Get_size()
     if size != expected_size:
         raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
-    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    # Not by COMM_TYPE_SHARED: where PMIx does not recognise a host by its name, MPI takes each rank for a node.
+    places = comm.allgather((environment.node_name(), machine.boot_id()))
+    refuse_crowding([name for name, _ in places])
+    node = comm.Split(sorted(set(places)).index(places[comm.Get_rank()]), comm.Get_rank())
     cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
     os.sched_setaffinity(0, cores)
     return Ranks(comm, node, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
+
+
+def refuse_crowding(nodes: Sequence[str]) -> None:
+    """InputError where one of the ranks' nodes has more than its share: there they share what others have alone."""
+    ranks_of = collections.Counter(nodes)
+    ((name, most),) = ranks_of.most_common(1)
+    if most > -(-len(nodes) // len(ranks_of)):
+        raise InputError(
+            f"ranks: {most} of {len(nodes)} started on {name}, one of {len(ranks_of)} nodes; spread them evenly "
+            "(srun: --ntasks-per-node, mpirun: --map-by ppr:N:node)"
+        )
 
 
 def share_of_cores(affinities: list[list[int]], local_rank: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from deepcam.climate import InputError
 
 Record = Mapping[str, Any]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "record.schema.json"
 

@@ -12,7 +12,7 @@ import docutils.core
 import jinja2
 import pandas as pd
 
-from deepcam import headline, report_items
+from deepcam import facts, headline, report_items
 from deepcam.climate import CLASSES
 from deepcam.figures import selection
 from deepcam.records import Record
@@ -55,7 +55,7 @@ def render(
     summary = tables.summary
     found = {path.stem: path for path in figures}
     return environment.get_template("summary.html.j2").render(
-        statements=headline.statements(summary, sizing, len(missing)),
+        statements=headline.statements(summary, sizing, len(missing), facts.unlike(records)),
         what=what_was_run(records, dataset, config, tables),
         figures=[_figure(name, found[name]) for name in FIGURES if name in found],
         best=best[list(BEST)].rename(columns=BEST),
@@ -87,15 +87,17 @@ def what_was_run(
 ) -> list[tuple[str, str]]:
     """Machine, data, model and grid in words: label and text. What differs between records is listed."""
     environments, settings = [record["environment"] for record in records], records[0]["settings"]
+    nodes = [node for environment in environments for node in environment["nodes"]]
     height, width, depth = dataset["sample_shape"]
     return [
         ("when", _span([e["date"] for e in environments])),
-        ("node", ", ".join(sorted({place["node"] for e in environments for place in e["ranks"]}))),
-        ("CPU", _join(f"{e['cpu']}, {e['logical_cores']} logical cores" for e in environments)),
-        ("memory", _join(f"{e['memory_bytes'] / 2**30:.0f} GiB" for e in environments)),
-        ("GPU", _join(", ".join(e["gpus"]) or "none" for e in environments)),
-        ("storage", _join(_storage(e["file_system"]) for e in environments)),
-        ("kernel", _join(e["kernel"] for e in environments)),
+        ("node", ", ".join(sorted({node["name"] for node in nodes}))),
+        ("CPU", _join(f"{node['cpu']}, {node['logical_cores']} logical cores" for node in nodes)),
+        ("memory", _join(f"{node['memory_bytes'] / 2**30:.0f} GiB" for node in nodes)),
+        ("GPU", _join(", ".join(node["gpus"]) or "none" for node in nodes)),
+        ("driver", _join(node["driver"] or "none" for node in nodes)),
+        ("storage", _join(_storage(node["file_system"]) for node in nodes)),
+        ("kernel", _join(node["kernel"] for node in nodes)),
         ("software", _join(_software(e) for e in environments)),
         ("workflow", _join(e["git_commit"] or "not from a git checkout" for e in environments)),
         (
@@ -142,8 +144,7 @@ def _storage(file_system: Mapping[str, Any]) -> str:
 
 def _software(environment: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    driver = f", NVIDIA driver {environment['driver']}" if environment["driver"] else ""
-    return f"Python {environment['python']}, {packages}, {environment['mpi']}{driver}"
+    return f"Python {environment['python']}, {packages}, {environment['mpi']}"
 
 
 def _classes(fractions: Sequence[float] | None) -> str:

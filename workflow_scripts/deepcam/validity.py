@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepcam import metrics
+from deepcam import facts, metrics
 from deepcam.metrics import Record
 
 ERROR, WARNING = "error", "warning"
@@ -49,6 +49,7 @@ def checks(record: Record) -> list[dict[str, Any]]:
         _coverage(record),
         *_spread(record),
         _other_load(record),
+        *_nodes(record),
     ]
     if cell["cache"] == "cold":
         worst = max(run["residency_high"] for run in runs)
@@ -105,6 +106,23 @@ def _other_load(record: Record) -> dict[str, Any]:
     )
 
 
+def _nodes(record: Record) -> list[dict[str, Any]]:
+    """Whether the nodes are of one kind: a run is as fast as the slowest of them."""
+    if len(record["environment"]["nodes"]) == 1:
+        return []
+    unlike = facts.unlike([record])
+    differ = ", ".join(f"{key} ({', '.join(values)})" for key, values in unlike.items())
+    return [
+        check(
+            "nodes_alike",
+            "nodes of one kind",
+            f"differences in {differ}" if unlike else "one kind",
+            not unlike,
+            WARNING,
+        )
+    ]
+
+
 def _length(record: Record) -> dict[str, Any]:
     needed = record["settings"]["min_seconds"] * SHORTEST
     shortest = min(map(metrics.run_seconds, record["runs"]))
@@ -113,14 +131,18 @@ def _length(record: Record) -> dict[str, Any]:
 
 def _storage(record: Record) -> dict[str, Any]:
     """Whether a cold page cache means that the bytes came from the medium."""
-    file_system = record["environment"]["file_system"]
+    mounted = {(system["type"], system["caveat"]) for system in _file_systems(record)}
     return check(
         "storage_local",
         "a file system whose only cache is this node's page cache",
-        file_system["type"] if not file_system["caveat"] else f"{file_system['type']}: {file_system['caveat']}",
-        not file_system["caveat"],
+        ", ".join(": ".join(filter(None, words)) for words in sorted(mounted)),
+        not any(caveat for _, caveat in mounted),
         WARNING,
     )
+
+
+def _file_systems(record: Record) -> list[Mapping[str, Any]]:
+    return [node["file_system"] for node in record["environment"]["nodes"]]
 
 
 def _fetched(record: Record) -> dict[str, Any]:
@@ -137,7 +159,7 @@ def _fetched(record: Record) -> dict[str, Any]:
     else:
         expected = f"at most {FETCHED_WARM:.0%} of the bytes in the median run"
         ok = statistics.median(ratios) <= FETCHED_WARM
-    counted = record["environment"]["file_system"]["type"] in COUNTED_FILE_SYSTEMS
+    counted = all(system["type"] in COUNTED_FILE_SYSTEMS for system in _file_systems(record))
     return check("fetched_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, ERROR if counted else WARNING)
 
 
