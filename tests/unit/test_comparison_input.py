@@ -104,7 +104,7 @@ def no_yaml(folder):
         (bundle_with_a_link, "link to an absolute path"),
         (damaged, f"{GRID[0].id}/0.json: not a benchmark record"),
         (no_text, f"{GRID[0].id}/0.json: not a benchmark record"),
-        (another_version, f"{GRID[0].id}/0.json: not a benchmark record (3 was expected)"),
+        (another_version, f"{GRID[0].id}/0.json: not a benchmark record (4 was expected)"),
         (damaged_in_a_bundle, f"bad.tar.gz/deepcam-run/results/benchmark/{GRID[0].id}/0.json: not a benchmark record"),
         (no_configuration, "config.yaml: not a configuration, but list"),
         (no_yaml, "config.yaml: not YAML"),

@@ -121,7 +121,7 @@ def test_where_fetched_bytes_are_not_counted_they_are_a_warning():
     [
         ({}, None),
         ({"memory_bytes": 2**34 + 4096}, None),
-        ({"kernel": "7", "gpus": ["H100"]}, 'differences in node.gpus ([], ["H100"]), node.kernel (6, 7)'),
+        ({"kernel": "7", "gpus": ["H100"]}, 'differences in node.gpus (["H100"], []), node.kernel (6, 7)'),
     ],
     ids=["alike", "some kilobytes", "unlike"],
 )
