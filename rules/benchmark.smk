@@ -16,6 +16,8 @@ rule run_benchmark:
         "results/logs/run_benchmark/{cell}/{repeat}.log",
     # All cells once, then all again: drift of the machine hits all alike.
     priority: lambda wildcards: -int(wildcards.repeat)
+    # Now and then a launcher fails to start, in one of hundreds of jobs.
+    retries: 1
     conda:
         ENVIRONMENT
     resources:

@@ -226,10 +226,23 @@ def as_yaml(value):
 def tell_failures(snakemake_logs):
     """What failed, where it says more, and what to do. In a long run with keep-going its errors are far above."""
     talk = "".join(Path(path).read_text() for path in snakemake_logs)
-    logs = map(Path, dict.fromkeys(re.findall(r"^    log: (\S+) \(check log file", talk, re.M)))
-    for path in filter(Path.exists, logs):
-        lines = list(filter(str.strip, path.read_text().splitlines())) or ["it said nothing"]
-        print(f"failed: {path}: {next(filter(re.compile('error: ').match, lines), lines[-1])}", file=sys.stderr)
+    told = {}
+    for error in re.split(r"^Error in rule ", talk, flags=re.M)[1:]:
+
+        def field(pattern):
+            found = re.search(rf"^    {pattern}", error, re.M)
+            return found[1] if found else ""
+
+        path = field(r"log: ([^\s,]+)")
+        if os.path.exists(field(r"output: ([^\s,]+)")):  # it went well when it was tried again
+            continue
+        lines = list(filter(str.strip, Path(path).read_text().splitlines())) if os.path.exists(path) else []
+        # The job's own words, or the executor's of a job that it could not submit or that was ended from outside.
+        own = list(filter(re.compile(r"([\w-]+: )?error: ").match, lines))
+        message = field(r"message: (?!None$)(.*?)(?:For further error details|$)")
+        told[path] = next(filter(None, [*own, message, *lines[-1:], "it said nothing"]))
+    for path, words in told.items():
+        print(f"failed: {path}: {words}", file=sys.stderr)
     print("What is done is kept: when the cause is gone, the same command does the rest.", file=sys.stderr)
 
 

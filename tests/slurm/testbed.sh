@@ -1,5 +1,6 @@
 #!/bin/bash
-# A real Slurm of two nodes, n1 and n2, on this one machine, with PMIx for MPI across both:
+# A real Slurm of two nodes, n1 and n2, on this one machine, with PMIx for MPI across both. Each counts two GPUs, which
+# are /dev/null and /dev/zero:
 #
 #     tests/slurm/testbed.sh up FOLDER
 #     tests/slurm/testbed.sh down FOLDER
@@ -13,7 +14,7 @@ fail() {
     exit 1
 }
 
-[ $# = 2 ] || { sed -n 2,8p "$0" && exit 2; }
+[ $# = 2 ] || { sed -n 2,9p "$0" && exit 2; }
 folder=$(realpath -m "$2")
 configuration=/etc/slurm
 mark="# Written by the test bed in $folder"
@@ -40,6 +41,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
+GresTypes=gpu
 SelectType=select/cons_tres
 # Packs a job's tasks on as few nodes as hold them, unless told otherwise: the hardest of clusters to spread ranks on.
 SelectTypeParameters=CR_Core,CR_Pack_Nodes
@@ -55,14 +57,16 @@ SlurmctldPidFile=$folder/run/slurmctld.pid
 SlurmdPidFile=$folder/run/slurmd-%n.pid
 SlurmctldLogFile=$folder/log/slurmctld.log
 SlurmdLogFile=$folder/log/slurmd-%n.log
-NodeName=n[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=8 RealMemory=16000
+NodeName=n[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=8 RealMemory=16000 \
+    Gres=gpu:2
 PartitionName=main Nodes=n[1-2] Default=YES
 EOF
+    printf '%s\n' "$mark" 'Name=gpu File=/dev/null' 'Name=gpu File=/dev/zero' > "$configuration/gres.conf"
     printf '%s\n' "$mark" 'CgroupPlugin=cgroup/v1' 'CgroupAutomount=no' > "$configuration/cgroup.conf"
 }
 
 up() {
-    for file in "$configuration"/slurm.conf "$configuration"/cgroup.conf; do
+    for file in "$configuration"/{slurm,cgroup,gres}.conf; do
         [ ! -e "$file" ] || own || fail "$file is not this test bed's: a machine of a real cluster is left alone"
     done
     own && down
@@ -91,7 +95,7 @@ down() {
     for daemon in "${daemons[@]}"; do
         stop "$folder/run/$daemon.pid"
     done
-    rm -f "$configuration"/{slurm,cgroup}.conf
+    rm -f "$configuration"/{slurm,cgroup,gres}.conf
     rmdir --ignore-fail-on-non-empty "$configuration"
     rm -rf "$folder"
 }

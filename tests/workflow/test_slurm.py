@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from servers import missing, require
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,11 @@ class Workflow:
         path = f"results/benchmark/{cell}/1.json"
         return self.start(path, overlays=[self.folder / "long.json"]), path
 
+    @staticmethod
+    def log(record):
+        """Where the job of a record tells how it went."""
+        return record.replace("results/benchmark", "results/logs/run_benchmark").replace(".json", ".log")
+
     def records(self):
         return {path.parent.name: path for path in self.folder.glob("results/benchmark/*/0.json")}
 
@@ -92,6 +98,17 @@ class Workflow:
         for process in self.processes:
             process.kill()
             process.wait()
+
+
+def harm(process, act):
+    """Act until Snakemake, which tries a benchmark twice, gives up. Its output."""
+    deadline = time.monotonic() + 200
+    while process.poll() is None:
+        assert time.monotonic() < deadline, "Snakemake does not end"
+        act()
+        time.sleep(0.2)
+    assert process.returncode != 0
+    return process.stdout.read()
 
 
 def processes_of_rank(rank):
@@ -175,25 +192,35 @@ def test_a_record_names_the_node_of_each_rank(finished, cell):
     assert [node["name"] for node in environment["nodes"]] == sorted({place["node"] for place in environment["ranks"]})
 
 
+def test_each_rank_sees_the_gpus_of_its_node(finished):
+    """No GPU here can run a rank, so a program that tells what it sees takes its place and makes the record."""
+    path = f"results/benchmark/{TWO_NODES}/2.json"
+    (finished.folder / "tell.sh").write_text(
+        f'echo "$SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >> seen.txt; [ $PMIX_RANK != 0 ] || echo > {path}'
+    )
+    launcher = yaml.safe_load((ROOT / "config/config.yaml").read_text())["cluster"]["launcher"]
+    site = {"devices": [0, 1], "cluster": {"launcher": f"{launcher} bash tell.sh"}}
+    (finished.folder / "gpus.json").write_text(json.dumps(site))
+    process = finished.start(path, overlays=[finished.folder / "gpus.json"])
+    assert process.wait(timeout=120) == 0, process.stdout.read()
+    seen = (finished.folder / "seen.txt").read_text().splitlines()
+    assert sorted(seen) == ["n1 sees 0,1", "n1 sees 0,1", "n2 sees 0,1"]
+
+
 def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
     process, record = finished.start_long(ONE_NODE)
-    job = wait_for(running_cells, "a benchmark job", process)[ONE_NODE]
-    subprocess.run(["scancel", job], check=True)
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode != 0
-    assert re.search(f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'", output), output
-    assert "run_benchmark" in output and not (finished.folder / record).exists()
+    output = harm(process, lambda: subprocess.run(["scancel", *running_cells().values()]))
+    told = rf"failed: {finished.log(record)}: SLURM-job '\d+' failed, SLURM status is: 'CANCELLED'"
+    assert re.search(told, output), output
+    assert not (finished.folder / record).exists()
     finished.run(record)
     assert (finished.folder / record).exists()
 
 
 def test_a_rank_killed_ends_its_job_and_is_named_and_a_rerun_finishes(finished):
     process, record = finished.start_long(TWO_NODES)
-    for pid in wait_for(lambda: processes_of_rank(2), "a third rank", process):
-        os.kill(pid, signal.SIGKILL)
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode != 0
-    assert "srun: error: n2: task 2: Killed" in output, output
+    output = harm(process, lambda: [os.kill(pid, signal.SIGKILL) for pid in processes_of_rank(2)])
+    assert f"failed: {finished.log(record)}: srun: error: n2: task 2: Killed" in output, output
     assert not (finished.folder / record).exists()
     finished.run(record)
     assert (finished.folder / record).exists()
