@@ -24,10 +24,13 @@ def files(disk: Path) -> tuple[Path, ...]:
     return paths
 
 
-def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[measure.Run]:
+def plan_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> measure.Plan:
     settings = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"} | changes
-    plan = measure.Plan(Cell("io", "pread", cache, "none", 1, 2, 1, 1), files, SHAPE, measure.Settings(**settings))
-    found = measure.measure(plan, ranks.join(1))
+    return measure.Plan(Cell("io", "pread", cache, "none", 1, 2, 1, 1), files, SHAPE, measure.Settings(**settings))
+
+
+def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[measure.Run]:
+    found = measure.measure(plan_of(files, cache, **changes), ranks.join(1))
     assert found is not None
     return found
 
@@ -81,6 +84,15 @@ def test_a_run_says_what_it_cost(files: tuple[Path, ...]) -> None:
         assert 0 <= rank.other_load <= rank.node_cpu_utilisation <= 1
         assert rank.peak_memory_bytes > 10e6  # Python alone has that
         assert rank.storage_bytes >= 0.99 * sum(path.stat().st_size for path in files)
+
+
+def test_a_rank_loads_what_it_reads_and_no_more(files: tuple[Path, ...]) -> None:
+    """Of a large dataset a node's memory may hold its part, and not the whole."""
+    page_cache.evict(files)
+    low, high, resident = measure._run(
+        plan_of(files), ranks.join(1), lambda *_: [page_cache.resident_fraction([path]) for path in files], files[:2]
+    )
+    assert (low, high, resident) == (1.0, 1.0, [1.0, 1.0, 0.0, 0.0, 0.0])
 
 
 def test_caches_are_dropped_before_cold_runs_only(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class RankRun:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One measured run of all ranks; None on other ranks than 0. Residency is just before the clock started."""
+    """One measured run of all ranks. Residency is the lowest and highest of ranks, just before the clock started."""
 
     passes: int
     residency_low: float
@@ -138,19 +138,21 @@ Loop = Callable[[tuple[Path, ...], Ranks], RankRun]
 
 
 def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
-    """One run: bring the cache into the cell's state on every node, verify, and let all ranks start together."""
+    """One run: bring the cache into the cell's state, verify, and let all ranks start together.
+
+    Each rank does that for what it will read: a node need not hold what only others read.
+    """
     low, high = 1.0, 0.0
     if plan.cell.cache != NONE:
         ranks.barrier()  # none still reads, or has the files mapped
-        if ranks.node_leader:
-            if plan.cell.cache == "cold":
-                page_cache.evict(plan.files)
-                if plan.settings.drop_caches:
-                    page_cache.drop_all()
-            else:
-                page_cache.load(plan.files)
-            low = high = page_cache.resident_fraction(plan.files)
-        low, high = ranks.worst_residency(low, high)
+        own = sorted(set(files))
+        if plan.cell.cache == "cold":
+            page_cache.evict(own)
+            if plan.settings.drop_caches and ranks.node_leader:
+                page_cache.drop_all()
+        else:
+            page_cache.load(own)
+        low, high = ranks.worst_residency(page_cache.resident_fraction(own))
     return low, high, loop(files, ranks)
 
 

@@ -48,9 +48,9 @@ class Ranks:
         """The largest of all ranks' values, on every rank."""
         return self.comm.allreduce(seconds, op=MPI.MAX)
 
-    def worst_residency(self, low: float, high: float) -> tuple[float, float]:
-        """Smallest and largest residency over the nodes, on every rank."""
-        return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
+    def worst_residency(self, residency: float) -> tuple[float, float]:
+        """Smallest and largest of all ranks' values, on every rank."""
+        return self.comm.allreduce(residency, op=MPI.MIN), self.comm.allreduce(residency, op=MPI.MAX)
 
     def on_node(self, processes: Sequence[int]) -> list[int]:
         """The process ids that all ranks of this node name. Collective."""
