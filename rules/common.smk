@@ -111,20 +111,12 @@ def on_cluster():
 
 def check_devices():
     """Refuse what devices cannot do, before any job."""
-    if on_cluster():
-        if config["devices"] == "auto":
-            refuse(
-                "devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs"
-            )
-        if DEVICES != ["cpu"]:
-            try:
-                grid.refuse_on_cluster(config["devices"], config["benchmark"]["ranks_per_node"])
-            except climate.InputError as error:
-                refuse(error)
-        return
     try:
-        for spec, device in itertools.product(SPECS, DEVICES):
-            engine_spec.resolve_precision(spec.precision, device)
+        if on_cluster():
+            grid.refuse_on_cluster(config["devices"], config["benchmark"]["ranks_per_node"])
+        else:
+            for spec, device in itertools.product(SPECS, DEVICES):
+                engine_spec.resolve_precision(spec.precision, device)
     except climate.InputError as error:
         refuse(error)
 

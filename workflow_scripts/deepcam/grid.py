@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcam.climate import InputError
@@ -123,17 +123,23 @@ def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
             raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
 
 
-def refuse_on_cluster(gpus: Sequence[int], ranks_per_node: int) -> None:
-    """Raise InputError for GPUs that a cluster's jobs do not have, and for nodes with more ranks than GPUs."""
-    if list(gpus) != list(range(len(gpus))):
+def refuse_on_cluster(devices: str | list[int], ranks_per_node: int) -> None:
+    """Raise InputError where `devices` says not what a cluster's jobs have, or a node has more ranks than GPUs."""
+    if devices == "cpu":
+        return
+    if isinstance(devices, str):
         raise InputError(
-            f"devices: {list(gpus)}: a job counts the GPUs that it is given from 0; "
-            f"{len(gpus)} on a node are {list(range(len(gpus)))}"
+            "devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs"
         )
-    if ranks_per_node > len(gpus):
+    counted = list(range(len(devices)))
+    if devices != counted:
         raise InputError(
-            f"benchmark.ranks_per_node: {ranks_per_node} ranks would share the {len(gpus)} GPUs of a node that devices "
-            f"names; lower it to {len(gpus)}"
+            f"devices: {devices}: a job counts the GPUs that it is given from 0; {len(counted)} on a node are {counted}"
+        )
+    if ranks_per_node > len(devices):
+        raise InputError(
+            f"benchmark.ranks_per_node: {ranks_per_node} ranks would share the {len(devices)} GPUs of a node that "
+            f"devices names; lower it to {len(devices)}"
         )
 
 
