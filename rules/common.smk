@@ -219,7 +219,7 @@ def tell_failures(snakemake_logs):
     """What failed, where it says more, and what to do. In a long run with keep-going its errors are far above."""
     talk = "".join(Path(path).read_text() for path in snakemake_logs)
     told = {}
-    for error in re.split(r"^Error in rule ", talk, flags=re.M)[1:]:
+    for error in re.split(r"^Error in rule\b", talk, flags=re.M)[1:]:
 
         def field(pattern):
             found = re.search(rf"^    {pattern}", error, re.M)
