@@ -50,11 +50,22 @@ perf-workflow: venv ## 1,000 cells x 5 repeats with a simulated benchmark: inter
 gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)
 
-image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
-	$(CONTAINER) build --file envs/Containerfile --target $(KIND) --tag deepcam:$(KIND) $(ARGS) .
+container = $(or $(CONTAINER),$(error neither podman nor docker is found: install one of them, or name it with CONTAINER=))
 
-# A podman without root makes its caller root inside, unless told to keep the user.
+image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
+	$(container) build --file envs/Containerfile --build-arg KIND=$(KIND) --tag deepcam:$(KIND) $(ARGS) .
+
+# The records' node is this one, not the container's number. Where SELinux is on, it keeps containers out of this folder
+# and the data, unless all their files are relabelled or, as here, it leaves this container alone.
+IN_IMAGE = run --rm --ipc=host --hostname $$(uname -n) --security-opt label=disable --volume $(CURDIR):/work
+# What is written belongs to the caller: podman's root is its caller, docker is told the caller's number. podman hides
+# the properties of the disk, by which a record knows what a cold cache means on it.
+IN_IMAGE += $(if $(findstring podman,$(container)),--user 0:0 --security-opt unmask=/sys/dev/block,--user $$(id -u):$$(id -g))
+IN_IMAGE += $(if $(filter gpu,$(KIND)),--device nvidia.com/gpu=all)
+IN_IMAGE += $(if $(DATA),--volume $(or $(realpath $(DATA)),$(error DATA=$(DATA): there is no such folder; make it first)):/work/results/data)
+
 image-run: ## what run does, in the image: results in this folder, data there or in DATA=/mnt/fast; ARGS as for run
-	$(CONTAINER) run --rm --ipc=host --user $$(id -u):$$(id -g) $(if $(filter podman,$(CONTAINER)),--userns=keep-id) \
-		$(if $(filter gpu,$(KIND)),--device nvidia.com/gpu=all) \
-		--volume $(CURDIR):/work $(if $(DATA),--volume $(abspath $(DATA)):/work/results/data) deepcam:$(KIND) $(ARGS)
+	@found=$$($(container) images --quiet deepcam:$(KIND)) || exit; \
+		[ "$$found" ] || { echo "error: there is no image deepcam:$(KIND); first: make image KIND=$(KIND)" >&2; exit 1; }
+	@mkdir -p results/data # else docker, to mount DATA, makes it as root
+	$(container) $(IN_IMAGE) deepcam:$(KIND) $(ARGS)
