@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from deepcam import environment
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = '#!/bin/sh\n[ "$1" != images ] || { echo $IMAGE; exit; }\necho "$@"\n'
@@ -68,3 +69,12 @@ def test_no_image_is_told(make):
 def test_no_folder_for_the_data_is_told(make):
     code, said = make("image-run", "DATA=/nowhere", runtimes=("podman",))
     assert code == 2 and "DATA=/nowhere: there is no such folder; make it first" in said and "run" not in said
+
+
+def test_records_made_in_the_image_name_its_commit(make, monkeypatch):
+    """Git's folder is not in the image, nor is git."""
+    code, asked = make("image", runtimes=("podman",))
+    assert code == 0 and "--build-arg COMMIT=" in asked
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("DEEPCAM_COMMIT", "abc")
+    assert environment.describe()["git_commit"] == "abc"

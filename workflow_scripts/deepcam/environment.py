@@ -142,10 +142,10 @@ def _hdf5() -> str:
 
 
 def _git_commit() -> str:
-    """Commit of the workflow, with "-dirty" where tracked files differ; empty outside a checkout."""
+    """Commit of the workflow, with "-dirty" where tracked files differ; outside a checkout what the image was told."""
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return os.environ.get("DEEPCAM_COMMIT", "")
