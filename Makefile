@@ -53,8 +53,8 @@ gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real G
 container = $(or $(CONTAINER),$(error neither podman nor docker is found: install one of them, or name it with CONTAINER=))
 
 image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
-	$(container) build --file envs/Containerfile --build-arg KIND=$(KIND) \
-		--build-arg COMMIT=$$(git describe --always --dirty --abbrev=12 2> /dev/null) --tag deepcam:$(KIND) $(ARGS) .
+	$(container) build --file envs/Containerfile --build-arg COMMIT=$$(git describe --always --dirty --abbrev=12 2> /dev/null) \
+		--build-arg KIND=$(KIND) --tag deepcam:$(KIND) $(ARGS) .
 
 # The records' node is this one, not the container's number. Where SELinux is on, it keeps containers out of this folder
 # and the data, unless all their files are relabelled or, as here, it leaves this container alone.
