@@ -23,6 +23,11 @@ VARIABLES = (
 CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "apptainer": "/.singularity.d"}
 """Files that each container runtime puts into its containers."""
 
+MOUNTS = Path("/proc/self/mountinfo")
+
+UNSEEN = "unseen"
+"""Type of a file system that MOUNTS does not list: the root of a chroot."""
+
 CAVEATS = {
     "tmpfs": "its files are memory, which nothing can evict",
     "ramfs": "its files are memory, which nothing can evict",
@@ -33,6 +38,7 @@ CAVEATS = {
     ),
     "fuse": "what serves it may have a cache that is not evicted",
     "overlay": "what lies under it may have a cache that is not evicted",
+    UNSEEN: "its mount is not seen from here, and may have a cache that is not evicted",
 }
 """File system type, up to a dot (fuse.sshfs is fuse), to what a cold cache cannot mean there."""
 
@@ -102,11 +108,15 @@ def file_system(path: Path) -> dict[str, Any]:
     `caveat` says what a cold page cache does not mean on it, and is empty where it means that storage was read.
     """
     path = path.resolve()
-    best: dict[str, Any] = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    medium = path.stat().st_dev
+    best = {
+        "mount": "", "type": UNSEEN, "device": UNSEEN, "options": "",
+        "number": f"{os.major(medium)}:{os.minor(medium)}",
+    }  # fmt: skip
+    for line in MOUNTS.read_text().splitlines():
         left, _, right = line.partition(" - ")
         number, _, mount, options = left.split()[2:6]
-        if path.is_relative_to(mount) and len(mount) >= len(best.get("mount", "")):
+        if path.is_relative_to(mount) and len(mount) >= len(best["mount"]):
             kind, device = right.split()[:2]
             best = {"mount": mount, "type": kind, "device": device, "options": options, "number": number}
     block_device = _block_device(best.pop("number"))
