@@ -28,6 +28,7 @@ enter() {
         root=$1 command=$2
         shift 2
         mount --rbind /dev "$root/dev"
+        mount --rbind /sys "$root/sys"
         mount -t proc proc "$root/proc"
         for path in "$@"; do
             mkdir -p "$root$path"

@@ -25,11 +25,7 @@ def run(folder, *command):
 def copy(tmp_path_factory):
     """A copy of the project, with the reader of the recipe."""
     folder = tmp_path_factory.mktemp("contribution")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"), dirs_exist_ok=True)
     recipe = re.search(r"^## A new reader\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)[1]
     module, line = re.findall(r"^```python\n(.*?)^```", recipe, re.M | re.S)
     (folder / "workflow_scripts/deepcam/readers/toy.py").write_text(module)

@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psutil
 
@@ -20,8 +20,10 @@ from deepcam import machine, page_cache
 from deepcam.climate import InputError
 from deepcam.devices import Device, Usage, open_device
 from deepcam.grid import NONE, Cell
-from deepcam.ranks import Ranks
 from deepcam.readers import Options, open_reader
+
+if TYPE_CHECKING:  # MPI takes a second to start, which who only wants to know how long a run lasts need not wait
+    from deepcam.ranks import Ranks
 
 MARGIN = 1.25
 """A warm-up that lasts this much longer than runs must: they differ."""
@@ -134,7 +136,7 @@ def _order(plan: Plan, ranks: Ranks) -> Callable[[int], tuple[Path, ...]]:
     return lambda passes: tuple(itertools.chain.from_iterable(a_pass() for _ in range(passes)))
 
 
-Loop = Callable[[tuple[Path, ...], Ranks], RankRun]
+Loop: TypeAlias = "Callable[[tuple[Path, ...], Ranks], RankRun]"
 
 
 def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
