@@ -47,15 +47,15 @@ pip_settings() {
 }
 
 step() { # name, command...
-    local name=$1 started=$SECONDS
+    local name=$1 started=$SECONDS before
+    before=$(received)
     shift
     "$@"
-    report+=("$name: $((SECONDS - started)) s")
+    report+=("$name: $((SECONDS - started)) s, $(($(received) - before)) MiB received")
 }
 
-mebibytes() {
-    mkdir -p "$1"
-    du --summarize --block-size=1M "$1" | cut -f 1
+received() { # MiB over the network so far, by whatever on this machine
+    awk 'NR > 2 && !/^ *lo:/ { bytes += $2 } END { printf "%d", bytes / 2^20 }' /proc/net/dev
 }
 
 read -r release mirror < <(
@@ -64,12 +64,10 @@ read -r release mirror < <(
 )
 report=("Debian $release, $(nproc) cores, $(git -C "$project" describe --always --dirty)")
 step "debootstrap" debootstrap --variant=minbase --include="$packages" "$release" "$root" "$mirror" > "$root.log"
-report+=("Debian packages: $(mebibytes "$root/var/cache/apt/archives") MiB")
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet "$project" "$root/root/project"
 step "make venv" enter "make venv" "$@"
-report+=("pip's downloads, wheels from a PATH not counted: $(mebibytes "$root/root/.cache/pip") MiB")
-report+=("environment: $(mebibytes "$root/root/project/.venv") MiB")
+report+=("environment: $(du --summarize --block-size=1M "$root/root/project/.venv" | cut -f 1) MiB on disk")
 step "make run" enter 'make run ARGS="--configfile config/tiny.yaml"' "$@"
 step "make test" enter "make test" "$@"
 printf '%s\n' "${report[@]}"
