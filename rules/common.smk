@@ -215,23 +215,24 @@ def as_yaml(value):
     return yaml.safe_dump(json.loads(json.dumps(value)), sort_keys=False)
 
 
+def indented(text, pattern):
+    """What a pattern finds in the lines under a headline of Snakemake's log; empty where there is none."""
+    found = re.search(rf"^    {pattern}", text, re.M)
+    return found[1] if found else ""
+
+
 def tell_failures(snakemake_logs):
     """What failed, where it says more, and what to do. In a long run with keep-going its errors are far above."""
     talk = "".join(Path(path).read_text() for path in snakemake_logs)
     told = {}
     for error in re.split(r"^Error in rule\b", talk, flags=re.M)[1:]:
-
-        def field(pattern):
-            found = re.search(rf"^    {pattern}", error, re.M)
-            return found[1] if found else ""
-
-        path = field(r"log: ([^\s,]+)")
-        if os.path.exists(field(r"output: ([^\s,]+)")):  # it went well when it was tried again
+        path = indented(error, r"log: ([^\s,]+)")
+        if os.path.exists(indented(error, r"output: ([^\s,]+)")):  # it went well when it was tried again
             continue
         lines = list(filter(str.strip, Path(path).read_text().splitlines())) if os.path.exists(path) else []
         # The job's own words, or the executor's of a job that it could not submit or that was ended from outside.
         own = list(filter(re.compile(r"([\w-]+: )?error: ").match, lines))
-        message = field(r"message: (?!None$)(.*?)(?:For further error details|$)")
+        message = indented(error, r"message: (?!None$)(.*?)(?:For further error details|$)")
         told[path] = next(filter(None, [*own, message, *lines[-1:], "it said nothing"]))
     for path, words in told.items():
         print(f"failed: {path}: {words}", file=sys.stderr)

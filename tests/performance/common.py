@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
+from deepcam import environment  # noqa: E402 only now can it be found
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -33,6 +35,11 @@ def in_turns(ways: Mapping[Key, Callable[[], Value]], repeats: int) -> dict[Key,
             if turn:
                 values[name].append(value)
     return values
+
+
+def machine(place: Path) -> dict[str, Any]:
+    """This machine, with the storage under `place`, and its software."""
+    return environment.describe_node(place) | environment.describe()
 
 
 def headline(result: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import common  # first: it finds the project's code
 import h5py
 import numpy as np
-from deepcam import climate, convert, download, environment, files, manifest, page_cache, synthesis
+from deepcam import climate, convert, download, files, manifest, page_cache, synthesis
 from servers import Nginx
 
 STREAMS, THREADS = 4, 2
@@ -44,7 +44,7 @@ def main() -> None:
             NAMES, 0, source / "validation", seed=2026, height=SHAPE[0], width=SHAPE[1], processes=os.cpu_count() or 1
         )
         result = {
-            "machine": environment.describe_node(folder) | environment.describe(),
+            "machine": common.machine(folder),
             "load_before": os.getloadavg()[0],
             "samples": len(NAMES),
             "bytes": sum((source / path).stat().st_size for path in PATHS),

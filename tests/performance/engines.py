@@ -23,7 +23,7 @@ from typing import Any
 import common  # first: it finds the project's code
 import mlperf
 import torch
-from deepcam import checkpoint, climate, engine, environment, files, machine, network, parts
+from deepcam import checkpoint, climate, engine, files, machine, network, parts
 from deepcam.engine.graph import Build, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
@@ -47,7 +47,7 @@ def main() -> None:
     if importlib.util.find_spec("openvino") is None:
         sys.exit("error: perf-engines compares with OpenVINO, which is not installed; pip install openvino")
     result: dict[str, Any] = {
-        "machine": environment.describe_node(common.ROOT) | environment.describe(),
+        "machine": common.machine(common.ROOT),
         "threads": arguments.threads,
         "load_before": os.getloadavg()[0],
         "widths": {},

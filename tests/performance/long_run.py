@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import common  # first: it finds the project's code
-from deepcam import environment, files, grid
+from deepcam import files, grid
 
 REPEATS = 5
 # Real benchmarks run one at a time. These measure nothing, and 5,000 of them would take long.
@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Everything in the table, measured in an empty folder."""
-    machine = environment.describe_node(folder) | environment.describe()
+    machine = common.machine(folder)
     make_template(folder)
     (folder / "failing").write_text(FAILING)
     graph = snakemake(folder, "--dry-run", "--quiet")

@@ -26,7 +26,7 @@ from unittest import mock
 
 import common  # first: it finds the project's code
 import numpy as np
-from deepcam import climate, environment, files, measure, page_cache, ranks
+from deepcam import climate, files, measure, page_cache, ranks
 from deepcam.grid import NONE, READERS, Cell
 from deepcam.readers import Batch
 
@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.dir) as folder, ExitStack() as workers:
         paths = write_samples(Path(folder), arguments.samples)
         result: dict[str, Any] = {
-            "machine": environment.describe_node(paths[0]) | environment.describe(),
+            "machine": common.machine(paths[0]),
             "load_before": os.getloadavg()[0],
             "samples": len(paths),
             "batch_size": arguments.batch_size,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from deepcam import facts
 from deepcam.comparison_input import Results
+from deepcam.metrics import Record
 
 ABSENT = "-"
 
@@ -25,12 +28,15 @@ def differences(a: Results, b: Results) -> list[Difference]:
     Several values, of several nodes for instance, are all named. Configurations count if both are known.
     """
     common = a.records.keys() & b.records.keys()
-    found_a, found_b = (facts.collect(record for cell in common for record in side.records[cell]) for side in (a, b))
+    configs = (a.config, b.config) if a.config is not None and b.config is not None else ({}, {})
     facts_a, facts_b = (
-        {key: "; ".join(sorted(values)) for key, values in found.items()} for found in (found_a, found_b)
+        _known((record for cell in common for record in side.records[cell]), config)
+        for side, config in zip((a, b), configs, strict=True)
     )
-    if a.config is not None and b.config is not None:
-        facts_a |= {key: facts.text(value) for key, value in facts.flat({"config": a.config})}
-        facts_b |= {key: facts.text(value) for key, value in facts.flat({"config": b.config})}
     pairs = [(key, facts_a.get(key, ABSENT), facts_b.get(key, ABSENT)) for key in sorted(facts_a.keys() | facts_b)]
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _known(records: Iterable[Record], config: Mapping[str, Any]) -> dict[str, str]:
+    found = {key: "; ".join(sorted(values)) for key, values in facts.collect(records).items()}
+    return found | {key: facts.text(value) for key, value in facts.flat({"config": config})}

@@ -72,7 +72,7 @@ def devices(record: Record) -> int:
 
 def nodes(record: Record) -> int:
     """On how many nodes the ranks ran."""
-    return len({place["node"] for place in record["environment"]["ranks"]})
+    return len(record["environment"]["nodes"])
 
 
 def device_metrics(records: Sequence[Record]) -> dict[str, Any]:

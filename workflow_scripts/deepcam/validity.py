@@ -108,7 +108,7 @@ def _other_load(record: Record) -> dict[str, Any]:
 
 def _nodes(record: Record) -> list[dict[str, Any]]:
     """Whether the nodes are of one kind: a run is as fast as the slowest of them."""
-    if len(record["environment"]["nodes"]) == 1:
+    if metrics.nodes(record) == 1:
         return []
     unlike = facts.unlike([record])
     differ = ", ".join(f"{key} ({', '.join(values)})" for key, values in unlike.items())
