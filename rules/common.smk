@@ -13,7 +13,11 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import bundle, climate, configuration, engine_spec, grid, machine, parts, report_items
+from deepcam import climate, grid, machine
+from deepcam import config as configuration
+from deepcam.errors import InputError
+from deepcam.model import engine_spec, split_file
+from deepcam.report import bundle, contents
 
 # Nothing is measured, and no device is needed: tables, figures and report of the records that there are.
 REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
@@ -40,14 +44,14 @@ try:
     NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
     CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
-    MODEL_PARTS = parts.listed(PARTS_FOLDER)
+    MODEL_PARTS = split_file.listed(PARTS_FOLDER)
     SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
     if not REPORT_ONLY:
         for spec, device in itertools.product(SPECS, DEVICES):
             spec.refuse_on(device)
         if DEVICES == ["cpu"]:
             grid.refuse_gpu_readers(CELLS.values())
-except climate.InputError as error:
+except InputError as error:
     refuse(error)
 
 DATA = config["data"]["dir"]
@@ -100,7 +104,7 @@ def check_packages():
         return
     try:
         engine_spec.refuse_without_packages(SPECS)
-    except climate.InputError as error:
+    except InputError as error:
         refuse(error)
 
 
@@ -117,7 +121,7 @@ def check_devices():
         else:
             for spec, device in itertools.product(SPECS, DEVICES):
                 engine_spec.resolve_precision(spec.precision, device)
-    except climate.InputError as error:
+    except InputError as error:
         refuse(error)
 
 
@@ -165,7 +169,7 @@ def drops_caches(cell):
 
 def figure(name):
     """A figure's files, of which the report shows two."""
-    place = report_items.FIGURES[name]
+    place = contents.FIGURES[name]
 
     def item(suffix, words=""):
         return report(
@@ -192,8 +196,8 @@ def figures(suffixes=("svg", "png", "csv")):
     """The figures that the grid has something for."""
     return [
         f"results/figures/{name}.{suffix}"
-        for name in report_items.figures(CELLS.values())
-        if name != report_items.PREDICTIONS or measured([PREDICTIONS])
+        for name in contents.figures(CELLS.values())
+        if name != contents.PREDICTIONS or measured([PREDICTIONS])
         for suffix in suffixes
     ]
 

@@ -56,7 +56,7 @@ rule aggregate_results:
 
 
 # A rule each, not one with a wildcard: captions know no wildcards.
-for name in filter(report_items.PREDICTIONS.__ne__, report_items.FIGURES):
+for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
 
     rule:
         "One figure from the tables, and what it shows as CSV."
@@ -83,7 +83,7 @@ rule plot_predictions:
     input:
         PREDICTIONS,
     output:
-        **figure(report_items.PREDICTIONS),
+        **figure(contents.PREDICTIONS),
     log:
         "results/logs/plot_predictions.log",
     localrule: True

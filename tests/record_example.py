@@ -2,7 +2,7 @@
 
 import copy
 
-from deepcam import validity
+from deepcam.record import validity
 
 FAST = 4 / 1.95
 """Samples a second of the example's faster run; the other one's are 2."""

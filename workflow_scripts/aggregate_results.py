@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, records, tables
-from deepcam.climate import InputError
+from deepcam import cli
+from deepcam.errors import InputError
+from deepcam.record import store
+from deepcam.report import tables
 
 
 def main() -> None:
@@ -15,12 +17,12 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
     parser.add_argument("--output", type=Path, required=True, help="folder for the tables")
     args = parser.parse_args()
-    present, missing = records.find(args.records)
+    present, missing = store.find(args.records)
     for path in missing:
         print(f"missing: {path}")
     if not present:
         raise InputError(f"{args.records}: none of its {len(missing)} records exists; run the workflow first")
-    summary = tables.summary(records.read(present))
+    summary = tables.summary(store.read(present))
     made = {
         "summary.csv": summary,
         "summary.parquet": summary,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepcam import cli, parts
+from deepcam import cli
+from deepcam.model import split_file
 
 
 def main() -> None:
@@ -13,7 +14,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, required=True, help="folder with model_part_* and SHA256SUMS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     arguments = parser.parse_args()
-    parts.assemble(arguments.parts, arguments.output)
+    split_file.assemble(arguments.parts, arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from deepcam import accuracy, cli, engine, files
+from deepcam import cli, files
+from deepcam.model import accuracy, engine
 
 log = logging.getLogger(__name__)
 

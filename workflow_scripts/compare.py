@@ -11,9 +11,11 @@ import math
 import sys
 from pathlib import Path
 
-from deepcam import cli, comparison, comparison_differences, comparison_input, comparison_report, files, tables
-from deepcam.climate import InputError
-from deepcam.figures import style
+from deepcam import cli, files
+from deepcam.errors import InputError
+from deepcam.report import tables
+from deepcam.report.comparison import differences, presentation, sides, significance
+from deepcam.report.figures import style
 
 FAIL_BELOW = """\
 exit with status 1 if, of a cell that is valid in A, the whole 95 %% confidence interval of the ratio B/A is under
@@ -34,7 +36,7 @@ def main() -> None:
     except (InputError, OSError) as error:
         parser.exit(2, f"error: {error}\n")  # not 1, which says that B is slower
     if arguments.fail_below is not None:
-        found = comparison.shortfalls(cells, arguments.fail_below)
+        found = significance.shortfalls(cells, arguments.fail_below)
         for shortfall in found:
             print(f"--fail-below {arguments.fail_below:g}: {shortfall}", file=sys.stderr)
         sys.exit(1 if found else 0)
@@ -48,15 +50,14 @@ def ratio(text: str) -> float:
     return value
 
 
-def _compare(a_path: Path, b_path: Path, output: Path) -> list[comparison.Comparison]:
+def _compare(a_path: Path, b_path: Path, output: Path) -> list[significance.Comparison]:
     """Write and print the comparison of two results."""
-    a, b = comparison_input.read(a_path), comparison_input.read(b_path)
-    cells = comparison.compare(a.records, b.records)
-    report = comparison_report.markdown(a, b, cells, comparison_differences.differences(a, b))
-    tables.write(comparison_report.table(cells), output / "comparison.csv")
-    style.save(comparison_report.figure(cells), output / "comparison.svg", output / "comparison.png")
-    with files.atomic_path(output / "comparison.md") as temporary:
-        temporary.write_text(report)
+    a, b = sides.read(a_path), sides.read(b_path)
+    cells = significance.compare(a.records, b.records)
+    report = presentation.markdown(a, b, cells, differences.differences(a, b))
+    tables.write(presentation.table(cells), output / "comparison.csv")
+    style.save(presentation.figure(cells), output / "comparison.svg", output / "comparison.png")
+    files.write_text(output / "comparison.md", report)
     print(report, end="")
     return cells
 

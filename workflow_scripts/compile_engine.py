@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from deepcam import cli, climate, engine
+from deepcam import cli, climate
+from deepcam.model import engine
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, convert
+from deepcam import cli
+from deepcam.data import convert
 
 
 def main() -> None:

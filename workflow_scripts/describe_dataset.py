@@ -4,7 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from deepcam import cli, describe, files
+from deepcam import cli, files
+from deepcam.data import description
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("--allow-nonfinite", action="store_true", help="count values that are not finite, go on")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write")
     arguments = parser.parse_args()
-    description = describe.describe(
+    described = description.describe(
         arguments.npy_dir,
         arguments.shards,
         arguments.source,
@@ -26,7 +27,7 @@ def main() -> None:
         json.loads(arguments.statistics.read_text()),
         arguments.allow_nonfinite,
     )
-    files.write_json(arguments.output, description)
+    files.write_json(arguments.output, described)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, download, files, manifest, statistics
+from deepcam import cli, files
+from deepcam.data import archive_statistics, download, index
 
 
 def main() -> None:
@@ -16,8 +17,8 @@ def main() -> None:
     arguments = parser.parse_args()
     sample_paths = download.index_paths(arguments.source, arguments.split, arguments.num_files)
     synthetic = arguments.source == "synthetic"
-    found = None if synthetic else statistics.fetch_statistics(download.base_url(arguments.source))
-    manifest.write_index(arguments.output, sample_paths)
+    found = None if synthetic else archive_statistics.fetch_statistics(download.base_url(arguments.source))
+    index.write(arguments.output, sample_paths)
     files.write_json(arguments.statistics, found)
 
 

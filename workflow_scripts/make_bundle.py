@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from deepcam import bundle, cli, records
+from deepcam import cli
+from deepcam.record import store
+from deepcam.report import bundle
 
 
 def main() -> None:
@@ -16,7 +18,7 @@ def main() -> None:
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="what else to pack of the results")
     parser.add_argument("--output", type=Path, required=True, help="tar.gz")
     args = parser.parse_args()
-    present, _ = records.find(args.records)
+    present, _ = store.find(args.records)
     made = [args.records, args.config, *present, *args.files]
     bundle.write(args.code, args.config, args.dataset, made, args.output, args.kind)
 

@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from deepcam import cli, plan, plan_table, records
+from deepcam import cli
+from deepcam.plan import plan, terminal
+from deepcam.record import store
 
 RESULTS = Path("results")
 
@@ -21,7 +23,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     made = plan.make(arguments.config, arguments.devices, arguments.report_jobs, cores, found(folder))
     free_bytes = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
-    print(plan_table.text(made, arguments.config, arguments.devices, free_bytes))
+    print(terminal.text(made, arguments.config, arguments.devices, free_bytes))
 
 
 def found(data: Path) -> plan.Found:
@@ -31,7 +33,7 @@ def found(data: Path) -> plan.Found:
         npy_shards=len(list(data.glob("npy/shard-*/manifest.tsv"))),
         dataset=(data / "dataset.json").exists(),
         engines=frozenset((path.parent.name, path.stem) for path in RESULTS.glob("accuracy/*/*.json")),
-        records=[records.glance(path) for path in sorted(RESULTS.glob("benchmark/*/*.json"))],
+        records=[store.glance(path) for path in sorted(RESULTS.glob("benchmark/*/*.json"))],
         tables=(RESULTS / "tables/summary.csv").exists(),
     )
 

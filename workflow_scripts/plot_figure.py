@@ -4,19 +4,20 @@ import argparse
 import importlib
 from pathlib import Path
 
-from deepcam import cli, report_items, tables
-from deepcam.figures import style
+from deepcam import cli
+from deepcam.report import contents, tables
+from deepcam.report.figures import style
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", choices=sorted({*report_items.FIGURES} - {report_items.PREDICTIONS}), required=True)
+    parser.add_argument("--figure", choices=sorted({*contents.FIGURES} - {contents.PREDICTIONS}), required=True)
     parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--svg", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    figure = importlib.import_module(f"deepcam.figures.{arguments.figure}")
+    figure = importlib.import_module(f"deepcam.report.figures.{arguments.figure}")
     shown = figure.data(tables.Tables.read(arguments.tables))
     drawn = style.nothing("No cell has what this figure shows.") if shown.empty else figure.draw(shown)
     style.save(drawn, arguments.svg, arguments.png)

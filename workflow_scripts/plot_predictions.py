@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, predictions, tables
-from deepcam.figures import style
+from deepcam import cli
+from deepcam.record import predictions
+from deepcam.report import tables
+from deepcam.report.figures import predictions as figure
+from deepcam.report.figures import style
 
 
 def main() -> None:
@@ -15,8 +18,8 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
     made = predictions.load(arguments.predictions)
-    style.save(predictions.figure(made), arguments.svg, arguments.png)
-    tables.write(predictions.table(made), arguments.csv)
+    style.save(figure.figure(made), arguments.svg, arguments.png)
+    tables.write(figure.table(made), arguments.csv)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from deepcam import accuracy, cli, climate, engine, files
+from deepcam import cli, climate, files
+from deepcam.model import accuracy, engine
 
 
 def main() -> None:

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, dataset, predictions
-from deepcam.climate import InputError
+from deepcam import cli
+from deepcam.data import dataset
+from deepcam.errors import InputError
+from deepcam.model import predict
+from deepcam.record import predictions
 
 
 def main() -> None:
@@ -19,7 +22,7 @@ def main() -> None:
         raise InputError(f"--samples {arguments.samples}: must be at least 1")
     described = dataset.from_description(arguments.dataset)
     samples = list(zip(described.files, described.labels, strict=True))[: arguments.samples]
-    predictions.save(predictions.predict(arguments.engine, arguments.device, samples), arguments.output)
+    predictions.save(predict.predict(arguments.engine, arguments.device, samples), arguments.output)
 
 
 if __name__ == "__main__":

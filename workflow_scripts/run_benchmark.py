@@ -2,11 +2,20 @@
 
 import sys
 
-from deepcam import benchmark, cli, driver_options
+from deepcam import cli
+from deepcam.benchmark import arguments, run
 
 
 def main() -> None:
-    benchmark.run(driver_options.parse(sys.argv[1:]))
+    job = arguments.parse(sys.argv[1:])
+    predictions = run.run(job)
+    if predictions and job.visualization:
+        from deepcam.report.figures import predictions as figure
+        from deepcam.report.figures import style
+
+        job.visualization.mkdir(parents=True, exist_ok=True)
+        paths = (job.visualization / f"predictions.{suffix}" for suffix in ("svg", "png"))
+        style.save(figure.figure(predictions), *paths)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepcam import cli, parts
+from deepcam import cli
+from deepcam.model import split_file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="checkpoint to split")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the parts; old parts are replaced")
-    parser.add_argument("--part-bytes", type=int, default=parts.PART_BYTES, help="bytes a part (default 4 MiB)")
+    parser.add_argument("--part-bytes", type=int, default=split_file.PART_BYTES, help="bytes a part (default 4 MiB)")
     arguments = parser.parse_args()
-    parts.split(arguments.model, arguments.output_dir, arguments.part_bytes)
+    split_file.split(arguments.model, arguments.output_dir, arguments.part_bytes)
 
 
 if __name__ == "__main__":

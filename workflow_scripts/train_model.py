@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import torch
-from deepcam import checkpoint, cli, examples, files, training
+from deepcam import cli, files
+from deepcam.model import checkpoint, training, training_data
 
 
 def main() -> None:
@@ -46,20 +47,22 @@ def main() -> None:
     device = training.resolve_device(arguments.device)
     torch.set_num_threads(arguments.threads)
 
-    def make(first_line: int, count: int) -> examples.Examples:
-        return examples.make(
+    def make(first_line: int, count: int) -> training_data.Examples:
+        return training_data.make(
             recipe.seed, first_line, count, recipe.height, recipe.width, recipe.channels, device, arguments.threads
         )
 
     started = time.monotonic()
-    training_set = make(examples.TRAINING_LINES, recipe.samples)
+    training_set = make(training_data.TRAINING_LINES, recipe.samples)
     made = time.monotonic()
     network = training.train(
         recipe, training_set, arguments.checkpoint, arguments.checkpoint_steps, arguments.memory_layout
     )
     trained = time.monotonic()
     checkpoint.save_half(network, arguments.output)
-    evaluation = training.judge(arguments.output, recipe, make(examples.HELD_OUT_LINES, arguments.evaluation_samples))
+    evaluation = training.judge(
+        arguments.output, recipe, make(training_data.HELD_OUT_LINES, arguments.evaluation_samples)
+    )
     evaluation["seconds"] = {
         "samples": made - started,
         "training": trained - made,

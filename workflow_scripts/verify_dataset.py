@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from deepcam import cli, verify
+from deepcam import cli
+from deepcam.data import verify
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ import itables
 import itables.javascript
 import pandas as pd
 from deepcam import cli, files
-from deepcam.figures.selection import CELL
-from deepcam.words import count
+from deepcam.report.figures.selection import CELL
+from deepcam.text import count
 
 FIRST = [*CELL, "samples_per_second", "gigabytes_per_second", "valid", "invalid_reasons", "warnings", "bottleneck"]
 
@@ -58,8 +58,7 @@ def main() -> None:
         display_logo_when_loading=False,
     )
     library = itables.javascript.generate_init_offline_itables_html(itables.options.dt_bundle)
-    with files.atomic_path(args.output) as temporary:
-        temporary.write_text(PAGE.format(library=library, cells=count(len(summary), "cell"), table=table))
+    files.write_text(args.output, PAGE.format(library=library, cells=count(len(summary), "cell"), table=table))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from deepcam import cli, files, records, report_page
-from deepcam.tables import Tables
+from deepcam import cli, files
+from deepcam.record import store
+from deepcam.report import summary_page
+from deepcam.report.tables import Tables
 
 
 def main() -> None:
@@ -19,19 +21,18 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="SVG files")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     args = parser.parse_args()
-    present, missing = records.find(args.records)
-    page = report_page.render(
+    present, missing = store.find(args.records)
+    page = summary_page.render(
         Tables.read(args.tables),
         best=pd.read_csv(args.tables / "best.csv"),
         sizing=pd.read_csv(args.tables / "sizing.csv"),
-        records=[records.glance(path) for path in present],  # checked for the tables
+        records=[store.glance(path) for path in present],  # checked for the tables
         missing=missing,
         dataset=json.loads(args.dataset.read_text()),
         config=yaml.safe_load(args.config.read_text()),
         figures=args.figures,
     )
-    with files.atomic_path(args.output) as temporary:
-        temporary.write_text(page)
+    files.write_text(args.output, page)
 
 
 if __name__ == "__main__":

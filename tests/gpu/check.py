@@ -29,7 +29,7 @@ WORKFLOW_SECONDS = 420
 ENVIRONMENT = """
 import json
 from pathlib import Path
-from deepcam import environment
+from deepcam.benchmark import environment
 print(json.dumps(environment.describe_node(Path('.')) | environment.describe(), indent=1))
 """
 
@@ -80,9 +80,15 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[
     width, device = ("0.25", "cpu") if dry else ("1.0", "cuda:0")
     yield "environment", [sys.executable, "-c", ENVIRONMENT]
     yield "driver", ["lscpu"] if dry else ["nvidia-smi", "-q"]
-    for room in ("readers", "engine_gpu"):  # apart: what kills one process must not hide the other's results
-        tests = str(ROOT / f"tests/unit/test_{room}.py")
-        yield f"{room} tests", [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", tests]
+    for tested in (
+        "benchmark/test_readers",
+        "model/test_engine_gpu",
+    ):  # apart: what kills one process must not hide the other's results
+        tests = str(ROOT / f"tests/unit/{tested}.py")
+        yield (
+            f"{tested.partition('test_')[2]} tests",
+            [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", tests],
+        )
     # Untrained weights leave classes nearly tied, so that no engine of lower precision would pass the accuracy gate.
     sizes = ["32", "48", "32", "2", "2"] if dry else ["768", "1152", "288", "4", "200"]
     yield "weights", [

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from deepcam import checkpoint, climate, engine, network
+from deepcam import climate
+from deepcam.model import checkpoint, engine, network
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
-from deepcam import environment  # noqa: E402 only now can it be found
+from deepcam.benchmark import environment  # noqa: E402 only now can it be found
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -22,7 +22,9 @@ from typing import Any
 import common  # first: it finds the project's code
 import h5py
 import numpy as np
-from deepcam import climate, convert, download, files, manifest, page_cache, synthesis
+from deepcam import climate, files
+from deepcam.benchmark import page_cache
+from deepcam.data import convert, download, manifest, synthesis
 from servers import Nginx
 
 STREAMS, THREADS = 4, 2

@@ -23,8 +23,9 @@ from typing import Any
 import common  # first: it finds the project's code
 import mlperf
 import torch
-from deepcam import checkpoint, climate, engine, files, machine, network, parts
-from deepcam.engine.graph import Build, InferenceGraph, export
+from deepcam import climate, files, machine
+from deepcam.model import checkpoint, engine, network, split_file
+from deepcam.model.engine.graph import Build, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
@@ -65,7 +66,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     if width == 1.0:
         torch.save(mlperf.random_state(0), weights)
     else:
-        parts.assemble(common.ROOT / "share", weights)
+        split_file.assemble(common.ROOT / "share", weights)
     channels = [{"minimum": 0.0, "maximum": 1.0}] * SHAPE[2]
     files.write_json(dataset, {"sample_shape": SHAPE, "channels": channels})
     workers = {}

@@ -26,9 +26,10 @@ from unittest import mock
 
 import common  # first: it finds the project's code
 import numpy as np
-from deepcam import climate, files, measure, page_cache, ranks
+from deepcam import climate, files
+from deepcam.benchmark import page_cache, ranks, timed_loop
+from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
-from deepcam.readers import Batch
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SAMPLE_BYTES = math.prod(SHAPE) * 4
@@ -147,17 +148,17 @@ def worker(workers: ExitStack) -> ProcessPoolExecutor:
 def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     """GB/s of one of our readers in the benchmark's own loop."""
     warm = cell.cache == "warm"
-    plan = measure.Plan(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
-    [run] = measure.measure(plan, ranks.join(1)) or []
+    plan = timed_loop.Plan(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
+    [run] = timed_loop.measure(plan, ranks.join(1)) or []
     check_residency(cell, run.residency_low)
     if run.ranks[0].samples != {path.name: run.passes for path in paths}:
         raise RuntimeError(f"{cell.id}: did not read every sample once a pass")
     return len(paths) * run.passes * SAMPLE_BYTES / run.ranks[0].seconds / 1e9
 
 
-def one_run(warmup_runs: int, min_seconds: float) -> measure.Settings:
+def one_run(warmup_runs: int, min_seconds: float) -> timed_loop.Settings:
     """A single run: repeats are the turns."""
-    return measure.Settings(warmup_runs, 1, min_seconds, drop_caches=False, shuffle="none")
+    return timed_loop.Settings(warmup_runs, 1, min_seconds, drop_caches=False, shuffle="none")
 
 
 def run_fio(cell: Cell, paths: tuple[Path, ...]) -> float:
@@ -226,17 +227,17 @@ class Resident:
 def clock_seconds(batch_size: int, repeats: int, workers: ExitStack) -> float:
     """What the benchmark's loop adds to a batch: a reader that has nothing to do, in that loop and in a bare one."""
     process = worker(workers)
-    loops = {loop: lambda loop=loop: process.submit(loop, batch_size).result() for loop in (timed_loop, bare_loop)}
+    loops = {loop: lambda loop=loop: process.submit(loop, batch_size).result() for loop in (benchmark_loop, bare_loop)}
     seconds = common.in_turns(loops, repeats)
-    return (statistics.median(seconds[timed_loop]) - statistics.median(seconds[bare_loop])) / CLOCKED_BATCHES
+    return (statistics.median(seconds[benchmark_loop]) - statistics.median(seconds[bare_loop])) / CLOCKED_BATCHES
 
 
-def timed_loop(batch_size: int) -> float:
+def benchmark_loop(batch_size: int) -> float:
     reader = Resident(batch_size)
     cell = Cell("io", "resident", NONE, NONE, 1, batch_size, 1, 1)
-    plan = measure.Plan(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
-    with mock.patch.object(measure, "open_reader", lambda *_: nullcontext(reader)):
-        [run] = measure.measure(plan, ranks.join(1)) or []
+    plan = timed_loop.Plan(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
+    with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
+        [run] = timed_loop.measure(plan, ranks.join(1)) or []
     return run.ranks[0].seconds
 
 

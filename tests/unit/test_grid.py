@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from deepcam import grid
-from deepcam.climate import InputError
+from deepcam.errors import InputError
 
 CONFIG = {
     "data": {"num_files": 8},

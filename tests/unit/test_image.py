@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from deepcam import environment
+from deepcam.benchmark import environment
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = '#!/bin/sh\n[ "$1" != images ] || { echo $IMAGE; exit; }\necho "$@"\n'

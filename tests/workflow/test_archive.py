@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from deepcam import climate, convert, files, synthesis
+from deepcam import climate, files
+from deepcam.data import convert, synthesis
 from servers import Nginx
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ def copy(tmp_path_factory):
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"), dirs_exist_ok=True)
     recipe = re.search(r"^## A new reader\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)[1]
     module, line = re.findall(r"^```python\n(.*?)^```", recipe, re.M | re.S)
-    (folder / "workflow_scripts/deepcam/readers/toy.py").write_text(module)
+    (folder / "workflow_scripts/deepcam/benchmark/readers/toy.py").write_text(module)
     insert(folder / "workflow_scripts/deepcam/grid.py", "READERS = {\n", line)
     insert(folder / "config/readers.yaml", "readers: [", "toy, ")
     return folder
@@ -43,7 +43,7 @@ def insert(path, after, text):
 def test_the_recipes_reader_passes_the_projects_own_checks(copy):
     run(copy, "ruff", "check", ".")
     run(copy, "ruff", "format", "--check", ".")
-    tests = ["tests/unit/test_readers.py", "tests/workflow/test_static.py"]
+    tests = ["tests/unit/benchmark/test_readers.py", "tests/workflow/test_static.py"]
     passed = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "toy or grid_of_readers", *tests)
     assert int(re.search(r"(\d+) passed", passed)[1]) > 16  # batches, threads and cache states of one reader
 

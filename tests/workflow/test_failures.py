@@ -11,17 +11,18 @@ from launch import mpirun
 
 PROGRAM = """
 import os, signal, sys
-from deepcam import benchmark, cli, driver_options, measure
+from deepcam.benchmark import arguments, run, timed_loop
+from deepcam import cli
 from mpi4py import MPI
 
-real = measure.open_reader
+real = timed_loop.open_reader
 
 def sabotaged(*of):
     {sabotage}
 
 if MPI.COMM_WORLD.rank == 1:
-    measure.open_reader = sabotaged
-cli.run(lambda: benchmark.run(driver_options.parse(sys.argv[1:])))
+    timed_loop.open_reader = sabotaged
+cli.run(lambda: run.run(arguments.parse(sys.argv[1:])))
 """
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deepcam import bundle, configuration, grid, report_items
+from deepcam import grid
 from deepcam.climate import CHANNELS
+from deepcam.config import validate
+from deepcam.report import bundle, contents
 from record_example import cell, verdict
 from servers import missing, require
 from snakemake.utils import update_config
@@ -33,7 +35,7 @@ def make_report(code, folder, *config):
 def tiny():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(config, yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
-    configuration.validate(config, str(ROOT / "config/schemas/config.schema.json"))
+    validate(config, str(ROOT / "config/schemas/config.schema.json"))
     return config
 
 
@@ -163,7 +165,7 @@ def test_every_figure_of_the_report_is_displayed_with_its_caption(reported):
     figures = sorted(folder.glob("results/figures/*.svg"))
     with browser_page() as (page, complaints):
         shown = {}
-        for category in sorted({item.category for item in report_items.FIGURES.values()}):
+        for category in sorted({item.category for item in contents.FIGURES.values()}):
             page.goto((folder / "results/report/report.html").as_uri())
             page.get_by_text(category, exact=True).first.click()
             labels = [label for label in page.locator("tbody tr td:first-child").all_inner_texts() if label]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deepcam import report_items
 from deepcam.grid import READERS
+from deepcam.report import contents
 
 ROOT = Path(__file__).parents[2]
 DOWNLOADS = {"nersc.yaml": "8", "gpu.yaml": "16", "full.yaml": "2132"}
@@ -90,7 +90,7 @@ def local_rules():
     files = "".join(path.read_text() for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
     rules = [rule for rule in re.split(r"^ *rule ?(?=\w*:$)", files, flags=re.M) if "localrule: True" in rule]
     names = {rule.partition(":")[0] for rule in rules}
-    return names | {f"plot_{name}" for name in report_items.FIGURES} if "" in names else names
+    return names | {f"plot_{name}" for name in contents.FIGURES} if "" in names else names
 
 
 def test_slurm_gives_each_benchmark_its_nodes_to_itself(slurm_plan):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from deepcam import report_items
+from deepcam.report import contents
 from launch import mpirun
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
 
 
 def test_figures_are_drawn(finished):
-    names = set(report_items.FIGURES) - {"io_split"}  # of a grid with one chunk a sample
+    names = set(contents.FIGURES) - {"io_split"}  # of a grid with one chunk a sample
     assert {path.stem for path in finished.glob("results/figures/*.svg")} == names
     for name in names - {"bottleneck"}:  # where noise makes cells invalid there is no verdict to draw
         assert (finished / f"results/figures/{name}.svg").read_text().startswith("<?xml")

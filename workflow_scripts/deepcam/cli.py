@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from deepcam.climate import InputError
+from deepcam.errors import InputError
 
 
 def run(main: Callable[[], None]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime
 import re
 
+from deepcam.errors import InputError
+
 NERSC_URL = "https://portal.nersc.gov/project/dasrepo/deepcam/climate-data/All-Hist"
 
 SAMPLES_IN_ARCHIVE = {"train": 121266, "validation": 15158}
@@ -33,10 +35,6 @@ LABELS = ("climate/labels_0", "climate/labels_1")
 
 FILE_NAME = re.compile(r"data-[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]\.h5")
 """data-YYYY-MM-DD-HH-n.h5"""
-
-
-class InputError(Exception):
-    """Bad input: its message is one line that says what, where, and what to do."""
 
 
 def splits(split: str) -> list[str]:

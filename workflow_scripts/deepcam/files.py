@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepcam.climate import InputError
+from deepcam.errors import InputError
 
 TEMPORARY = ".part"
 """Suffix of a file that is being written; whoever holds the folder's lock may delete what a killed process left."""
@@ -78,8 +78,7 @@ def require_space(folder: Path, needed: int) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically. Not a number is refused: JSON has none."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
@@ -96,6 +95,23 @@ def locked(path: Path | str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text`, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
+    """Numbered lines below the header, the first being line 2. Raises InputError for a missing file or header."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): make it again") from error
+    if not lines or lines[0] != header:
+        raise InputError(f"{path}, line 1: the header is not {header!r}: delete the file and make it again")
+    return list(enumerate(lines[1:], start=2))
 
 
 def sha256(path: Path | str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepcam.climate import InputError
+from deepcam.errors import InputError
 
 NONE = "none"
 """What a field holds where the mode has no use for it."""

@@ -1,0 +1,159 @@
+"""The command line of run_benchmark: every name means one thing, and contradictions name both options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deepcam.benchmark import arguments, run, timed_loop
+from deepcam.errors import InputError
+
+SHAPE = (16, 24, 16)
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in arguments.LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(4):
+        np.save(tmp_path / f"data-{i}.npy", np.zeros(SHAPE, np.float32))
+        np.save(tmp_path / f"label-{i}.npy", np.zeros((*SHAPE[:2], 2), np.float32))
+    return tmp_path
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Path:
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    for device, precision in (("cpu", "fp32"), ("cuda0", "fp16"), ("cuda1", "fp16")):
+        fingerprint = {"backend": "eager", "precision": precision, "cuda_graphs": precision == "fp16"}
+        (folder / f"{device}.json").write_text(json.dumps(fingerprint))
+    return folder
+
+
+def parse(folder: Path, words: str) -> run.Job:
+    common = f"--data-dirs {folder} --outputfile {folder / 'record.json'} --batch-size 2 {words}"
+    return arguments.parse(common.split())
+
+
+def test_the_originals_command_line_is_understood_with_dashes_and_underscores(folder: Path, engines: Path) -> None:
+    job = parse(
+        folder,
+        f"--mode=inference --trt_model_dir {engines} --num_warmup_runs 2 --num-runs=7 --max_inter_threads 4"
+        " --disable_mmap --drop_fs_cache --device_count 2 --enable_fp16 --enable_nhwc --enable_graphs --preprocess"
+        f" --global_shuffle --visualize --visualization_output_dir {folder}",
+    )
+    assert job.cell.id == "inference_dali-buffered_cold_none_r0001_b002_t04x01"
+    assert job.devices == ["cuda:0", "cuda:1"]
+    assert job.engine_files == [engines / "cuda0.pt2", engines / "cuda1.pt2"]
+    assert job.settings == timed_loop.Settings(2, 7, 0.0, True, "global")
+    assert job.visualization == folder
+    assert [path.name for path in job.dataset.files] == [f"data-{i}.npy" for i in range(4)]
+    assert job.dataset.sample_shape == SHAPE
+    run.refuse(job)
+
+
+@pytest.mark.parametrize(
+    ("words", "cell"),
+    [
+        ("--mode io", "io_dali-mmap_warm_none_r0001_b002_t01x01"),
+        ("--mode io --enable-gds --device-id 1", "io_dali-gds_cold_none_r0001_b002_t01x01"),
+        ("--mode io --reader dali-gds --enable-gds --devices cuda:0", "io_dali-gds_cold_none_r0001_b002_t01x01"),
+        ("--mode io --drop-fs-cache --cache cold --shuffle", "io_dali-mmap_cold_none_r0001_b002_t01x01"),
+        ("--mode io --reader pread --max-intra-threads 4", "io_pread_warm_none_r0001_b002_t01x04"),
+        ("--mode compute --engine e", "compute_none_none_e_r0001_b002_t01x01"),
+        ("--mode io --ranks 2", "io_dali-mmap_warm_none_r0002_b001_t01x01"),
+    ],
+)
+def test_options_map_onto_the_cell(folder: Path, words: str, cell: str) -> None:
+    assert parse(folder, words).cell.id == cell
+
+
+def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert parse(folder, "--mode io").cell.ranks == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--mode io --reader pread --enable-gds --device-id 0", "--reader pread and --enable-gds contradict"),
+        ("--mode io --enable-gds --disable-mmap --device-id 0", "--enable-gds and --disable-mmap contradict"),
+        ("--mode io --enable-gds", "dali-gds needs a GPU"),
+        ("--mode io --cache warm --drop-fs-cache", "--cache warm and --drop-fs-cache contradict"),
+        ("--mode io --reader dali-direct --cache warm", "--cache warm and reader dali-direct contradict"),
+        ("--mode io --cache none", "--cache none and --mode io contradict"),
+        ("--mode io --reader none", "--reader none and --mode io contradict"),
+        ("--mode io --reader numpy --max-intra-threads 2", "--max-intra-threads 2 and reader numpy contradict"),
+        ("--mode inference --reader raw", "--reader raw and --mode inference contradict"),
+        ("--mode compute --reader pread", "--mode compute and reader pread contradict"),
+        ("--mode compute --cache warm", "--mode compute and cache warm contradict"),
+        ("--mode io --devices cuda:1 --device-id 0", "--devices and --device-id contradict"),
+        ("--mode io --trt-model-dir x", "engine files and --mode io contradict"),
+        ("--mode inference --engine-files y --trt-model-dir x", "--engine-files and --trt-model-dir contradict"),
+        ("--mode io --visualize --visualization-output-dir x", "--visualize and --mode io contradict"),
+        ("--mode io --preprocess", "--preprocess and --mode io contradict"),
+        ("--mode inference --visualize", "--visualize and --visualization-output-dir: give both"),
+        ("--mode io --ranks 3", "--batch-size 2: must be a multiple of the ranks, 3"),
+        ("--mode io --max-inter-threads 0", "--max-inter-threads 0: must be at least 1"),
+        ("--mode io --no-such-option", "unrecognized arguments: --no-such-option; see --help"),
+        ("--mode fly", "invalid choice: 'fly'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(folder: Path, words: str, error: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(folder, words)
+    assert error in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--mode inference", "0 engine files for 1 devices"),
+        ("--mode inference --trt-model-dir {engines} --device-count 2 --enable-trt", "--enable-trt: .* backend eager"),
+        ("--mode inference --trt-model-dir {engines} --enable-fp16", "--enable-fp16: .* precision fp32"),
+        ("--mode inference --trt-model-dir {engines} --enable-graphs", "--enable-graphs: .* cuda_graphs False"),
+        ("--mode inference --trt-model-dir /nowhere", "/nowhere/cpu.json: no engine's fingerprint"),
+        ("--mode io --batch-size 6", "dataset has 4 samples, fewer than the global batch size 6"),
+    ],
+)
+def test_what_does_not_fit_the_engine_or_the_data_is_refused(
+    folder: Path, engines: Path, words: str, error: str
+) -> None:
+    with pytest.raises(InputError, match=error):
+        run.refuse(parse(folder, words.format(engines=engines)))
+
+
+def test_masks_are_drawn_beside_labels_only(folder: Path, engines: Path) -> None:
+    (folder / "label-1.npy").unlink()
+    job = parse(
+        folder, f"--mode inference --trt-model-dir {engines} --visualize --visualization-output-dir {folder / 'seen'}"
+    )
+    with pytest.raises(InputError, match=r"--visualize: .*label-1\.npy is missing"):
+        run.refuse(job)
+
+
+def test_folders_without_samples_or_with_other_ones_are_refused(folder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match=r"empty: no data-\*\.npy in there"):
+        parse(empty, "--mode io")
+    np.save(folder / "data-2.npy", np.zeros((16, 24, 8), np.float32))
+    with pytest.raises(InputError, match=r"data-2\.npy: shape \(16, 24, 8\), but .*data-0\.npy has \(16, 24, 16\)"):
+        parse(folder, "--mode io")
+    (folder / "data-2.npy").write_bytes((folder / "data-1.npy").read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"data-2\.npy: has \d+ bytes, its header says"):
+        parse(folder, "--mode io")
+    np.save(folder / "data-2.npy", np.zeros(SHAPE))
+    with pytest.raises(InputError, match=r"data-2\.npy: float64"):
+        parse(folder, "--mode io")
+    (folder / "data-2.npy").write_text("no array")
+    with pytest.raises(InputError, match=r"data-2\.npy: not an npy file"):
+        parse(folder, "--mode io")

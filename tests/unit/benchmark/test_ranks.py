@@ -1,0 +1,37 @@
+"""How a node's cores are shared among its ranks, and ranks among nodes."""
+
+import pytest
+from deepcam.benchmark.ranks import refuse_crowding, share_of_cores
+from deepcam.errors import InputError
+
+
+@pytest.mark.parametrize(("cores", "ranks"), [(8, 1), (8, 2), (8, 3), (2, 2), (64, 8)])
+def test_shares_are_even_and_disjoint(cores, ranks):
+    shares = [share_of_cores([list(range(cores))] * ranks, rank) for rank in range(ranks)]
+    assert {len(share) for share in shares} == {cores // ranks}
+    assert len(set().union(*shares)) == ranks * (cores // ranks)
+
+
+def test_more_ranks_than_cores_share_them_all():
+    assert share_of_cores([[4, 5]] * 3, 2) == (4, 5)
+
+
+def test_what_the_launcher_bound_is_kept():
+    assert share_of_cores([[0, 1], [2, 3]], 1) == (2, 3)
+
+
+@pytest.mark.parametrize("ranks_of", [{"a": 1}, {"a": 4}, {"a": 4, "b": 4}, {"a": 3, "b": 2}, {"a": 2, "b": 2, "c": 1}])
+def test_even_ranks_are_taken(ranks_of):
+    refuse_crowding(nodes(ranks_of))
+
+
+@pytest.mark.parametrize("ranks_of", [{"a": 7, "b": 1}, {"a": 4, "b": 2}, {"a": 1, "b": 1, "c": 3}])
+def test_a_crowded_node_is_refused(ranks_of):
+    crowded = max(ranks_of, key=ranks_of.get)
+    message = f"{ranks_of[crowded]} of {sum(ranks_of.values())} started on {crowded}, one of {len(ranks_of)} nodes"
+    with pytest.raises(InputError, match=message):
+        refuse_crowding(nodes(ranks_of))
+
+
+def nodes(ranks_of):
+    return [name for name, count in ranks_of.items() for _ in range(count)]

@@ -1,0 +1,28 @@
+import pytest
+from deepcam import climate
+from deepcam.data import index
+from deepcam.errors import InputError
+
+NAMES = climate.synthetic_names(7)
+PATHS = [f"train/{name}" for name in NAMES]
+
+
+@pytest.mark.parametrize("line", [f"../{NAMES[0]}", f"a/b/{NAMES[0]}", NAMES[0], "train/../evil.h5", "train/evil.h5"])
+def test_the_index_survives_a_round_trip_and_refuses_other_lines(tmp_path, line):
+    path = tmp_path / "index.tsv"
+    index.write(path, PATHS)
+    assert index.read(path) == PATHS
+    index.write(path, [PATHS[0], line])
+    with pytest.raises(InputError, match="line 3"):
+        index.read(path)
+
+
+def test_shards_partition_the_index():
+    assert [index.shard(PATHS, i, 3) for i in range(3)] == [PATHS[:3], PATHS[3:6], PATHS[6:]]
+    assert [index.name_of(path) for path in PATHS] == NAMES
+
+
+@pytest.mark.parametrize("number, files_per_shard", [(3, 3), (-1, 3), (0, 0)])
+def test_a_shard_outside_the_index_is_refused(number, files_per_shard):
+    with pytest.raises(InputError, match="index of 7 samples"):
+        index.shard(PATHS, number, files_per_shard)

@@ -1,0 +1,151 @@
+"""Engines on a GPU: every backend and precision finds what the fp32 network finds, from any stream, graphs or not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from deepcam.climate import MODEL_CHANNELS
+from deepcam.data import synthesis
+from deepcam.errors import InputError
+from deepcam.model import accuracy, engine, split_file
+
+pytestmark = pytest.mark.gpu
+
+ROOT = Path(__file__).parents[3]
+DEVICE, WIDTH, SHAPE, MAX_BATCH = "cuda:0", 0.25, [192, 288, 16], 3
+
+AGREEMENT = {"fp32": 0.9999, "tf32": 0.999, "fp16": 0.999, "bf16": 0.995}
+"""Of pixels with the reference, with the shipped weights."""
+
+ENGINES = [
+    *(("eager", precision) for precision in AGREEMENT),
+    ("aotinductor", "fp16"),  # a minute to compile, so only this one: the accuracy gate sees every engine that is used
+    pytest.param(
+        "tensorrt",
+        "fp16",
+        marks=pytest.mark.skipif(importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt"),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, batch: torch.Tensor) -> Path:
+    """model.pth and dataset.json."""
+    path = tmp_path_factory.mktemp("gpu")
+    split_file.assemble(ROOT / "share", path / "model.pth")
+    ranges = zip(batch.amin((0, 1, 2)).tolist(), batch.amax((0, 1, 2)).tolist(), strict=True)
+    channels = [{"name": str(i), "minimum": low, "maximum": high} for i, (low, high) in enumerate(ranges)]
+    (path / "dataset.json").write_text(json.dumps({"sample_shape": SHAPE, "channels": channels}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def batch() -> torch.Tensor:
+    samples = [synthesis.sample(seed, *SHAPE[:2])[0] for seed in range(MAX_BATCH)]
+    return torch.from_numpy(np.stack(samples)).to(DEVICE)
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, batch: torch.Tensor) -> torch.Tensor:
+    margins = engine.reference(folder / "model.pth", folder / "dataset.json", DEVICE, MAX_BATCH, WIDTH, MODEL_CHANNELS)(
+        batch
+    )
+    masks = margins.argmin(1).to(torch.uint8)
+    assert masks.unique().numel() > 1
+    return masks
+
+
+def build(folder: Path, backend: str, precision: str) -> Path:
+    spec = engine.EngineSpec(backend, precision)
+    output = folder / f"{spec.name}.pt2"
+    if not output.exists():
+        model, dataset = folder / "model.pth", folder / "dataset.json"
+        engine.build(spec, model, dataset, DEVICE, MAX_BATCH, WIDTH, MODEL_CHANNELS, output)
+    return output
+
+
+def with_graphs(path: Path) -> Path:
+    """The same engine, marked as one that replays CUDA graphs; building it again would tune other kernels."""
+    marked = path.with_name(f"graphs-{path.name}")
+    shutil.copy(path, marked)
+    fingerprint = json.loads(path.with_suffix(".json").read_text())
+    marked.with_suffix(".json").write_text(json.dumps(fingerprint | {"cuda_graphs": True}))
+    return marked
+
+
+@pytest.mark.parametrize(("backend", "precision"), ENGINES)
+def test_masks_agree_with_the_reference_for_every_batch_size(
+    folder: Path, batch: torch.Tensor, expected: torch.Tensor, backend: str, precision: str
+) -> None:
+    loaded = engine.load(build(folder, backend, precision), DEVICE)
+    for size in range(1, MAX_BATCH + 1):
+        mask = loaded(batch[:size])
+        assert (mask.dtype, mask.device) == (torch.uint8, batch.device)
+        assert (mask == expected[:size]).float().mean() >= AGREEMENT[precision]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aotinductor"])
+def test_graphs_give_the_masks_of_calls_for_every_batch_size(folder: Path, batch: torch.Tensor, backend: str) -> None:
+    plain = engine.load(build(folder, backend, "fp16"), DEVICE)
+    graphs = engine.load(with_graphs(build(folder, backend, "fp16")), DEVICE)
+    stream = torch.cuda.Stream()
+    # Sizes come again, with other data, after other sizes, and from another stream than the one of the capture.
+    for size, shift in ((3, 0), (1, 1), (3, 1), (2, 0), (1, 0)):
+        moved = batch.roll(shift, dims=0)[:size].contiguous()
+        want = plain(moved).clone()
+        assert (graphs(moved) == want).float().mean() > 0.999
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            got = graphs(moved).clone()
+        stream.synchronize()
+        assert (got == want).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("backend", ["eager", "aotinductor"])
+def test_calls_run_on_the_current_stream_and_do_not_wait(folder: Path, batch: torch.Tensor, backend: str) -> None:
+    loaded = engine.load(build(folder, backend, "fp16"), DEVICE)
+    want = loaded(batch).clone()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        loaded(batch)
+        stream.synchronize()
+        # A second or so of waiting on the stream; the calls behind it must return before it ends.
+        torch.cuda._sleep(2 * 10**9)
+        masks = [loaded(batch) for _ in range(3)]
+        assert not stream.query()
+    stream.synchronize()
+    for mask in masks:
+        assert (mask == want).float().mean() > 0.999
+
+
+def test_fp32_is_fp32_even_after_a_tf32_engine(folder: Path, batch: torch.Tensor, expected: torch.Tensor) -> None:
+    exact = engine.load(build(folder, "eager", "fp32"), DEVICE)
+    rounded = engine.load(build(folder, "eager", "tf32"), DEVICE)
+    rounded(batch)
+    assert not torch.equal(rounded(batch), expected)
+    assert (exact(batch) == expected).float().mean() >= AGREEMENT["fp32"]
+
+
+def test_a_batch_on_the_host_is_refused(folder: Path, batch: torch.Tensor) -> None:
+    loaded = engine.load(build(folder, "eager", "fp16"), DEVICE)
+    with pytest.raises(InputError, match="on cpu, the engine takes"):
+        loaded(batch.cpu())
+
+
+def test_the_gate_reads_masks_of_graphs_before_they_are_overwritten(
+    folder: Path, batch: torch.Tensor, expected: torch.Tensor, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{i}.npy" for i in range(7)]
+    for i, path in enumerate(paths):
+        np.save(path, batch[i % MAX_BATCH].cpu().numpy())
+    graphs = engine.load(with_graphs(build(folder, "eager", "fp16")), DEVICE)
+    masks = accuracy.predict(graphs, accuracy.Samples(paths, []))
+    wanted = np.stack([expected[i % MAX_BATCH].cpu().numpy() for i in range(7)])
+    assert (masks == wanted).mean() >= AGREEMENT["fp16"]

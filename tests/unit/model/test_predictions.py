@@ -1,0 +1,70 @@
+"""Prediction maps: what is run, and what is drawn."""
+
+import numpy as np
+import pytest
+import torch
+from deepcam.model import engine, predict
+from deepcam.record import predictions
+from deepcam.report.figures import predictions as figure
+from deepcam.report.figures import style
+
+TRUTH = np.zeros((64, 96), np.uint8)
+TRUTH[10:14, 10:14] = 1
+TRUTH[30:40, 40:80] = 2
+
+
+@pytest.fixture
+def samples(tmp_path):
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(3):
+        np.save(tmp_path / f"data-{i}.npy", rng.random((64, 96, 16), np.float32) * 60)
+        np.save(tmp_path / f"label-{i}.npy", np.stack([TRUTH, TRUTH], axis=-1).astype(np.float32))
+        made.append((tmp_path / f"data-{i}.npy", tmp_path / f"label-{i}.npy"))
+    return made
+
+
+@pytest.fixture
+def made(samples, monkeypatch):
+    mask = np.where(TRUTH == 2, 2, 0).astype(np.uint8)  # finds rivers, no cyclone
+    monkeypatch.setattr(engine, "load", lambda path, device: lambda batch: torch.from_numpy(mask)[None])
+    return predict.predict(samples[0][0].with_name("engine.pt2"), "cpu", samples[:2])
+
+
+def test_the_first_samples_are_predicted(made):
+    assert [prediction.name for prediction in made] == ["data-0", "data-1"]
+    np.testing.assert_array_equal(made[0].truth, TRUTH)
+    assert made[0].moisture.shape == (64, 96)
+
+
+def test_maps_stand_side_by_side_with_their_iou(made, tmp_path):
+    drawn = figure.figure(made)
+    titles = [axes.get_title() for axes in drawn.axes if axes.get_title()]
+    assert titles[0] == "data-0: truth"
+    assert titles[1] == "prediction: IoU cyclones 0.00, rivers 1.00, mean 0.67"
+    assert drawn.axes[2].get_xlabel() == "longitude (°E)" and drawn.axes[0].get_ylabel() == "latitude (°N)"
+    style.save(drawn, tmp_path / "a.svg", tmp_path / "a.png")
+    assert "<image" in (tmp_path / "a.svg").read_text()
+
+
+def test_what_is_kept_is_what_is_drawn(made, tmp_path):
+    predictions.save(made, tmp_path / "p.npz")
+    again = predictions.load(tmp_path / "p.npz")
+    for before, after in zip(made, again, strict=True):
+        assert after.name == before.name
+        for field in ("moisture", "truth", "mask", "counts"):
+            np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
+    table = figure.table(again)
+    assert table["sample"].tolist() == ["data-0", "data-1"]
+    assert table["tropical cyclone"].tolist() == [0, 0] and table["atmospheric river"].tolist() == [1, 1]
+    assert table["mean IoU"].round(2).tolist() == [0.67, 0.67]
+
+
+def test_large_maps_are_drawn_coarsely_but_judged_by_every_pixel(monkeypatch, samples):
+    monkeypatch.setattr(predict, "PIXELS", 32)
+    mask = TRUTH.copy()
+    mask[1, 1] = 2  # a pixel that the coarse map leaves out
+    monkeypatch.setattr(engine, "load", lambda path, device: lambda batch: torch.from_numpy(mask)[None])
+    (made,) = predict.predict(samples[0][0].with_name("engine.pt2"), "cpu", samples[:1])
+    assert made.mask.shape == made.truth.shape == made.moisture.shape == (32, 48)
+    assert made.counts.sum() == TRUTH.size and made.counts[0, 2] == 1

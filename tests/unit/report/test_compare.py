@@ -1,0 +1,99 @@
+"""The program that compares results: what it writes and prints, and its exit status."""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import compare
+import matplotlib.image
+import pandas as pd
+import pytest
+from record_example import node
+from results_example import GRID, measured, noisy, scaled, write
+
+PROGRAM = Path(__file__).parents[3] / "workflow_scripts/compare.py"
+
+
+def program(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Results folders of a baseline, of the same again, and of one with a slower, an invalid and a missing cell."""
+    folder = tmp_path_factory.mktemp("runs")
+    good = {cell: [measured(cell, noisy(i)), measured(cell, noisy(50 + i))] for i, cell in enumerate(GRID[:4])}
+    worse = dict(good)
+    worse[GRID[1]] = [measured(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n", kernel="6|7")])]
+    worse[GRID[2]] = [measured(GRID[2], valid=False)]
+    del worse[GRID[3]]
+    return {
+        "good": write(folder / "good", good, {"devices": "cpu"}),
+        "worse": write(folder / "worse", worse, {"devices": [0]}),
+    }
+
+
+@pytest.fixture(scope="module")
+def compared(runs, tmp_path_factory):
+    """What the program says of the baseline and the worse results, and the folder it writes."""
+    folder = tmp_path_factory.mktemp("compared")
+    return program(runs["good"], runs["worse"], cwd=folder), folder / "results/comparison"
+
+
+def test_the_program_writes_and_prints_regressions_first(compared):
+    result, out = compared
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"comparison.{suffix}" for suffix in ("csv", "md", "png", "svg")
+    ]
+    assert (out / "comparison.md").read_text() == result.stdout
+    headings = [line for line in result.stdout.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## Slower", "## No difference seen", "## Not valid", "## Only in A", "## What else differs"
+    ]  # fmt: skip
+    assert "**1 slower, 1 no difference seen, 1 not valid, 1 only in A. Lowest ratio: 0.793, " in result.stdout
+    assert "One repeat: " in result.stdout and "too few runs" not in result.stdout
+    assert re.search(rf"`{GRID[2].id}` \| \d\.\d+ \| B: spread: expected at most 10%, got 14% \|", result.stdout)
+    assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
+    assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout
+    table = pd.read_csv(out / "comparison.csv")
+    assert list(table["verdict"]) == ["slower", "no difference seen", "not valid", "only in A"]
+    assert list(table["local_batch_size"]) == [GRID[i].local_batch_size for i in (1, 0, 2, 3)]
+    assert matplotlib.image.imread(out / "comparison.png").std() > 0
+
+
+def test_the_same_results_give_the_same_bytes(runs, compared, tmp_path):
+    assert program(runs["good"], runs["worse"], "--output", "again", cwd=tmp_path).returncode == 0
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == (compared[1] / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize(("b", "status", "lines"), [("good", 0, 0), ("worse", 1, 3)])
+def test_fail_below_ends_with_status_1_and_a_line_per_cell(b, status, lines, runs, tmp_path):
+    result = program(runs["good"], runs[b], "--fail-below", "0.9", cwd=tmp_path)
+    assert result.returncode == status
+    said = result.stderr.splitlines()
+    assert len(said) == lines and all(line.startswith("--fail-below 0.9: io_") for line in said)
+    assert (tmp_path / "results/comparison/comparison.md").exists()
+
+
+def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):
+    (tmp_path / "file").write_text("")
+    for arguments, message in {
+        ("nowhere", runs["good"]): "error: nowhere: does not exist; give a results folder, or a bundle of one",
+        (runs["good"], runs["good"], "--output", "file"): "error: [Errno 17] File exists: 'file'",
+    }.items():
+        result = program(*arguments, "--fail-below", "0.9", cwd=tmp_path)
+        assert result.returncode == 2
+        assert result.stderr.startswith(message) and result.stderr.count("\n") == 1, result.stderr
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "much"])
+def test_a_ratio_is_a_number_over_0(text):
+    with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+        compare.ratio(text)
+    assert compare.ratio("0.9") == 0.9

@@ -1,0 +1,117 @@
+"""Results are read from folders and bundles alike, and bad ones are refused in one line."""
+
+import tarfile
+
+import pytest
+from deepcam.errors import InputError
+from deepcam.report.comparison import sides
+from results_example import GRID, bundle, measured, write
+
+
+def test_a_folder_its_parent_and_a_bundle_are_the_same(tmp_path):
+    results = write(tmp_path / "run", {cell: [measured(cell)] * 2 for cell in GRID[:2]}, {"devices": "cpu"})
+    (results / "data").mkdir()
+    (results / "data/link").symlink_to("/etc/passwd")
+    packed = bundle(tmp_path / "run.tar.gz", results)
+    found = [sides.read(path) for path in (results, results.parent, packed)]
+    assert [len(repeats) for repeats in found[0].records.values()] == [2, 2]
+    assert found[0].config == {"devices": "cpu"}
+    assert found[0].records == found[1].records == found[2].records
+    assert found[0].config == found[1].config == found[2].config
+
+
+def empty(folder):
+    folder.mkdir()
+    return folder
+
+
+def no_archive(folder):
+    folder.write_text("not an archive")
+    return folder
+
+
+def cut_short(folder):
+    whole = bundle(folder.with_suffix(".whole"), write(folder, {GRID[0]: [measured(GRID[0])]})).read_bytes()
+    folder.with_suffix(".cut").write_bytes(whole[: len(whole) // 2])
+    return folder.with_suffix(".cut")
+
+
+def bundle_without_records(folder):
+    folder.mkdir()
+    (folder / "notes.txt").write_text("")
+    return bundle(folder.with_suffix(".tar.gz"), folder)
+
+
+def bundle_of_two(folder):
+    results = write(folder, {GRID[0]: [measured(GRID[0])]})
+    with tarfile.open(folder.with_suffix(".two"), "w:gz") as archive:
+        archive.add(results, "one/results")
+        archive.add(results, "two/results")
+    return folder.with_suffix(".two")
+
+
+def bundle_that_climbs(folder):
+    results = write(folder, {GRID[0]: [measured(GRID[0])]})
+    with tarfile.open(folder.with_suffix(".up"), "w:gz") as archive:
+        archive.add(results, "../results")
+    return folder.with_suffix(".up")
+
+
+def bundle_with_a_link(folder):
+    results = write(folder, {GRID[0]: [measured(GRID[0])]})
+    (results / "config.yaml").symlink_to("/etc/passwd")
+    return bundle(folder.with_suffix(".link"), results)
+
+
+def damaged(folder, text=b"{"):
+    results = write(folder, {GRID[0]: [measured(GRID[0])]})
+    (results / "benchmark" / GRID[0].id / "0.json").write_bytes(text)
+    return results
+
+
+def no_text(folder):
+    return damaged(folder, b"\xff")
+
+
+def another_version(folder):
+    return write(folder, {GRID[0]: [measured(GRID[0]) | {"schema_version": 2}]})
+
+
+def damaged_in_a_bundle(folder):
+    return bundle(folder.with_suffix(".tar.gz"), damaged(folder))
+
+
+def no_configuration(folder):
+    return write(folder, {GRID[0]: [measured(GRID[0])]}, ["a list"])
+
+
+def no_yaml(folder):
+    results = write(folder, {GRID[0]: [measured(GRID[0])]})
+    (results / "config.yaml").write_text("{")
+    return results
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder, "does not exist; give a results folder, or a bundle of one"),
+        (empty, "has no record benchmark/<cell>/<repeat>.json"),
+        (no_archive, "no .tar.gz bundle that can be read (not a gzip file)"),
+        (cut_short, "no .tar.gz bundle that can be read"),
+        (bundle_without_records, "has results in 0 top folders"),
+        (bundle_of_two, "has results in 2 top folders"),
+        (bundle_that_climbs, "is not a file inside of it"),
+        (bundle_with_a_link, "is not a file inside of it"),
+        (damaged, f"{GRID[0].id}/0.json: not a benchmark record"),
+        (no_text, f"{GRID[0].id}/0.json: not a benchmark record"),
+        (another_version, f"{GRID[0].id}/0.json: not a benchmark record (4 was expected)"),
+        (damaged_in_a_bundle, f"bad.tar.gz/deepcam-run/results/benchmark/{GRID[0].id}/0.json: not a benchmark record"),
+        (no_configuration, "config.yaml: not a configuration, but list"),
+        (no_yaml, "config.yaml: not YAML"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_where(make, message, tmp_path):
+    with pytest.raises(InputError) as error:
+        sides.read(make(tmp_path / "bad"))
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert str(tmp_path / "bad") in str(error.value)

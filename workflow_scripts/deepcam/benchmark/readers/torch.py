@@ -1,0 +1,73 @@
+"""A yardstick: PyTorch's DataLoader with `inter_threads` worker processes and np.load."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from deepcam.benchmark.readers import Batch, Options
+from deepcam.benchmark.readers.staging import pinned, staged
+
+PREFETCH = 2
+"""Batches that each worker loads ahead: PyTorch's default."""
+
+
+class Samples(Dataset):
+    """File names and samples; waits for `started`, since workers would else begin before the clock."""
+
+    def __init__(self, files: Sequence[Path], started: Any) -> None:
+        self._files = [str(path) for path in files]
+        self._started = started
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, i: int) -> tuple[str, torch.Tensor]:
+        self._started.wait()
+        return self._files[i], torch.from_numpy(np.load(self._files[i]))
+
+
+def open_reader(name: str, files: Sequence[Path], options: Options) -> LoaderReader:
+    """Worker processes that wait until iteration starts."""
+    return LoaderReader(files, options)
+
+
+class LoaderReader:
+    """Batches in order, collated in the workers' shared memory."""
+
+    def __init__(self, files: Sequence[Path], options: Options) -> None:
+        self._options = options
+        # Forked, not spawned: a worker that imports torch again takes seconds to start.
+        context = multiprocessing.get_context("fork")
+        self._started = context.Event()
+        loader = DataLoader(
+            Samples(files, self._started),
+            batch_size=options.batch_size,
+            num_workers=options.inter_threads,
+            prefetch_factor=PREFETCH,
+            multiprocessing_context=context,
+            pin_memory=pinned(options),
+            persistent_workers=True,  # else they end, within the clock, with the last batch
+        )
+        self._iterator = iter(loader)
+        self.processes = [worker.pid for worker in multiprocessing.active_children()]
+        self.details: dict[str, Any] = {"num_workers": options.inter_threads, "prefetch_factor": PREFETCH}
+
+    def __iter__(self) -> Iterator[Batch]:
+        return staged(self._host_batches(), self._options)
+
+    def _host_batches(self) -> Iterator[Batch]:
+        self._started.set()
+        for names, samples in self._iterator:
+            yield Batch(list(names), samples.numpy())
+
+    def close(self) -> None:
+        # Workers that wait could not be told to end.
+        self._started.set()
+        del self._iterator  # joins them

@@ -1,0 +1,12 @@
+"""Inference engines: one graph from a raw batch to a mask, saved or compiled ahead of time, bound to its machine.
+
+`build` writes an engine and its fingerprint, `load` checks and loads it. One module per backend, all with the same
+four functions: `prepare` changes the network before export, `package` writes, `load` reads, `versions` names what
+besides torch an engine depends on.
+"""
+
+from deepcam.model.engine.artefact import FINGERPRINT_FIELDS, build, load, reference
+from deepcam.model.engine.runtime import Engine
+from deepcam.model.engine_spec import Backend, EngineSpec, Precision
+
+__all__ = ["FINGERPRINT_FIELDS", "Backend", "Engine", "EngineSpec", "Precision", "build", "load", "reference"]

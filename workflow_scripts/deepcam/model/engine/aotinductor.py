@@ -1,0 +1,138 @@
+"""AOTInductor: the graph compiled ahead of time to machine code, C++ on a CPU, Triton and cuDNN on a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepcam.errors import InputError
+from deepcam.model.engine import graph
+from deepcam.model.engine.runtime import Run
+
+CPU_CONFIG = {
+    # Else the number of threads of the building process is compiled in, whatever the run asks for.
+    "cpp.dynamic_threads": True,
+    # Else headers are compiled into a cache that all builds of this user share.
+    "aot_inductor.precompile_headers": False,
+}
+
+# No max_autotune: on an H100 it took 20 s for each shape of matrix, minutes for an engine. cuDNN tries its own kernels
+# when the engine runs (see runtime.py). Depthwise convolutions are left to cuDNN too: as one Triton kernel for the
+# nine shifted taps they were 7 % slower at batch 8, and the engine took twice as long to compile.
+CUDA_CONFIG = CPU_CONFIG | {
+    # Else a batch of variable size makes Inductor give up channels_last, which tensor cores want.
+    "force_layout_optimization": True,
+    # No C++ kernels here: else Inductor tries every instruction set of the CPU, each in a new Python, for 40 s on a
+    # machine that imports PyTorch in 5.
+    "cpp.vec_isa_ok": False,
+}
+
+HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
+"""What the compiled wrapper includes, one from the other; NVIDIA packages them apart."""
+
+
+def prepare(network: nn.Module) -> None:
+    """Fold batch norms: Inductor leaves each as a pass over memory, and takes a third longer to build."""
+    graph.fold_batch_norms(network)
+
+
+def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
+    """Compile `inference` to a package at `path`. InputError where a compiler or a GPU's toolkit is missing."""
+    # Here, not above: it brings in all of the compiler, a second or more that loading an engine needs not.
+    from torch._inductor.utils import fresh_cache
+
+    _check_compiler(scratch)
+    if build.device != "cpu":
+        _show_compiler_the_toolkit(scratch)
+    # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
+    with fresh_cache(dir=str(scratch)):
+        torch._inductor.aoti_compile_and_package(
+            graph.export(inference, build),
+            package_path=str(path),
+            inductor_configs=CPU_CONFIG if build.device == "cpu" else CUDA_CONFIG,
+        )
+
+
+def _check_compiler(scratch: Path) -> None:
+    """InputError unless Inductor's C++ compiler makes a library that uses the C++ library which torch uses.
+
+    Two C++ libraries in one process crash when the package is loaded, in whatever job that is.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    source, library = scratch / "probe.cpp", scratch / "probe.so"
+    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n")
+    try:
+        compiler = shlex.split(get_cpp_compiler())
+        subprocess.run(
+            [*compiler, "-shared", "-fPIC", str(source), "-o", str(library)], check=True, capture_output=True
+        )
+    except (InvalidCxxCompiler, subprocess.CalledProcessError, OSError) as error:
+        reason = getattr(error, "stderr", b"").decode(errors="replace") or str(error)
+        raise InputError(
+            f"aotinductor needs a C++ compiler that works ({reason.strip().splitlines()[0]}); install g++, or set CXX"
+        ) from None
+    if b"libstdc++.so" not in library.read_bytes():
+        raise InputError(
+            f"aotinductor: {shlex.join(compiler)} links the C++ library statically, and such an engine crashes beside "
+            "PyTorch's; unset CXX, or set it to a compiler that links libstdc++.so"
+        )
+
+
+def _show_compiler_the_toolkit(scratch: Path) -> None:
+    """Let Inductor's C++ compiler find CUDA's headers, and the driver's library that it links with."""
+    from torch.utils import cpp_extension
+
+    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit())
+    # The linker asks for libcuda.so; where only programs are run the driver comes as libcuda.so.1 alone.
+    torch.cuda.init()
+    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
+    if loaded is None:
+        raise InputError(
+            "aotinductor on a GPU links with the driver's libcuda.so, which is not loaded; check the driver"
+        )
+    (scratch / "libcuda.so").symlink_to(loaded[0])
+    os.environ["LIBRARY_PATH"] = os.pathsep.join([str(scratch), os.environ.get("LIBRARY_PATH", "")]).rstrip(os.pathsep)
+
+
+def toolkit() -> Path:
+    """Folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages."""
+    nvcc = shutil.which("nvcc")
+    packages = importlib.util.find_spec("nvidia")
+    candidates = [
+        *([Path(os.environ["CUDA_HOME"])] if "CUDA_HOME" in os.environ else []),
+        *([Path(nvcc).resolve().parents[1]] if nvcc else []),
+        Path("/usr/local/cuda"),
+        *(Path(path) / "cu13" for path in (packages.submodule_search_locations if packages else [])),
+    ]
+    for folder in candidates:
+        if all((folder / "include" / header).is_file() for header in HEADERS):
+            return folder
+    raise InputError(
+        f"aotinductor on a GPU compiles against CUDA's headers ({', '.join(HEADERS)}), found in none of "
+        f"{', '.join(map(str, candidates))}; install the CUDA toolkit, or set CUDA_HOME to its folder"
+    )
+
+
+def load(path: Path, device: str) -> Run:
+    index = -1 if device == "cpu" else torch.device(device).index or 0
+    # Single-threaded: else a call waits on the host until the one before has finished on the GPU, which ends all
+    # overlap, and asks the driver what a capture into a CUDA graph forbids.
+    # aoti_load_package would first compile probes of the CPU, for seconds, to warn of what load() refuses anyway.
+    loader: Any = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", True, 1, index)
+    return lambda batch: loader.boxed_run([batch])[0]
+
+
+def versions() -> dict[str, str]:
+    """Nothing but torch."""
+    return {}

@@ -1,0 +1,163 @@
+"""A comparison as a table, a figure and Markdown. Pure functions; no dates, so the same results give the same bytes."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deepcam.report.comparison.differences import Difference
+from deepcam.report.comparison.sides import Results
+from deepcam.report.comparison.significance import (
+    FASTER,
+    NO_DIFFERENCE,
+    NOT_VALID,
+    ONLY_A,
+    ONLY_B,
+    SLOWER,
+    TOO_FEW,
+    VERDICTS,
+    Comparison,
+    runs_needed,
+)
+from deepcam.report.figures.style import COLOURS, STYLE
+
+LOOKS = {
+    SLOWER: (COLOURS[1], "v"),
+    TOO_FEW: (COLOURS[4], "s"),
+    NO_DIFFERENCE: (COLOURS[0], "o"),
+    FASTER: (COLOURS[2], "^"),
+    NOT_VALID: ("grey", "D"),
+}
+"""Colour and marker of a verdict."""
+
+ROW_INCHES = 0.21
+"""Height of a cell in the figure: its label is 9 points. A long grid makes a long page, to scroll."""
+
+
+def table(cells: Iterable[Comparison]) -> pd.DataFrame:
+    """One row per cell in their order: the fields of the cell, then those of its comparison."""
+    rows = [dataclasses.asdict(cell) for cell in cells]
+    return pd.DataFrame([row.pop("cell") | row for row in rows])
+
+
+def figure(cells: Iterable[Comparison]) -> Figure:
+    """Ratio and 95 % confidence interval of each cell that both have, slowest at the top; hollow: not valid."""
+    drawn = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
+    with matplotlib.rc_context(STYLE):
+        made = Figure(figsize=(10, 1.6 + ROW_INCHES * len(drawn)), layout="constrained")
+        axes = made.subplots()
+        axes.axvline(1, color="black", linewidth=1)
+        for verdict, (colour, marker) in LOOKS.items():
+            rows = [row for row, cell in enumerate(drawn) if cell.verdict == verdict]
+            axes.plot(
+                [drawn[row].ratio for row in rows],
+                rows,
+                linestyle="none",
+                marker=marker,
+                color=colour,
+                markerfacecolor="white" if verdict == NOT_VALID else colour,
+                label=verdict,
+            )
+            rows = [row for row in rows if drawn[row].ci_low is not None]
+            axes.hlines(rows, [drawn[row].ci_low for row in rows], [drawn[row].ci_high for row in rows], color=colour)
+        axes.set_yticks(range(len(drawn)), labels=[cell.cell.id for cell in drawn], fontsize=9)
+        axes.set_ylim(len(drawn) - 0.4, -0.6)
+        axes.set_xlabel("throughput of B over that of A (samples/s over samples/s), 95 % confidence interval")
+        axes.tick_params(top=True, labeltop=True)
+        made.legend(loc="outside lower center", ncols=len(LOOKS))
+    return made
+
+
+def headline(cells: Sequence[Comparison]) -> str:
+    """One line: how many cells of each verdict, and the lowest ratio of a valid one."""
+    counts = collections.Counter(cell.verdict for cell in cells)
+    found = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    valid = [cell for cell in cells if cell.a_valid and cell.b_valid]
+    if not valid:
+        return f"{found}."
+    lowest = min(valid, key=lambda cell: cell.ratio)
+    return f"{found}. Lowest ratio: {lowest.ratio:.3f}, {lowest.cell.id}."
+
+
+def markdown(a: Results, b: Results, cells: Sequence[Comparison], different: Sequence[Difference]) -> str:
+    """The whole comparison: headline, caveats, a section per verdict with regressions first, and what else differs."""
+    lines = ["# Comparison of two results", "", f"A: {_code(a.name)}, B: {_code(b.name)}", "", f"**{headline(cells)}**"]
+    lines += ["", *(f"- {caveat}" for caveat in caveats(a, b, cells))]
+    for verdict in VERDICTS:
+        found = [cell for cell in cells if cell.verdict == verdict]
+        if found:
+            lines += ["", f"## {verdict[0].upper()}{verdict[1:]}", "", *_section(verdict, found)]
+    lines += ["", "## What else differs", ""]
+    if different:
+        lines += _rows("key", "A", "B", rows=[[_code(d.key), _code(d.a), _code(d.b)] for d in different])
+    else:
+        lines.append("Nothing that was recorded.")
+    return "\n".join(lines) + "\n"
+
+
+def caveats(a: Results, b: Results, cells: Sequence[Comparison]) -> list[str]:
+    """How the numbers are to be read, and what they cannot say."""
+    judged = [cell for cell in cells if cell.a_valid and cell.b_valid]
+    few = [cell for cell in judged if cell.verdict == TOO_FEW]
+    found = [
+        "Ratio: median samples/s of B over that of A, with its 95 % confidence interval (bootstrap). p: two-sided "
+        "Mann-Whitney U test over runs, corrected for the number of cells (Benjamini and Hochberg). Both take runs as "
+        "independent; those of one repeat share a process, and what differs between two starts makes both too sure."
+    ]
+    if few:
+        below = sum(cell.ci_high is not None and cell.ci_high < 1 for cell in few)
+        found.append(
+            f"{len(few)} of {len(judged)} cells have too few runs to tell, which is not the same as no difference; "
+            f"in {below} of them the whole interval is under 1. For one cell alone to stand out among {len(judged)} "
+            f"takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.repeats."
+        )
+    if any(min(cell.a_repeats, cell.b_repeats) == 1 for cell in judged):
+        found.append(
+            "One repeat: nothing tells a small difference between A and B from one between two starts of the same "
+            "program. Raise benchmark.repeats."
+        )
+    if a.config is None or b.config is None:
+        lacking = " and ".join(name for name, side in (("A", a), ("B", b)) if side.config is None)
+        found.append(f"The configurations were not compared: no config.yaml in {lacking}.")
+    return found
+
+
+def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
+    if verdict in (ONLY_A, ONLY_B):
+        return [f"- {_code(cell.cell.id)}" for cell in cells]
+    if verdict == NOT_VALID:
+        return _rows("cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), c.reasons] for c in cells])
+    return _rows(
+        "cell", "ratio", "95 % interval", "p, corrected", "A (samples/s)", "B (samples/s)", "runs",
+        rows=[
+            [
+                _code(c.cell.id),
+                _number(c.ratio),
+                f"{_number(c.ci_low)} to {_number(c.ci_high)}",
+                "-" if c.p_corrected is None else f"{c.p_corrected:.2g}",
+                f"{c.a_samples_per_second:.4g}",
+                f"{c.b_samples_per_second:.4g}",
+                f"{c.a_runs}, {c.b_runs}",
+            ]
+            for c in cells
+        ],
+    )  # fmt: skip
+
+
+def _rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    cells = [list(header), ["-" * len(name) for name in header]]
+    cells += [[text.replace("\n", " ").replace("|", r"\|") for text in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _number(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.3f}"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
