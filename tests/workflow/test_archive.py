@@ -1,14 +1,18 @@
-"""The data stage from an archive on loopback: from index to dataset.json, damage, verify, repair."""
+"""An archive on loopback: a whole run from it, and its data stage with damage, verification and repair."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
+import pandas as pd
 import pytest
 from deepcam import climate, files
 from deepcam.data import convert, synthesis
-from servers import Nginx
+from servers import FaultServer, Nginx
 
 ROOT = Path(__file__).parents[2]
 NAMES = climate.synthetic_names(4)
@@ -93,3 +97,59 @@ def test_an_archive_arrives_and_what_is_damaged_is_named_and_repaired_and_nothin
     assert result.returncode == 0, result.stdout + result.stderr
     assert_equals_archive(folder, archive, expected)
     assert fetched(archive)[before:] == [NAMES[3] if keep_hdf5 else NAMES[1]]
+
+
+@pytest.fixture
+def archive_with_statistics(tmp_path):
+    """An archive as NERSC's is described: HDF5 files, their list, and stats.h5 with the statistics of its channels."""
+    server = FaultServer()
+    values = []
+    for seed, name in enumerate(NAMES):
+        path = tmp_path / "archive" / name
+        synthesis.write_sample(path, seed, HEIGHT, WIDTH)
+        server.bodies[f"/validation/{name}"] = path.read_bytes()
+        with h5py.File(path) as file:
+            values.append(file["climate/data"][...].astype(np.float64).reshape(-1, len(climate.CHANNELS)))
+    pixels = np.concatenate(values)
+    body = io.BytesIO()
+    with h5py.File(body, "w") as file:
+        file["climate/count"] = np.full(len(climate.CHANNELS), len(pixels))
+        for name, value in (
+            ("minval", pixels.min(0)), ("maxval", pixels.max(0)),
+            ("mean", pixels.mean(0)), ("sqmean", (pixels**2).mean(0)),
+        ):  # fmt: skip
+            file[f"climate/{name}"] = value
+    server.bodies["/stats.h5"] = body.getvalue()
+    server.bodies["/validation/files.txt"] = "".join(f"{name}\n" for name in NAMES).encode()
+    yield server
+    server.close()
+
+
+def test_a_whole_run_from_an_archive_with_its_own_statistics_ends_in_tables_figures_and_page(
+    archive_with_statistics, tmp_path
+):
+    small = {
+        "data": {"source": archive_with_statistics.url, "streams": STREAMS},
+        "engines": [{"backend": "eager", "precision": "fp32"}],
+        "benchmark": {"readers": ["pread"], "cache": ["warm"], "ranks": [1], "inter_threads": [1]},
+    }
+    (tmp_path / "small.yaml").write_text(json.dumps(small))
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path,
+            "--configfile", ROOT / "config/tiny.yaml", tmp_path / "small.yaml",
+            "--workflow-profile", ROOT / "profiles/default", "--cores", "2",
+        ],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    described = json.loads((tmp_path / "results/data/dataset.json").read_text())
+    assert described["statistics"] == "archive"
+    channels = pd.read_csv(tmp_path / "results/tables/channels.csv")
+    assert channels["channel"].tolist() == list(climate.CHANNELS)
+    assert (channels["minimum"] < channels["mean"]).all() and (channels["mean"] < channels["maximum"]).all()
+    assert channels["nonfinite"].isna().all()  # nobody has counted them
+    summary = pd.read_csv(tmp_path / "results/tables/summary.csv")
+    assert set(summary["mode"]) == {"io", "compute", "inference"}
+    for name in ("summary.html", "cells.html", "figures/channel_ranges.svg", "figures/bottleneck.svg"):
+        assert (tmp_path / "results" / name).stat().st_size > 1000, name

@@ -31,7 +31,8 @@ def test_a_source_that_has_statistics_gives_them_per_channel(server):
     server.bodies["/stats.h5"] = stats_file()
     found = archive_statistics.fetch_statistics(server.url)
     assert [channel["name"] for channel in found] == list(climate.CHANNELS)
-    assert found[3] == {"name": "UBOT", "minimum": 3.0, "mean": 4.0, "maximum": 5.0, "mean_square": 6.0}
+    assert found[3] == {"name": "UBOT", "minimum": 3.0, "mean": 4.0, "maximum": 5.0, "mean_square": 6.0,
+                        "nonfinite": None}  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -47,7 +48,15 @@ def test_a_source_that_refuses_is_an_error(server):
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", stats_file(mean=np.zeros(4)), stats_file(maxval=np.full(16, np.nan)), stats_file(minval="x")]
+    "body",
+    [
+        b"<html>",
+        stats_file(mean=np.zeros(4)),
+        stats_file(maxval=np.full(16, np.nan)),
+        stats_file(maxval=np.full(16, 1e300)),
+        stats_file(minval="x"),
+        stats_file(minval=np.full(16, 30.0)),
+    ],
 )
 def test_anything_else_is_refused_with_the_url(server, body):
     server.bodies["/stats.h5"] = body

@@ -82,7 +82,8 @@ def test_an_unknown_name_is_refused() -> None:
 
 def test_the_workflow_learns_all_this_without_torch() -> None:
     code = (
-        "import sys; from deepcam import machine; from deepcam.model import engine_spec; machine.identity('cuda0'); engine_spec.source_sha256(); "
+        "import sys; from deepcam import machine; from deepcam.model import engine_spec; machine.identity('cuda0'); "
+        "engine_spec.source_sha256(); "
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=True)

@@ -37,9 +37,14 @@ def fetch_statistics(base_url: str) -> list[dict[str, Any]] | None:
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{url}: not the statistics of an archive ({error}): check the URL") from error
     for name, numbers in values.items():
-        if numbers.shape != (len(CHANNELS),) or not np.isfinite(numbers).all():
-            raise InputError(f"{url}: {name} is not {len(CHANNELS)} finite numbers: check the URL")
+        if numbers.shape != (len(CHANNELS),) or not (np.abs(numbers) <= np.finfo(np.float32).max).all():
+            raise InputError(f"{url}: {name} is not {len(CHANNELS)} finite float32 numbers: check the URL")
+    for i, channel in enumerate(CHANNELS):
+        low, high = (values[name][i] for name in ("minimum", "maximum"))
+        if low > high:
+            raise InputError(f"{url}: minval {low:g} of channel {channel} is above its maxval {high:g}: check the URL")
     return [
-        {"name": channel, **{name: float(numbers[i]) for name, numbers in values.items()}}
+        # The samples were not read for these, so nobody has counted values that are not finite.
+        {"name": channel, **{name: float(numbers[i]) for name, numbers in values.items()}, "nonfinite": None}
         for i, channel in enumerate(CHANNELS)
     ]

@@ -133,7 +133,7 @@ def channels(dataset: Path, used: Collection[int]) -> pd.DataFrame:
             "standard_deviation": math.sqrt(max(0.0, channel["mean_square"] - channel["mean"] ** 2)),
             "minimum": channel["minimum"],
             "maximum": channel["maximum"],
-            "nonfinite": channel["nonfinite"],
+            "nonfinite": channel.get("nonfinite"),
         }
         for index, channel in enumerate(json.loads(dataset.read_text())["channels"])
     )
