@@ -1,10 +1,14 @@
-# DeepCAM inference and IO benchmark. Start here: README.md; the grid and all settings: config/config.yaml.
+# DeepCAM inference and I/O benchmark. Start with README.md; all settings are in config/config.yaml.
 from snakemake.utils import min_version
 
-min_version("9.0")
+# Profiles named profile.yaml.
+min_version("9.19")
+
+# Not workflow.basedir, which is another folder if a workflow imports this one as a module.
+ROOT = os.fspath(workflow.current_basedir)
 
 
-configfile: os.path.join(workflow.basedir, "config/config.yaml")
+configfile: f"{ROOT}/config/config.yaml"
 
 
 include: "rules/common.smk"
@@ -14,10 +18,14 @@ report: "share/report/workflow.rst"
 
 
 onstart:
-    # Not earlier: a dry run, like a plan, may be for another machine.
-    if not REPORT_ONLY and list(workflow.dag_settings.targets) != ["plan"]:
+    # Not earlier: a dry run may be for another machine.
+    if not REPORT_ONLY:
         check_packages()
         check_devices()
+
+
+onerror:
+    print(*failures.lines(log), sep="\n", file=sys.stderr)
 
 
 wildcard_constraints:
@@ -25,7 +33,7 @@ wildcard_constraints:
     engine=r"[a-z0-9-]+",
     device=r"cpu|cuda\d+",
     cell=r"[a-z0-9_-]+",
-    repeat=r"\d+",
+    start=r"\d+",
 
 
 include: "rules/report.smk"
@@ -36,7 +44,6 @@ if not REPORT_ONLY:
     include: "rules/data.smk"
     include: "rules/model.smk"
     include: "rules/benchmark.smk"
-    include: "rules/plan.smk"
 
 
 rule all:
@@ -44,7 +51,7 @@ rule all:
     default_target: True
     input:
         [] if REPORT_ONLY else rules.data.input,
-        measured(records()),
+        measured(RECORDS),
         rules.tables.input,
         rules.figures.input,
     localrule: True

@@ -12,6 +12,7 @@ from deepcam.benchmark import page_cache, ranks, timed_loop
 from deepcam.benchmark.readers import Batch, Options
 from deepcam.errors import InputError
 from deepcam.grid import Cell
+from deepcam.record import validity
 
 SHAPE = (16, 24, 16)
 
@@ -61,7 +62,7 @@ def test_passes_follow_from_the_pace_without_what_is_done_once(
 ) -> None:
     monkeypatch.setattr(timed_loop, "open_reader", lambda *of: contextlib.nullcontext(Sleepy(*of)))
     for run in runs_of(files, min_seconds=0.2):
-        assert 2 <= run.passes <= 0.2 * timed_loop.MARGIN / 0.025 + 1
+        assert 2 <= run.passes <= 0.2 * validity.RUN_LENGTH_MARGIN / 0.025 + 1
 
 
 def test_a_warm_run_passes_over_the_data_until_it_lasts(files: tuple[Path, ...]) -> None:

@@ -22,12 +22,10 @@ from deepcam.benchmark.devices import Device, Usage, open_device
 from deepcam.benchmark.readers import Options, open_reader
 from deepcam.errors import InputError
 from deepcam.grid import NONE, Cell
+from deepcam.record.validity import RUN_LENGTH_MARGIN
 
 if TYPE_CHECKING:  # MPI takes a second to start, which who only wants to know how long a run lasts need not wait
     from deepcam.benchmark.ranks import Ranks
-
-MARGIN = 1.25
-"""A warm-up that lasts this much longer than runs must: they differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +108,7 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     if repeatable:
         # The first batch holds what is done once, such as choosing kernels; the median batch does not.
         seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
-        needed = plan.settings.min_seconds * MARGIN
+        needed = plan.settings.min_seconds * RUN_LENGTH_MARGIN
         while seconds < needed:  # more passes are faster than one: try until they last
             passes = max(passes + 1, math.ceil(passes * needed / seconds))
             _, _, result = _run(plan, ranks, loop, draw(passes))

@@ -1,7 +1,7 @@
-"""How long jobs may take: roughly, for planning. Pure functions; seconds, and samples per second.
+"""How long jobs take, estimated for planning. Pure functions; seconds, and samples per second.
 
-Readers and engines that were measured before are taken at that rate. Else rates are assumed: those of two cores of an
-Intel Xeon with a virtual disk, and of an NVIDIA H100, in tests/performance/README.md.
+Readers and engines that were measured before are assumed to keep their rates. For others there are assumed rates: those
+of two cores of an Intel Xeon with a virtual disk, and of an NVIDIA H100, in tests/performance/README.md.
 """
 
 from __future__ import annotations
@@ -10,108 +10,101 @@ import collections
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from deepcam import climate, grid
-from deepcam.benchmark.timed_loop import MARGIN
+from deepcam import climate
+from deepcam.config import Config, Data
 from deepcam.grid import Cell
 from deepcam.record.metrics import Record
+from deepcam.record.validity import RUN_LENGTH_MARGIN
 
-Config = Mapping[str, Any]
-Like = tuple[str, str, str, str]
-"""Mode, reader, cache and engine: what cells have in common that are taken at the same rate."""
+RateKey = tuple[str, str, str, str]
+"""Mode, reader, cache and engine. Cells with the same ones are assumed to have the same rate."""
 
 DOWNLOAD_RATE = 50e6
-"""Bytes a second from the archive. A guess: the network on the way decides."""
+"""Bytes per second from the archive. A guess: it depends on the network."""
 
 DISK_RATE = 1e9
-"""Bytes a second of converting, and of describing."""
+"""Bytes per second of converting, and of describing."""
 
 COLD_RATE, WARM_RATE = 2e9, 5e9
-"""Bytes a second of reading samples, by all ranks together."""
+"""Bytes per second that all ranks together read."""
 
 SYNTHESIS_SECONDS = 0.5
-"""Of one core, for a sample of full size."""
+"""Time in which one core makes a sample of full size."""
 
 CPU_SECONDS, GPU_SECONDS = 7.0, 0.004
-"""Of one core, or of one GPU, for a sample of full size through the full network."""
+"""Time in which one core, or one GPU, runs the full network on a sample of full size."""
 
 WIDTH_POWER = 1.7
-"""With this power of the network's width that grows: 3.57 s at 1.0, 0.34 s at 0.25, on two cores."""
+"""Compute time grows with this power of the network's width: 3.57 s at 1.0, 0.34 s at 0.25, on two cores."""
 
-TRAINING = 3
-"""Inferences that a training step is as long as: forward, and backward to inputs and to weights."""
+TRAINING_FACTOR = 3
+"""A training step takes as long as this many inferences: forward, and backward to inputs and to weights."""
 
 LAUNCH_SECONDS = {"io": 3, "compute": 5, "inference": 5, "train": 5}
-"""To start a benchmark's ranks, listen for other load, and load what computes."""
+"""Time in which a benchmark starts its ranks, measures the background load, and loads the engine."""
 
 EAGER_SECONDS, COMPILE_SECONDS, CHECK_SECONDS = 4, 40, 5
-"""To save an engine that is not compiled, to compile one, and for its predictions or the reference's."""
+"""Time to save an engine that is not compiled, to compile one, and to compute predictions for the accuracy check."""
 
 REPORT_SECONDS = 2
-"""For a table or a figure."""
+"""Time to make a table or a figure."""
 
 
-def data(config: Config, new_samples: int, new_bytes: int, all_bytes: int, cores: int) -> float:
-    """Download or synthesis of so many bytes of HDF5, their conversion, and the description of all samples' bytes."""
-    if config["data"]["source"] == "synthetic":
-        made = new_samples * SYNTHESIS_SECONDS * size(config) / cores
-    else:
-        made = new_bytes / DOWNLOAD_RATE
-    return made + (new_bytes + all_bytes) / DISK_RATE
+def synthesis(samples: int, data: Data, cores: int) -> float:
+    """Seconds to make samples of the configured shape."""
+    return samples * SYNTHESIS_SECONDS * relative_size(data) / cores
 
 
-def engines(names: Iterable[str]) -> float:
-    """Compilation and check of engines of these names, and the reference's predictions."""
-    each = [(EAGER_SECONDS if name.startswith("eager-") else COMPILE_SECONDS) + CHECK_SECONDS for name in names]
-    return sum(each) + (CHECK_SECONDS if each else 0)
+def engine(name: str) -> float:
+    """Seconds to build an engine of this name."""
+    return EAGER_SECONDS if name.startswith("eager-") else COMPILE_SECONDS
 
 
 def benchmark(
-    cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[Like, float]
+    cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[RateKey, float]
 ) -> float:
-    """One job: its start, and its runs over all samples, of which warm and compute ones last `min_seconds`."""
-    settings = grid.of_mode(cell.mode, config)
-    run = samples / rates.get(like(cell), assumed_rate(cell, config, devices, cores))
-    runs = settings["warmup_runs"] + settings["runs"]
+    """Seconds of one job: its start, and its runs over all samples, of which all but cold ones last `min_seconds`."""
+    settings = config.benchmark.of_mode(cell.mode)
+    run = samples / rates.get(rate_key(cell), assumed_rate(cell, config, devices, cores))
+    runs = settings.warmup_runs + settings.runs
     if cell.cache != "cold":
-        run = max(run, settings["min_seconds"] * MARGIN)
-        runs += 1  # to learn how many passes last that long
+        run = max(run, settings.min_seconds * RUN_LENGTH_MARGIN)
+        runs += 1  # which finds out how many epochs last that long
     return LAUNCH_SECONDS[cell.mode] + runs * run
 
 
-def measured(records: Iterable[Record], config: Config) -> dict[Like, float]:
+def measured_rates(records: Iterable[Record], data: Data) -> dict[RateKey, float]:
     """Median rates of the records whose samples have the configured shape."""
     found = collections.defaultdict(list)
     for record in records:
-        if record["dataset"]["sample_shape"] == sample_shape(config):
-            found[like(Cell(**record["cell"]))].append(record["metrics"]["samples_per_second"])
+        if tuple(record["dataset"]["sample_shape"]) == sample_shape(data):
+            found[rate_key(Cell(**record["cell"]))].append(record["metrics"]["samples_per_second"])
     return {key: statistics.median(rates) for key, rates in found.items()}
 
 
 def assumed_rate(cell: Cell, config: Config, devices: Sequence[str], cores: int) -> float:
-    """Of all ranks together."""
-    reading = (COLD_RATE if cell.cache == "cold" else WARM_RATE) / (4 * math.prod(sample_shape(config)))
+    """Samples per second of all ranks together."""
+    reading = (COLD_RATE if cell.cache == "cold" else WARM_RATE) / (4 * math.prod(sample_shape(config.data)))
     in_parallel = cores / CPU_SECONDS if devices == ["cpu"] else min(len(devices), cell.ranks) / GPU_SECONDS
-    computing = in_parallel / (size(config) * config["model"]["width_multiplier"] ** WIDTH_POWER)
+    computing = in_parallel / (relative_size(config.data) * config.model.width_multiplier**WIDTH_POWER)
     return {
         "io": reading,
         "compute": computing,
         "inference": min(reading, computing),
-        "train": min(reading, computing / TRAINING),
+        "train": min(reading, computing / TRAINING_FACTOR),
     }[cell.mode]
 
 
-def like(cell: Cell) -> Like:
+def rate_key(cell: Cell) -> RateKey:
     return cell.mode, cell.reader, cell.cache, cell.engine
 
 
-def sample_shape(config: Config) -> list[int]:
-    """[H, W, C] of the configured samples."""
-    return [config["data"]["height"], config["data"]["width"], len(climate.CHANNELS)]
+def sample_shape(data: Data) -> tuple[int, int, int]:
+    """Height, width and channels of the configured samples."""
+    return data.height, data.width, len(climate.CHANNELS)
 
 
-def size(config: Config) -> float:
-    """Pixels of a configured sample over those of full size."""
-    height, width, _ = sample_shape(config)
-    return height * width / (climate.HEIGHT * climate.WIDTH)
+def relative_size(data: Data) -> float:
+    """The pixels of a configured sample divided by those of one of full size."""
+    return data.height * data.width / (climate.HEIGHT * climate.WIDTH)

@@ -1,41 +1,45 @@
-"""What a run has to do: samples, bytes, cells and jobs, less what is there. Pure functions of the configuration.
+"""What a run takes: samples, bytes, jobs and time. Pure functions of the configuration and the jobs of a dry run.
 
-Jobs and bytes are exact, but for the few KB of headers of an archive's file; times are rough, see `durations`.
+Numbers of jobs are exact, and bytes except for a few KB in the header of an archive's file. Times are estimates.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from deepcam import climate, grid
+from deepcam.config import Config, Data
 from deepcam.grid import Cell
 from deepcam.plan import estimates
-from deepcam.record.metrics import Record
+from deepcam.plan.dry_run import Job
 
 PIXEL_BYTES = 4 * (len(climate.CHANNELS) + len(climate.LABELS))
 HDF5_HEADER_BYTES, NPY_HEADER_BYTES = 4728, 2 * 128
 """Of a synthetic HDF5 file; of a sample's two npy files."""
 
+LAST_STAGE = "tables and figures"
+"""The stage of all rules that are not in STAGES."""
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """What is there already."""
-
-    index: bool
-    npy_shards: int
-    dataset: bool
-    engines: frozenset[tuple[str, str]]
-    """Names of engine and device, of engines that are built and have a verdict on their accuracy."""
-    records: Sequence[Record]
-    tables: bool
+STAGES = {
+    "fetch_file_index": "data",
+    "download_shard": "data",
+    "synthesize_shard": "data",
+    "convert_shard": "data",
+    "describe_dataset": "data",
+    "assemble_model": "engines",
+    "compile_engine": "engines",
+    "predict_reference": "engines",
+    "check_accuracy": "engines",
+    "run_benchmark": "benchmark",
+}
+"""Rules and their stages."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Jobs of a stage that are still to run, and about how long they take."""
+    """The jobs of a stage, and about how long they take."""
 
     name: str
     jobs: int
@@ -44,90 +48,89 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What there is to do. What is called new is not there yet."""
+    """What there is to do. `new` is what the jobs make, whether or not an earlier version of it exists."""
 
     samples: int
     shards: int
     new_samples: int
     download_bytes: int
     disk_bytes: int
-    """To be written, as npy and as HDF5; of HDF5 files that are not kept two shards, one made and one converted."""
+    """Bytes of the new npy and HDF5 files. If HDF5 files are removed, two shards exist at a time."""
     cells: Sequence[Cell]
     records: int
     new_records: Sequence[Cell]
-    """The cell of each."""
-    guessed: int
-    """New records whose rate is assumed, since nothing like them was measured."""
+    """The cell of each new record."""
+    assumed: int
+    """Number of new records whose rate is assumed because nothing like them was measured."""
     too_long: int
-    """New records whose jobs benchmark.timeout_seconds would end."""
+    """Number of new records whose jobs would exceed benchmark.timeout_seconds."""
     engines: int
     new_engines: int
     stages: Sequence[Stage]
 
 
-def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, cores: int, found: Found) -> Plan:
-    """The plan of a validated configuration for `devices` (cpu, cuda0, ...), with so many jobs after the records."""
-    data, repeats = config["data"], config["benchmark"]["repeats"]
-    samples = climate.sample_count(*(data[key] for key in ("source", "split", "num_files")))
-    shards = len(grid.shard_ids(samples, data["files_per_shard"]))
-    new_shards = max(0, shards - found.npy_shards)
-    new_samples = max(0, samples - found.npy_shards * data["files_per_shard"])
-    hdf5, npy = sample_bytes(data["height"], data["width"])
-    at_a_time = new_samples if data["keep_hdf5"] else min(new_samples, 2 * data["files_per_shard"])
+def make(
+    config: Config,
+    devices: Sequence[str],
+    jobs: Sequence[Job],
+    rates: Mapping[estimates.RateKey, float],
+    cores: int,
+) -> Plan:
+    """The plan for `devices` (cpu, cuda0, ...). `rates` are measured ones, in samples per second."""
+    data, samples = config.data, config.data.num_samples
+    hdf5, npy = sample_bytes(data.height, data.width)
+    downloaded, synthesized, converted = (
+        samples_in(_wildcards(jobs, rule, "shard"), data)
+        for rule in ("download_shard", "synthesize_shard", "convert_shard")
+    )
+    new_hdf5 = downloaded + synthesized
+    hdf5_at_a_time = new_hdf5 if data.keep_hdf5 else min(new_hdf5, 2 * data.files_per_shard)
 
-    cells = grid.cells({**config, "data": data | {"num_files": samples}})
-    there = collections.Counter(Cell(**r["cell"]) for r in found.records if is_current(r, samples, config))
-    new_records = [cell for cell in cells for _ in range(repeats - there[cell])]
-    rates = estimates.measured(found.records, config)
-    seconds = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
+    cells = {cell.id: cell for cell in grid.cells(config)}
+    new_records = [cells[name] for name in _wildcards(jobs, "run_benchmark", "cell")]
+    benchmarks = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
+    new_engines = _wildcards(jobs, "compile_engine", "engine")
 
-    engines = {(cell.engine, device) for cell in cells if cell.engine != grid.NONE for device in devices}
-    new_engines = engines - found.engines
-    report_jobs = report_jobs if new_records or not found.tables else 0
+    of_rule = collections.Counter(job.rule for job in jobs)
+    of_stage = collections.Counter(STAGES.get(job.rule, LAST_STAGE) for job in jobs)
+    described = samples if of_rule["describe_dataset"] else 0
+    predictions = of_rule["predict_reference"] + of_rule["check_accuracy"]
+    seconds = {
+        "data": downloaded * hdf5 / estimates.DOWNLOAD_RATE
+        + estimates.synthesis(synthesized, data, cores)
+        + (converted * hdf5 + described * npy) / estimates.DISK_RATE,
+        "engines": sum(map(estimates.engine, new_engines)) + predictions * estimates.CHECK_SECONDS,
+        "benchmark": sum(benchmarks),
+        LAST_STAGE: of_stage[LAST_STAGE] * estimates.REPORT_SECONDS,
+    }
     return Plan(
         samples=samples,
-        shards=shards,
-        new_samples=new_samples,
-        download_bytes=0 if data["source"] == "synthetic" else new_samples * hdf5,
-        disk_bytes=new_samples * npy + at_a_time * hdf5,
-        cells=cells,
-        records=len(cells) * repeats,
+        shards=len(grid.shard_ids(samples, data.files_per_shard)),
+        new_samples=converted,
+        download_bytes=downloaded * hdf5,
+        disk_bytes=converted * npy + hdf5_at_a_time * hdf5,
+        cells=list(cells.values()),
+        records=len(cells) * config.benchmark.starts,
         new_records=new_records,
-        guessed=sum(estimates.like(cell) not in rates for cell in new_records),
-        too_long=sum(each > config["benchmark"]["timeout_seconds"] for each in seconds),
-        engines=len(engines),
+        assumed=sum(estimates.rate_key(cell) not in rates for cell in new_records),
+        too_long=sum(job > config.benchmark.timeout_seconds for job in benchmarks),
+        engines=len({cell.engine for cell in cells.values()} - {grid.NONE}) * len(devices),
         new_engines=len(new_engines),
-        stages=[
-            Stage(
-                "data",
-                2 * new_shards + (new_shards > 0 or not found.dataset) + (not found.index),
-                estimates.data(config, new_samples, new_samples * hdf5, samples * npy, cores) if new_samples else 0,
-            ),
-            Stage(
-                "engines",
-                2 * len(new_engines) + len({device for _, device in new_engines}) + (new_engines == engines != set()),
-                estimates.engines(engine for engine, _ in new_engines),
-            ),
-            Stage("benchmark", len(new_records), sum(seconds)),
-            Stage("tables and figures", report_jobs, report_jobs * estimates.REPORT_SECONDS),
-        ],
+        stages=[Stage(name, of_stage[name], seconds[name]) for name in seconds],
     )
+
+
+def _wildcards(jobs: Iterable[Job], rule: str, wildcard: str) -> list[str]:
+    return [job.wildcards[wildcard] for job in jobs if job.rule == rule]
+
+
+def samples_in(shards: Iterable[str], data: Data) -> int:
+    """Number of samples in these shards, of which the last one may be smaller than the others."""
+    firsts = (int(shard) * data.files_per_shard for shard in shards)
+    return sum(min(data.files_per_shard, data.num_samples - first) for first in firsts)
 
 
 def sample_bytes(height: int, width: int) -> tuple[int, int]:
     """Bytes of a sample's HDF5 file, and of its two npy files together."""
     pixels = height * width
     return pixels * PIXEL_BYTES + HDF5_HEADER_BYTES, pixels * PIXEL_BYTES + NPY_HEADER_BYTES
-
-
-def is_current(record: Record, samples: int, config: Mapping[str, Any]) -> bool:
-    """Whether a record is of as many samples of the same shape, measured with the same settings."""
-    cell, benchmark = record["cell"], grid.of_mode(record["cell"]["mode"], config)
-    settings = {key: benchmark[key] for key in ("warmup_runs", "runs", "min_seconds", "shuffle", "drop_caches")}
-    settings["drop_caches"] &= cell["cache"] == "cold"
-    dataset = record["dataset"]
-    return (
-        record["settings"] == settings
-        and len(dataset["samples"]) == samples
-        and dataset["sample_shape"] == estimates.sample_shape(config)
-    )

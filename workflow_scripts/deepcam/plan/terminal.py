@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from deepcam.config import Config
 from deepcam.plan import estimates
 from deepcam.plan.plan import Plan
 from deepcam.text import count
 
 
-def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_bytes: int) -> str:
-    """What there is to do, how long its stages take, and what that rests on. `free_bytes` are those of data.dir."""
-    data, benchmark = config["data"], config["benchmark"]
-    source = "synthetic" if data["source"] == "synthetic" else f"from {data['source']}"
-    kept = "HDF5 files are kept" if data["keep_hdf5"] else "HDF5 files are removed once converted"
+def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) -> str:
+    """What there is to do, how long its stages take, and what the times rest on.
+
+    `free_bytes` is the free space of the disk that holds data.dir.
+    """
+    data, benchmark = config.data, config.benchmark
+    source = "synthetic" if data.source == "synthetic" else f"from {data.source}"
+    kept = "HDF5 files are kept" if data.keep_hdf5 else "HDF5 files are removed once converted"
     modes = collections.Counter(cell.mode for cell in plan.cells)
     facts = {
-        "samples": f"{plan.samples:,} {source}, {data['height']} x {data['width']}, in {count(plan.shards, 'shard')}; "
-        + _there(plan.samples, plan.new_samples),
+        "samples": f"{plan.samples:,} {source}, {data.height} x {data.width}, in {count(plan.shards, 'shard')}; "
+        f"{plan.new_samples:,} to come",
         "download": size(plan.download_bytes) if plan.download_bytes else "nothing",
-        "disk": f"{size(plan.disk_bytes)} more in {data['dir']}, which has {size(free_bytes)} free; {kept}",
-        "engines": f"{plan.engines} on {' '.join(devices)}; {_there(plan.engines, plan.new_engines)}"
+        "disk": f"{size(plan.disk_bytes)} more in {data.dir}, which has {size(free_bytes)} free; {kept}",
+        "engines": f"{plan.engines} on {' '.join(devices)}; {plan.new_engines} to come"
         if plan.engines
         else "none: nothing computes",
         "cells": f"{len(plan.cells):,}: " + ", ".join(f"{cells:,} {mode}" for mode, cells in modes.items()),
-        "records": f"{plan.records:,}, {benchmark['repeats']} a cell; {_there(plan.records, len(plan.new_records))}",
+        "records": f"{plan.records:,}, {benchmark.starts:,} a cell; {len(plan.new_records):,} to come",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
     if plan.disk_bytes > free_bytes:
@@ -34,7 +37,7 @@ def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_byt
     if plan.too_long:
         lines.append(
             f"TOO LONG: {count(plan.too_long, 'benchmark job')} would be ended by benchmark.timeout_seconds "
-            f"({benchmark['timeout_seconds']}); raise it, or lower data.num_files"
+            f"({benchmark.timeout_seconds}); raise it, or lower data.num_files"
         )
     jobs, seconds = (sum(getattr(stage, field) for stage in plan.stages) for field in ("jobs", "seconds"))
     rows = [
@@ -46,7 +49,7 @@ def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_byt
 
 
 def _basis(plan: Plan) -> str:
-    measured = len(plan.new_records) - plan.guessed
+    measured = len(plan.new_records) - plan.assumed
     return (
         f"Times are rough: {measured:,} benchmarks at the rates of records that are there; for all else it is assumed\n"
         f"that a sample takes {estimates.SYNTHESIS_SECONDS} s of a core to make, or comes at "
@@ -71,7 +74,3 @@ def size(count: int) -> str:
         if count >= length:
             return f"{count / length:.3g} {unit}"
     return f"{count} bytes"
-
-
-def _there(all_of_them: int, new: int) -> str:
-    return f"{all_of_them - new:,} there, {new:,} to come"

@@ -1,0 +1,99 @@
+"""Where a run keeps its files, relative to its working directory. Rules give the functions wildcards, such as {cell}."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RESULTS = "results"
+
+DATA = f"{RESULTS}/data"
+"""The default of `data.dir`, and the place of the dataset's description in a bundle."""
+
+CONFIG = f"{RESULTS}/config.yaml"
+"""The configuration as it was used, defaults included."""
+
+MODEL = f"{RESULTS}/model/model.pth"
+
+RECORD_LIST = f"{RESULTS}/benchmark/records.txt"
+"""The paths of all records of the grid, one per line."""
+
+PREDICTIONS = f"{RESULTS}/predictions.npz"
+
+TABLES = f"{RESULTS}/tables"
+
+SUMMARY_PAGE = f"{RESULTS}/summary.html"
+
+CELLS_PAGE = f"{RESULTS}/cells.html"
+
+BUNDLE = f"{RESULTS}/bundle.tar.gz"
+
+TRAINED_MODEL = f"{RESULTS}/training/model.pth"
+
+TRAINING_EVALUATION = f"{RESULTS}/training/evaluation.json"
+
+TRAINED_PARTS = f"{RESULTS}/training/parts/SHA256SUMS"
+
+
+def index(data: str) -> str:
+    """The list of the dataset's HDF5 files. `data` is the folder that `data.dir` names, here and below."""
+    return f"{data}/index.tsv"
+
+
+def statistics(data: str) -> str:
+    """What the archive says about its channels."""
+    return f"{data}/statistics.json"
+
+
+def dataset(data: str) -> str:
+    """The description of the converted dataset."""
+    return f"{data}/dataset.json"
+
+
+def hdf5_manifest(data: str, origin: Literal["archive", "synthetic"], shard: str) -> str:
+    """The manifest of a shard of HDF5 files."""
+    return f"{data}/hdf5/{origin}/shard-{shard}/manifest.tsv"
+
+
+def npy_manifest(data: str, shard: str) -> str:
+    """The manifest of a shard of npy files."""
+    return f"{data}/npy/shard-{shard}/manifest.tsv"
+
+
+def engine(name: str, device: str) -> str:
+    """A compiled engine."""
+    return f"{RESULTS}/model/engines/{name}/{device}.pt2"
+
+
+def fingerprint(name: str, device: str) -> str:
+    """What an engine was compiled from, and for which machine."""
+    return f"{RESULTS}/model/engines/{name}/{device}.json"
+
+
+def reference(device: str) -> str:
+    """The predictions that the engines of a device are compared with."""
+    return f"{RESULTS}/accuracy/reference/{device}.npy"
+
+
+def accuracy(engine_name: str, device: str) -> str:
+    """The verdict on an engine's accuracy."""
+    return f"{RESULTS}/accuracy/{engine_name}/{device}.json"
+
+
+def record(cell: str, start: int | str) -> str:
+    """The record of one start of a cell."""
+    return f"{RESULTS}/benchmark/{cell}/{start}.json"
+
+
+def table(file_name: str) -> str:
+    """A table; `file_name` has the suffix of its format."""
+    return f"{TABLES}/{file_name}"
+
+
+def figure(name: str, suffix: str) -> str:
+    """A figure as svg or png, or its data as csv."""
+    return f"{RESULTS}/figures/{name}.{suffix}"
+
+
+def log(job: str) -> str:
+    """The log of a job: its rule's name, followed by a wildcard per part, such as download_shard/{shard}."""
+    return f"{RESULTS}/logs/{job}.log"
