@@ -36,6 +36,7 @@ wildcard_constraints:
     start=r"\d+",
 
 
+include: "rules/report_items.smk"
 include: "rules/report.smk"
 
 

@@ -1,47 +1,53 @@
-# The measurements: one MPI job per cell and repeat, never two at once on a machine.
+# The measurements: one MPI job per start of a cell, never two at once on a machine.
+
+# The network that cells of mode train train.
+NETWORK = (
+    f"--width-multiplier {settings.model.width_multiplier} --channels {' '.join(map(str, settings.model.channels))}"
+)
 
 
 rule run_benchmark:
     "Measure one cell of the grid."
     input:
         dataset=DATASET,
-        engines=lambda wildcards: engine_files(cell_of(wildcards).engine),
-        fingerprints=lambda wildcards: [
-            path.replace(".pt2", ".json") for path in engine_files(cell_of(wildcards).engine)
-        ],
-        accuracy=lambda wildcards: accuracy_files(cell_of(wildcards).engine),
+        engines=lambda wildcards: for_devices(paths.engine, cell_of(wildcards).engine),
+        fingerprints=lambda wildcards: for_devices(paths.fingerprint, cell_of(wildcards).engine),
+        accuracy=lambda wildcards: for_devices(paths.accuracy, cell_of(wildcards).engine),
     output:
-        "results/benchmark/{cell}/{repeat}.json",
+        paths.record("{cell}", "{start}"),
     log:
-        "results/logs/run_benchmark/{cell}/{repeat}.log",
-    # All cells once, then all again: drift of the machine hits all alike.
-    priority: lambda wildcards: -int(wildcards.repeat)
-    # Now and then a launcher fails to start, in one of hundreds of jobs.
+        paths.log("run_benchmark/{cell}/{start}"),
+    # All cells once before any is measured again: drift of the machine affects all alike.
+    priority: lambda wildcards: -int(wildcards.start)
+    # Occasionally, in one of hundreds of jobs, a launcher fails to start.
     retries: 1
     conda:
         ENVIRONMENT
     resources:
         **DEVICE_JOB,
-        # One on a machine: see profiles/.
+        # One per machine: see profiles/.
         benchmark_slot=1,
-        # What starts the ranks. Executors of clusters ask for it by this name, for tasks on nodes.
-        mpi=lambda wildcards: launcher(cell_of(wildcards)),
+        # The command that starts the ranks. Executors of clusters know it by this name, and place its tasks on nodes.
+        mpi=lambda wildcards: launch.launcher(settings, cell_of(wildcards).ranks, on_cluster()),
         tasks=lambda wildcards: cell_of(wildcards).ranks,
-        nodes=lambda wildcards: nodes(cell_of(wildcards)),
-        # No param: another limit is no reason to measure again.
-        timeout_seconds=config["benchmark"]["timeout_seconds"],
+        nodes=lambda wildcards: launch.node_count(cell_of(wildcards).ranks, settings.benchmark.ranks_per_node),
+        # Not a param: another limit is no reason to measure again.
+        timeout_seconds=settings.benchmark.timeout_seconds,
     params:
+        # Not compared with that of an earlier run, but it follows from the record's path.
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
-        devices=[torch_device(device) for device in DEVICES],
+        devices=[launch.torch_device(device) for device in DEVICES],
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
         accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
-        network=lambda wildcards: network_options() if cell_of(wildcards).mode == "train" else "",
-        warmup_runs=config["benchmark"]["warmup_runs"],
-        runs=lambda wildcards: grid.of_mode(cell_of(wildcards).mode, config)["runs"],
-        min_seconds=config["benchmark"]["min_seconds"],
-        drop=lambda wildcards: "--drop-fs-cache" if drops_caches(cell_of(wildcards)) else "",
-        shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[config["benchmark"]["shuffle"]],
+        network=lambda wildcards: NETWORK if cell_of(wildcards).mode == "train" else "",
+        warmup_runs=settings.benchmark.warmup_runs,
+        runs=lambda wildcards: settings.benchmark.of_mode(cell_of(wildcards).mode).runs,
+        min_seconds=settings.benchmark.min_seconds,
+        drop=lambda wildcards: (
+            "--drop-fs-cache" if launch.drops_caches(cell_of(wildcards), settings.benchmark.drop_caches) else ""
+        ),
+        shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[settings.benchmark.shuffle],
     shell:
         # In the foreground: Ctrl-C must reach the ranks.
         "timeout --foreground --kill-after=30 {resources.timeout_seconds}"

@@ -7,10 +7,10 @@
 rule fetch_file_index:
     "The sorted paths of the first samples, the archive's or synthetic ones, and the archive's own statistics."
     output:
-        index=f"{DATA}/index.tsv",
-        statistics=f"{DATA}/statistics.json",
+        index=paths.index(DATA),
+        statistics=paths.statistics(DATA),
     log:
-        "results/logs/fetch_file_index.log",
+        paths.log("fetch_file_index"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -18,9 +18,9 @@ rule fetch_file_index:
         # One on all machines: see profiles/.
         download_slot=1,
     params:
-        source=config["data"]["source"],
-        split=config["data"]["split"],
-        num_files=config["data"]["num_files"],
+        source=settings.data.source,
+        split=settings.data.split,
+        num_files=settings.data.num_files,
     shell:
         "python -m fetch_file_index --source {params.source:q} --split {params.split}"
         " --num-files {params.num_files} --output {output.index} --statistics {output.statistics} > {log} 2>&1"
@@ -29,24 +29,24 @@ rule fetch_file_index:
 rule download_shard:
     "One shard of HDF5 files from the archive, verified."
     input:
-        f"{DATA}/index.tsv",
+        paths.index(DATA),
     output:
-        f"{DATA}/hdf5/archive/shard-{{shard}}/manifest.tsv",
+        paths.hdf5_manifest(DATA, "archive", "{shard}"),
     log:
-        "results/logs/download_shard/{shard}.log",
+        paths.log("download_shard/{shard}"),
     conda:
         ENVIRONMENT
     resources:
         **PLAIN_JOB,
         download_slot=1,
     params:
-        source=config["data"]["source"],
-        files_per_shard=config["data"]["files_per_shard"],
-        streams=config["data"]["streams"],
-        height=config["data"]["height"],
-        width=config["data"]["width"],
+        source=settings.data.source,
+        files_per_shard=settings.data.files_per_shard,
+        streams=settings.data.streams,
+        height=settings.data.height,
+        width=settings.data.width,
         folder=subpath(output[0], parent=True),
-        converted="" if config["data"]["keep_hdf5"] else f"--npy-dir {DATA}/npy/shard-{{shard}}",
+        converted="" if settings.data.keep_hdf5 else f"--npy-dir {DATA}/npy/shard-{{shard}}",
     shell:
         "python -m download_shard --index {input} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --source {params.source:q} --streams {params.streams}"
@@ -57,21 +57,21 @@ rule download_shard:
 rule synthesize_shard:
     "One shard of synthetic HDF5 files in the archive's layout."
     input:
-        f"{DATA}/index.tsv",
+        paths.index(DATA),
     output:
-        f"{DATA}/hdf5/synthetic/shard-{{shard}}/manifest.tsv",
+        paths.hdf5_manifest(DATA, "synthetic", "{shard}"),
     log:
-        "results/logs/synthesize_shard/{shard}.log",
+        paths.log("synthesize_shard/{shard}"),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
         **PLAIN_JOB,
     params:
-        files_per_shard=config["data"]["files_per_shard"],
-        height=config["data"]["height"],
-        width=config["data"]["width"],
-        seed=config["data"]["seed"],
+        files_per_shard=settings.data.files_per_shard,
+        height=settings.data.height,
+        width=settings.data.width,
+        seed=settings.data.seed,
         folder=subpath(output[0], parent=True),
     shell:
         "python -m synthesize_shard --index {input} --shard {wildcards.shard}"
@@ -82,11 +82,11 @@ rule synthesize_shard:
 rule convert_shard:
     "The npy files of one shard: data as it is, both label planes stacked."
     input:
-        f"{HDF5}/shard-{{shard}}/manifest.tsv",
+        paths.hdf5_manifest(DATA, ORIGIN, "{shard}"),
     output:
-        f"{DATA}/npy/shard-{{shard}}/manifest.tsv",
+        paths.npy_manifest(DATA, "{shard}"),
     log:
-        "results/logs/convert_shard/{shard}.log",
+        paths.log("convert_shard/{shard}"),
     # Finished shards first: where HDF5 files are removed, that makes room for the next.
     priority: 1
     conda:
@@ -96,7 +96,7 @@ rule convert_shard:
         **PLAIN_JOB,
     params:
         folder=subpath(output[0], parent=True),
-        after="" if config["data"]["keep_hdf5"] else "--remove-hdf5",
+        after="" if settings.data.keep_hdf5 else "--remove-hdf5",
     shell:
         "python -m convert_shard --manifest {input} --output-dir {params.folder} --threads {threads} {params.after}"
         " > {log} 2>&1"
@@ -106,11 +106,11 @@ rule describe_dataset:
     "What the dataset holds: files in order, bytes, statistics per channel."
     input:
         manifests=NPY_MANIFESTS,
-        statistics=f"{DATA}/statistics.json",
+        statistics=paths.statistics(DATA),
     output:
         DATASET,
     log:
-        "results/logs/describe_dataset.log",
+        paths.log("describe_dataset"),
     conda:
         ENVIRONMENT
     threads: 2
@@ -119,8 +119,8 @@ rule describe_dataset:
     params:
         npy=subpath(input[0], ancestor=2),
         shards=len(SHARDS),
-        source=config["data"]["source"],
-        nonfinite="--allow-nonfinite" if config["data"]["allow_nonfinite"] else "",
+        source=settings.data.source,
+        nonfinite="--allow-nonfinite" if settings.data.allow_nonfinite else "",
     shell:
         "python -m describe_dataset --npy-dir {params.npy} --shards {params.shards} --source {params.source:q}"
         " --statistics {input.statistics} {params.nonfinite} --threads {threads} --output {output} > {log} 2>&1"
@@ -129,10 +129,10 @@ rule describe_dataset:
 rule verify:
     "Hash everything again; name and remove what is wrong, so that the next run makes it again."
     input:
-        expand(f"{HDF5}/shard-{{shard}}/manifest.tsv", shard=SHARDS),
+        [paths.hdf5_manifest(DATA, ORIGIN, shard) for shard in SHARDS],
         NPY_MANIFESTS,
     log:
-        "results/logs/verify.log",
+        paths.log("verify"),
     conda:
         ENVIRONMENT
     threads: 8
@@ -143,7 +143,7 @@ rule verify:
         npy=subpath(input[-1], ancestor=2),
         dataset=rules.describe_dataset.output[0],
         shards=len(SHARDS),
-        removed="" if config["data"]["keep_hdf5"] else "--hdf5-removed",
+        removed="" if settings.data.keep_hdf5 else "--hdf5-removed",
     shell:
         "python -m verify_dataset --dataset {params.dataset} --hdf5-dir {params.hdf5} --npy-dir {params.npy}"
         " --shards {params.shards} {params.removed} --threads {threads} > {log} 2>&1"

@@ -7,9 +7,9 @@ rule assemble_model:
         parts=MODEL_PARTS,
         sums=os.path.join(PARTS_FOLDER, "SHA256SUMS"),
     output:
-        "results/model/model.pth",
+        paths.MODEL,
     log:
-        "results/logs/assemble_model.log",
+        paths.log("assemble_model"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -22,26 +22,26 @@ rule assemble_model:
 rule compile_engine:
     "One engine for one device: selection, normalisation, network and argmax as one graph."
     input:
-        model="results/model/model.pth",
+        model=paths.MODEL,
         dataset=DATASET,
     output:
-        engine="results/model/engines/{engine}/{device}.pt2",
-        fingerprint="results/model/engines/{engine}/{device}.json",
+        engine=paths.engine("{engine}", "{device}"),
+        fingerprint=paths.fingerprint("{engine}", "{device}"),
     log:
-        "results/logs/compile_engine/{engine}/{device}.log",
+        paths.log("compile_engine/{engine}/{device}"),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
         **DEVICE_JOB,
     params:
-        backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
-        precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
-        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine]["cuda_graphs"] else "",
-        device=lambda wildcards: torch_device(wildcards.device),
+        backend=lambda wildcards: ENGINES[wildcards.engine].backend,
+        precision=lambda wildcards: ENGINES[wildcards.engine].precision,
+        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine].cuda_graphs else "",
+        device=lambda wildcards: launch.torch_device(wildcards.device),
         max_batch=MAX_BATCH,
-        width_multiplier=config["model"]["width_multiplier"],
-        channels=config["model"]["channels"],
+        width_multiplier=settings.model.width_multiplier,
+        channels=list(settings.model.channels),
         # Not for the shell: on another machine, or with other sources, an engine is stale and is built again.
         machine=machine_identity,
         sources=engine_spec.source_sha256(),
@@ -55,22 +55,22 @@ rule compile_engine:
 rule predict_reference:
     "What the eager fp32 network finds in the first samples: the yardstick of a device's engines."
     input:
-        model="results/model/model.pth",
+        model=paths.MODEL,
         dataset=DATASET,
     output:
-        "results/accuracy/reference/{device}.npy",
+        paths.reference("{device}"),
     log:
-        "results/logs/predict_reference/{device}.log",
+        paths.log("predict_reference/{device}"),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
         **DEVICE_JOB,
     params:
-        device=lambda wildcards: torch_device(wildcards.device),
+        device=lambda wildcards: launch.torch_device(wildcards.device),
         max_batch=MAX_BATCH,
-        width_multiplier=config["model"]["width_multiplier"],
-        channels=config["model"]["channels"],
+        width_multiplier=settings.model.width_multiplier,
+        channels=list(settings.model.channels),
         # Not for the shell: with other sources the reference is stale, as engines are.
         sources=engine_spec.source_sha256(),
     shell:
@@ -82,21 +82,21 @@ rule predict_reference:
 rule check_accuracy:
     "Does an engine find what the reference finds? Cells of one that does not are invalid."
     input:
-        engine="results/model/engines/{engine}/{device}.pt2",
-        fingerprint="results/model/engines/{engine}/{device}.json",
+        engine=paths.engine("{engine}", "{device}"),
+        fingerprint=paths.fingerprint("{engine}", "{device}"),
         dataset=DATASET,
-        reference="results/accuracy/reference/{device}.npy",
+        reference=paths.reference("{device}"),
     output:
-        "results/accuracy/{engine}/{device}.json",
+        paths.accuracy("{engine}", "{device}"),
     log:
-        "results/logs/check_accuracy/{engine}/{device}.log",
+        paths.log("check_accuracy/{engine}/{device}"),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
         **DEVICE_JOB,
     params:
-        device=lambda wildcards: torch_device(wildcards.device),
+        device=lambda wildcards: launch.torch_device(wildcards.device),
     shell:
         "python -m check_accuracy --engine-file {input.engine} --device {params.device} --dataset {input.dataset}"
         " --reference {input.reference} --output {output} > {log} 2>&1"
@@ -106,19 +106,19 @@ rule predict_samples:
     "What an engine, the first one on the first device, finds in a few samples."
     input:
         dataset=DATASET,
-        engine=lambda wildcards: engine_files(ENGINES_USED[0])[0],
-        fingerprint=lambda wildcards: engine_files(ENGINES_USED[0])[0].replace(".pt2", ".json"),
+        engine=lambda wildcards: paths.engine(ENGINES_USED[0], DEVICES[0]),
+        fingerprint=lambda wildcards: paths.fingerprint(ENGINES_USED[0], DEVICES[0]),
     output:
-        PREDICTIONS,
+        paths.PREDICTIONS,
     log:
-        "results/logs/predict_samples.log",
+        paths.log("predict_samples"),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
         **DEVICE_JOB,
     params:
-        device=torch_device(DEVICES[0]),
+        device=launch.torch_device(DEVICES[0]),
         samples=3,
     shell:
         "python -m predict_samples --engine {input.engine} --device {params.device} --dataset {input.dataset}"
@@ -128,10 +128,10 @@ rule predict_samples:
 rule train_model:
     "New weights, trained on synthetic samples, and their IoU on others. Only on request."
     output:
-        model="results/training/model.pth",
-        evaluation="results/training/evaluation.json",
+        model=paths.TRAINED_MODEL,
+        evaluation=paths.TRAINING_EVALUATION,
     log:
-        "results/logs/train_model.log",
+        paths.log("train_model"),
     conda:
         ENVIRONMENT
     threads: 16
@@ -140,10 +140,10 @@ rule train_model:
     params:
         # The checkpoint in it is not an output: it must survive a job that was killed.
         folder=subpath(output.model, parent=True),
-        device=torch_device(DEVICES[0]),
-        recipe=[f"--{key.replace('_', '-')} {value}" for key, value in config["train"].items()],
-        width_multiplier=config["model"]["width_multiplier"],
-        channels=config["model"]["channels"],
+        device=launch.torch_device(DEVICES[0]),
+        recipe=[f"--{key.replace('_', '-')} {value}" for key, value in settings.train],
+        width_multiplier=settings.model.width_multiplier,
+        channels=list(settings.model.channels),
     shell:
         "python -m train_model {params.recipe} --width-multiplier {params.width_multiplier}"
         " --channels {params.channels} --device {params.device} --threads {threads}"
@@ -155,9 +155,9 @@ rule split_model:
     input:
         rules.train_model.output.model,
     output:
-        "results/training/parts/SHA256SUMS",
+        paths.TRAINED_PARTS,
     log:
-        "results/logs/split_model.log",
+        paths.log("split_model"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -178,5 +178,5 @@ rule train:
 rule engines:
     "Every engine of the configuration for every device, checked."
     input:
-        [engine_files(engine) + accuracy_files(engine) for engine in ENGINES],
+        [for_devices(path, engine) for engine in ENGINES for path in (paths.engine, paths.accuracy)],
     localrule: True

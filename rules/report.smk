@@ -1,15 +1,17 @@
-# From records to tables, figures and what the report shows. With REPORT_ONLY there are no others.
+# From records to tables, figures and the report's pages. With REPORT_ONLY these are the only rules.
+
+ACCURACY = [paths.accuracy(engine, device) for engine in ENGINES_USED for device in DEVICES]
 
 
 rule list_records:
-    "The records of the grid, a path a line: a large grid does not fit into a command line."
+    "The paths of the grid's records, one per line: those of a large grid do not fit into a command line."
     output:
-        "results/benchmark/records.txt",
+        paths.RECORD_LIST,
     log:
-        "results/logs/list_records.log",
+        paths.log("list_records"),
     localrule: True
     params:
-        records=records(),
+        records=RECORDS,
     run:
         with open(output[0], "w") as file:
             file.writelines(f"{record}\n" for record in params.records)
@@ -18,21 +20,21 @@ rule list_records:
 rule write_config:
     "The configuration as it holds, from which the same run can be started again."
     output:
-        "results/config.yaml",
+        paths.CONFIG,
     log:
-        "results/logs/write_config.log",
+        paths.log("write_config"),
     localrule: True
     params:
-        config=config,
+        config=COMPLETE_CONFIG,
     run:
         with open(output[0], "w") as file:
-            file.write(as_yaml(params.config))
+            yaml.safe_dump(params.config, file, sort_keys=False)
 
 
 rule aggregate_results:
     "One row per cell, the best valid cells, what storage many devices need, accuracy, and channels."
     input:
-        records=measured(records()),
+        records=measured(RECORDS),
         list=rules.list_records.output,
         accuracy=measured(ACCURACY),
         dataset=DATASET,
@@ -42,17 +44,18 @@ rule aggregate_results:
         table("sizing", "storage for many devices"),
         table("accuracy", "accuracy of engines"),
         table("channels", "channels of the samples"),
-        "results/tables/summary.parquet",
+        paths.table("summary.parquet"),
     log:
-        "results/logs/aggregate_results.log",
+        paths.log("aggregate_results"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        channels=config["model"]["channels"],
+        channels=list(settings.model.channels),
+        folder=subpath(output[0], parent=True),
     shell:
         "python -m aggregate_results --records {input.list} --accuracy {input.accuracy} --dataset {input.dataset}"
-        " --channels {params.channels} --output results/tables > {log} 2>&1"
+        " --channels {params.channels} --output {params.folder} > {log} 2>&1"
 
 
 # A rule each, not one with a wildcard: captions know no wildcards.
@@ -67,25 +70,26 @@ for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
         output:
             **figure(name),
         log:
-            f"results/logs/plot_{name}.log",
+            paths.log(f"plot_{name}"),
         localrule: True
         conda:
             ENVIRONMENT
         params:
             figure=name,
+            tables=subpath(input[0], parent=True),
         shell:
-            "python -m plot_figure --figure {params.figure} --tables results/tables"
+            "python -m plot_figure --figure {params.figure} --tables {params.tables}"
             " --svg {output.svg} --png {output.png} --csv {output.csv} > {log} 2>&1"
 
 
 rule plot_predictions:
     "Predicted and true masks of a few samples."
     input:
-        PREDICTIONS,
+        paths.PREDICTIONS,
     output:
         **figure(contents.PREDICTIONS),
     log:
-        "results/logs/plot_predictions.log",
+        paths.log("plot_predictions"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -101,37 +105,39 @@ rule write_summary:
         list=rules.list_records.output,
         dataset=DATASET,
         config=rules.write_config.output,
-        figures=[path for path in figures() if path.endswith(".svg")],
+        figures=figures(["svg"]),
     output:
         report(
-            "results/summary.html",
+            paths.SUMMARY_PAGE,
             caption="../share/report/summary_page.rst",
             category="Summary",
             labels={"page": "what was run, and what limits it"},
         ),
     log:
-        "results/logs/write_summary.log",
+        paths.log("write_summary"),
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
     shell:
-        "python -m write_summary --tables results/tables --records {input.list} --dataset {input.dataset}"
+        "python -m write_summary --tables {params.tables} --records {input.list} --dataset {input.dataset}"
         " --config {input.config} --figures {input.figures} --output {output} > {log} 2>&1"
 
 
 rule write_cells:
     "All cells as a table that sorts and filters, in one file."
     input:
-        "results/tables/summary.parquet",
+        paths.table("summary.parquet"),
     output:
         report(
-            "results/cells.html",
+            paths.CELLS_PAGE,
             caption="../share/report/summary.rst",
             category="Tables",
             labels={"table": "all cells, to sort and filter"},
         ),
     log:
-        "results/logs/write_cells.log",
+        paths.log("write_cells"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -142,7 +148,7 @@ rule write_cells:
 rule bundle:
     "All that it takes to build the report again elsewhere, and to repeat the run."
     input:
-        records=measured(records()),
+        records=measured(RECORDS),
         list=rules.list_records.output,
         config=rules.write_config.output,
         made=[
@@ -151,19 +157,19 @@ rule bundle:
             rules.write_cells.output,
             figures(),
             measured(ACCURACY),
-            measured([PREDICTIONS] if ACCURACY else []),
+            measured([paths.PREDICTIONS] if ACCURACY else []),
         ],
         dataset=DATASET,
     output:
-        "results/bundle.tar.gz",
+        paths.BUNDLE,
     log:
-        "results/logs/bundle.log",
+        paths.log("bundle"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        code=workflow.basedir,
-        kind="cpu" if config["devices"] == "cpu" else "gpu",
+        code=ROOT,
+        kind="cpu" if settings.devices == "cpu" else "gpu",
     shell:
         "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list} --config {input.config}"
         " --dataset {input.dataset} --files {input.made} --output {output} > {log} 2>&1"

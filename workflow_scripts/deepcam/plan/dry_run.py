@@ -50,11 +50,15 @@ def run(arguments: Sequence[str]) -> DryRun:
         outline = Path(folder) / "outline.json"
         ended = subprocess.run(
             [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", *arguments],
-            env=os.environ | {OUTLINE_VARIABLE: str(outline)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=os.environ | {OUTLINE_VARIABLE: str(outline)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         if ended.returncode:
-            own = [line.removeprefix("error: ") for line in ended.stderr.splitlines() if line.startswith("error: ")]
-            raise InputError("\n".join(own) or ended.stderr.strip())
+            lines = ended.stdout.strip().splitlines()
+            raise InputError(*[line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines)
         found = json.loads(outline.read_text())
     return DryRun(config.parse(found["config"]), Path(found["folder"]), parse(ended.stdout))
 

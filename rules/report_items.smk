@@ -1,0 +1,36 @@
+# Outputs that are items of Snakemake's report. No rules here.
+
+
+def table(name, label):
+    """A table as an item of the report."""
+    return report(
+        paths.table(f"{name}.csv"),
+        caption=f"../share/report/{name}.rst",
+        category="Tables",
+        labels={"table": label},
+    )
+
+
+def figure(name):
+    """The files of a figure. Two of them are items of the report."""
+    place = contents.FIGURES[name]
+
+    def item(suffix, words=""):
+        return report(
+            paths.figure(name, suffix),
+            caption=f"../share/report/{name}.rst",
+            category=place.category,
+            labels={"figure": place.label + words},
+        )
+
+    return {"svg": item("svg"), "csv": item("csv", ": its data"), "png": paths.figure(name, "png")}
+
+
+def figures(suffixes=("svg", "png", "csv")):
+    """The figures that the grid has data for."""
+    return [
+        paths.figure(name, suffix)
+        for name in contents.figures(CELLS.values())
+        if name != contents.PREDICTIONS or measured([paths.PREDICTIONS])
+        for suffix in suffixes
+    ]
