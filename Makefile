@@ -22,9 +22,8 @@ dev: ## the environment with what only the checks need: pytest, ruff, snakefmt, 
 # Snakemake's own talk only where it fails.
 SILENT = exec 3>&1; talk=$$($(1) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }
 
-# Without Snakemake's lock, so that a run may be under way.
 plan: venv ## what run would take, in jobs, bytes and time; starts nothing; ARGS as for run
-	@$(call SILENT,snakemake plan --nolock $(ARGS))
+	@python workflow_scripts/plan_run.py $(ARGS)
 
 run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
 	@workflow_scripts/run_workflow.sh $(ARGS)

@@ -1,5 +1,6 @@
-"""What who runs it in a terminal sees: the plan, the list of rules, progress, and failures with what to do."""
+"""What is seen in a terminal: the plan, the list of rules, progress, and failures with what to do."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -10,25 +11,49 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def snakemake(folder, overlay, *more):
-    command = [sys.executable, "-m", "snakemake", *more, "--snakefile", ROOT / "Snakefile", "--directory", folder]
+def run(program, folder, overlay, *more):
+    command = [sys.executable, *program, *more, "--snakefile", ROOT / "Snakefile", "--directory", folder]
     return subprocess.run(
         [*command, "--workflow-profile", ROOT / "profiles/default", "--cores", "2", "--configfile", overlay],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
 
+snakemake = functools.partial(run, ["-m", "snakemake"])
+plan = functools.partial(run, [ROOT / "workflow_scripts/plan_run.py"])
+
+
+def jobs(planned):
+    """The number of all jobs in the text of a plan."""
+    return int(re.search(r"^all +([\d,]+)  ", planned.stdout, re.M)[1].replace(",", ""))
+
+
 @pytest.mark.parametrize("overlay", ["tiny.yaml", "readers.yaml", "gpu.yaml"])
 def test_a_plan_counts_the_jobs_of_a_dry_run_and_needs_no_gpu(overlay, tmp_path):
-    ended = snakemake(tmp_path, ROOT / "config" / overlay, "plan")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    planned = plan(tmp_path, ROOT / "config" / overlay)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
     dry = snakemake(tmp_path, ROOT / "config" / overlay, "-n", "--quiet", "rules")
     assert dry.returncode == 0, dry.stdout + dry.stderr
-    # Snakemake counts the target itself.
-    planned = int(re.search(r"^all +([\d,]+)  about", ended.stdout, re.M)[1].replace(",", "")) + 1
-    assert planned == int(re.search(r"^total +(\d+)", dry.stdout, re.M)[1])
-    assert ended.stdout.startswith("samples ")  # stdout is the table and nothing else
-    assert {path.name for path in tmp_path.glob("results/*")} <= {"logs"}
+    assert jobs(planned) == int(re.search(r"^total +(\d+)", dry.stdout, re.M)[1])
+    assert planned.stdout.startswith("samples ")  # stdout is the table and nothing else
+    assert not list(tmp_path.glob("results/*"))
+
+
+def test_a_plan_can_be_made_during_a_run(tmp_path):
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/data/index.tsv\n")
+    assert "LockException" in snakemake(tmp_path, ROOT / "config/tiny.yaml", "results/data/index.tsv").stderr
+    planned = plan(tmp_path, ROOT / "config/tiny.yaml")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert jobs(planned) > 40
+
+
+def test_a_plan_of_a_wrong_configuration_is_one_line(tmp_path):
+    (tmp_path / "wrong.yaml").write_text("data: {num_files: 0}")
+    ended = plan(tmp_path, tmp_path / "wrong.yaml")
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.startswith("error: data.num_files: 0 is not allowed") and ended.stderr.count("\n") == 1
 
 
 def test_every_rule_says_what_it_does(tmp_path):
@@ -37,10 +62,10 @@ def test_every_rule_says_what_it_does(tmp_path):
     assert [line for line in listed if not re.fullmatch(r"\w+ \(.+\.\)", line)] == []
 
 
-def test_the_log_of_a_job_has_the_name_of_its_rule():
-    rules = [path.read_text() for path in (ROOT / "rules").glob("*.smk")]
-    logs = re.findall(r"^rule (\w+):\n(?:(?!^rule ).*\n)*?    log:\n +\"(.*)\"", "\n".join(rules), re.M)
-    assert len(logs) > 10
+def test_the_log_of_a_job_has_the_name_of_its_rule(tmp_path):
+    dry = snakemake(tmp_path, ROOT / "config/tiny.yaml", "-n", "all", "bundle", "train", "verify").stdout
+    logs = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    log: (.*)$", dry, re.M)
+    assert len({rule for rule, _ in logs}) > 25
     assert [(rule, log) for rule, log in logs if not re.match(rf"results/logs/{rule}[./]", log)] == []
 
 
@@ -57,4 +82,4 @@ def test_a_failure_is_shown_with_its_log_and_what_to_do_beside_the_progress(tmp_
     assert f"Logfile {log}:" in ended.stderr and ended.stderr.count(said) == 2
     assert "1 of 2 steps (50%) done" in ended.stderr
     last = ended.stderr.partition("Exiting because a job execution failed")[2]
-    assert f"failed: {log}: {said}\nWhat is done is kept" in last
+    assert f"failed: {log}: {said}\nFinished jobs are kept" in last

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,25 @@ def test_a_second_run_has_nothing_to_do(finished):
     result = snakemake(finished)
     assert result.returncode == 0
     assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def plan(folder, *more):
+    program = [sys.executable, str(ROOT / "workflow_scripts/plan_run.py"), *command(folder, *more)[3:]]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return dict(re.findall(r"^(\w+).*? (\d+)  (?:about .*|-)$", ended.stdout, re.M))
+
+
+def test_a_plan_of_a_finished_run_has_no_jobs(finished):
+    assert plan(finished) == {"data": "0", "engines": "0", "benchmark": "0", "tables": "0", "all": "0"}
+
+
+@pytest.mark.parametrize("setting", ["warmup_runs: 2", "min_seconds: 1.0", "shuffle: rank"])
+def test_a_plan_measures_again_with_other_settings(finished, tmp_path, setting):
+    (tmp_path / "other.yaml").write_text(f"benchmark: {{{setting}}}")
+    jobs = plan(finished, "--configfile", str(ROOT / "config/tiny.yaml"), str(tmp_path / "other.yaml"))
+    assert jobs["data"] == jobs["engines"] == "0"
+    assert int(jobs["benchmark"]) == len(list(finished.glob("results/benchmark/*/0.json")))
 
 
 def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):

@@ -1,4 +1,4 @@
-"""Where a run keeps its files, relative to its working directory. Rules give the functions wildcards, such as {cell}."""
+"""Where a run keeps its files, relative to its working directory. Arguments may be wildcards, such as {cell}."""
 
 from __future__ import annotations
 

@@ -1,32 +1,49 @@
-"""A plan counts what is to do, and no more; its bytes are those of real files."""
+"""A plan sums up the jobs of a dry run, and its bytes are those of real files."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
-import yaml
+from deepcam import grid
 from deepcam.config import parse
 from deepcam.data import convert, synthesis
 from deepcam.errors import InputError
-from deepcam.plan import plan, terminal
+from deepcam.plan import estimates, plan, terminal
+from deepcam.plan.dry_run import Job
 from deepcam.record import store
 
-ROOT = Path(__file__).parents[3]
-NOTHING = plan.Found(False, 0, False, frozenset(), (), False)
-ENGINES = frozenset({("eager-fp32", "cpu"), ("aotinductor-auto", "cpu")})
+REPORT = [Job("list_records"), Job("aggregate_results"), Job("plot_bottleneck"), Job("write_summary"), Job("all")]
+ENGINES = [
+    Job("assemble_model"),
+    *(Job("compile_engine", {"engine": name, "device": "cpu"}) for name in ("eager-fp32", "aotinductor-auto")),
+    Job("predict_reference", {"device": "cpu"}),
+    *(Job("check_accuracy", {"engine": name, "device": "cpu"}) for name in ("eager-fp32", "aotinductor-auto")),
+]
 
 
-def config(**data):
-    made = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    made["data"] |= data
-    return parse(made).model_dump(mode="json", exclude_none=True)
+def cells(config):
+    return grid.cells(config.model_dump(exclude_none=True) | {"data": {"num_files": config.data.num_samples}})
 
 
-def make(found=NOTHING, **data):
-    return plan.make(config(**data), ["cpu"], report_jobs=5, cores=2, found=found)
+def data_jobs(config, make_shard="synthesize_shard"):
+    shards = grid.shard_ids(config.data.num_samples, config.data.files_per_shard)
+    per_shard = [Job(rule, {"shard": shard}) for rule in (make_shard, "convert_shard") for shard in shards]
+    return [Job("fetch_file_index"), *per_shard, Job("describe_dataset")]
 
 
-def jobs(made):
+def benchmark_jobs(config):
+    return [Job("run_benchmark", {"cell": cell.id, "start": "0"}) for cell in cells(config)]
+
+
+def everything(config):
+    return [*data_jobs(config), *ENGINES, *benchmark_jobs(config), *REPORT]
+
+
+def make(jobs=None, rates=None, **data):
+    config = parse({"data": data})
+    return plan.make(config, ["cpu"], everything(config) if jobs is None else jobs, rates or {}, cores=2)
+
+
+def jobs_of(made):
     return {stage.name: stage.jobs for stage in made.stages}
 
 
@@ -34,14 +51,11 @@ def seconds(made):
     return {stage.name: stage.seconds for stage in made.stages}
 
 
-def record(cell, rate, **settings):
+def record(cell, rate, **dataset):
     """What a plan reads of a record of the default configuration."""
-    runs = 5 if cell.mode == "io" else 3
-    default = {"warmup_runs": 1, "runs": runs, "min_seconds": 0.3, "drop_caches": False, "shuffle": "none"}
     return {
         "cell": dataclasses.asdict(cell),
-        "settings": default | settings,
-        "dataset": {"samples": ["sample"] * 8, "sample_shape": [768, 1152, 16]},
+        "dataset": {"samples": ["sample"] * 8, "sample_shape": [768, 1152, 16]} | dataset,
         "metrics": {"samples_per_second": rate},
     }
 
@@ -55,7 +69,10 @@ def test_bytes_are_those_of_real_files(tmp_path):
 
 def test_synthetic_samples_are_not_downloaded():
     assert make().download_bytes == 0
-    assert make(source="nersc").download_bytes == 8 * plan.sample_bytes(768, 1152)[0]
+    archive = parse({"data": {"source": "nersc"}})
+    made = plan.make(archive, ["cpu"], data_jobs(archive, "download_shard"), {}, cores=2)
+    assert made.download_bytes == 8 * plan.sample_bytes(768, 1152)[0]
+    assert seconds(made)["data"] > made.download_bytes / estimates.DOWNLOAD_RATE > 8
 
 
 def test_hdf5_files_that_are_not_kept_take_the_room_of_two_shards():
@@ -64,36 +81,39 @@ def test_hdf5_files_that_are_not_kept_take_the_room_of_two_shards():
     assert make(num_files=64, keep_hdf5=False).disk_bytes == 8 * hdf5 + 64 * npy
 
 
+def test_the_last_shard_may_be_smaller():
+    assert make(num_files=10).new_samples == 10
+    assert make([Job("convert_shard", {"shard": "00002"})], num_files=10).new_samples == 2
+
+
 def test_only_what_is_missing_is_to_do():
-    assert jobs(make()) == {"data": 6, "engines": 6, "benchmark": 36, "tables and figures": 5}
-    cells = make().cells
-    partly = plan.Found(True, 1, False, ENGINES - {("eager-fp32", "cpu")}, [record(cells[0], 1.0)], False)
-    assert jobs(make(partly)) == {"data": 3, "engines": 3, "benchmark": 35, "tables and figures": 5}
-    assert make(partly).new_samples == 4
-    complete = plan.Found(True, 2, True, ENGINES, [record(cell, 1.0) for cell in cells], True)
-    assert set(jobs(make(complete)).values()) == set(seconds(make(complete)).values()) == {0}
+    assert jobs_of(make()) == {"data": 6, "engines": 6, "benchmark": 36, "tables and figures": 5}
+    shard, engine = Job("convert_shard", {"shard": "00001"}), ENGINES[1]
+    partly = make([shard, engine, *benchmark_jobs(parse({}))[1:], *REPORT])
+    assert jobs_of(partly) == {"data": 1, "engines": 1, "benchmark": 35, "tables and figures": 5}
+    assert (partly.new_samples, partly.new_engines, len(partly.new_records)) == (4, 1, 35)
+    complete = make([])
+    assert set(jobs_of(complete).values()) == set(seconds(complete).values()) == {0}
 
 
-@pytest.mark.parametrize("other", [{"runs": 9}, {"min_seconds": 1.0}, {"shuffle": "rank"}])
-def test_a_record_with_other_settings_is_measured_again(other):
-    cell = make().cells[0]
-    found = dataclasses.replace(NOTHING, records=[record(cell, 1.0, **other)])
-    assert make(found).new_records.count(cell) == 1
+def test_every_job_is_in_a_stage():
+    made = make([*REPORT, Job("a_rule_that_is_new")])
+    assert jobs_of(made) == {"data": 0, "engines": 0, "benchmark": 0, "tables and figures": 6}
 
 
-def test_a_record_of_other_samples_is_measured_again():
-    cell = make().cells[0]
-    found = dataclasses.replace(NOTHING, records=[record(cell, 1.0)])
-    assert make(found, num_files=16).new_records.count(cell) == 1
+def test_rates_are_those_of_records_with_samples_of_the_same_shape():
+    cell = cells(parse({}))[0]
+    records = [record(cell, 1.0), record(cell, 3.0), record(cell, 2.0), record(cell, 100, sample_shape=[96, 144, 16])]
+    assert estimates.measured_rates(records, parse({}).data) == {estimates.rate_key(cell): 2.0}
 
 
 def test_what_was_measured_here_counts_more_than_what_is_assumed():
     alike = [cell for cell in make().cells if (cell.mode, cell.cache, cell.reader) == ("io", "cold", "pread")]
-    slow = dataclasses.replace(NOTHING, records=[record(alike[0], 0.08, runs=9)])
+    slow = {estimates.rate_key(alike[0]): 0.08}
     others = len(alike)
-    assert make().guessed - make(slow).guessed == others > 1
-    # A pass of 100 s instead of a fraction of one, six times a job: a warm-up, five runs.
-    slower = seconds(make(slow))["benchmark"] - seconds(make())["benchmark"]
+    assert make().assumed - make(rates=slow).assumed == others > 1
+    # An epoch of 100 s instead of a fraction of one, six times a job: a warm-up, five runs.
+    slower = seconds(make(rates=slow))["benchmark"] - seconds(make())["benchmark"]
     assert slower == pytest.approx(600 * others, rel=0.01)
 
 
@@ -105,10 +125,11 @@ def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
 
 
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():
-    text = terminal.text(make(num_files=20_000), config(num_files=20_000), ["cpu"], free_bytes=10**9)
+    config = parse({"data": {"num_files": 20_000}})
+    text = terminal.text(make(num_files=20_000), config, ["cpu"], free_bytes=10**9)
     assert "NOT ENOUGH DISK: 2.55 TB are missing" in text
     assert "TOO LONG: 24 benchmark jobs" in text
-    fine = terminal.text(make(), config(), ["cpu"], free_bytes=10**12)
+    fine = terminal.text(make(), parse({}), ["cpu"], free_bytes=10**12)
     assert "NOT ENOUGH" not in fine and "TOO LONG" not in fine
 
 

@@ -29,7 +29,7 @@ SHORTEST = 0.9
 """Smallest fraction of `min_seconds` that a warm or compute run may last: its passes follow from the warm-up's pace."""
 
 RUN_LENGTH_MARGIN = 1.25
-"""The timed loop makes warm and compute runs this many times as long as `min_seconds`, because runs differ in length."""
+"""Warm and compute runs are planned to last this many times `min_seconds`, because their lengths vary."""
 
 OTHER_LOAD_LIMIT = 0.10
 """Largest fraction of a node's cores that other processes may keep busy before the start, and during a run."""
