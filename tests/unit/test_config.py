@@ -86,6 +86,10 @@ def test_shipped_overlays_are_valid(overlay):
         ({"benchmark": {"launcher": "mpirun"}}, "benchmark.launcher: 'mpirun' is not allowed; it must hold {ranks}"),
         ({"engines": [{"backend": 1}]}, "engines.0.backend: 1 is not allowed; it must be 'eager', 'aotinductor' or"),
         ({"engines": [{"precision": "fp32"}]}, "engines.0.backend: is missing"),
+        (
+            {"engines": [{"backend": "eager", "precision": "fp8"}]},
+            "engines.0.precision: 'fp8' is not allowed; it must be",
+        ),
         ({"devices": "gpu"}, "devices: 'gpu' is not allowed; it must be auto, cpu, or a list of GPU indices"),
         ({"devices": [-1]}, "devices: [-1] is not allowed; it must be auto, cpu, or a list of GPU indices"),
         ({"devices": [0, 0]}, "devices: [0, 0] is not allowed; it must have each value only once"),

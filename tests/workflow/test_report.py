@@ -40,7 +40,7 @@ def tiny():
 
 def write_records(results):
     """A record for each cell of the tiny grid; one spread too widely."""
-    cells = grid.cells(tiny())
+    cells = grid.cells(parse(tiny()))
     for number, of_grid in enumerate(cells):
         fields = {name: getattr(of_grid, name) for name in of_grid.__dataclass_fields__}
         made = cell(0.1 if of_grid.mode == "io" else 2.0 + 0.1 * (of_grid.mode == "inference"), **fields)

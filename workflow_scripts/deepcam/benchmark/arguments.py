@@ -17,7 +17,7 @@ from deepcam.benchmark.timed_loop import Settings
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.data import dataset
 from deepcam.errors import InputError
-from deepcam.grid import MODES, NONE, READERS, Cell
+from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
 """Environment variables in which launchers say how many ranks they start."""
@@ -47,7 +47,7 @@ def parser() -> Parser:
     source.add_argument("--dataset", type=Path, help="dataset.json; file names in it are relative to it")
     source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy, instead of --dataset")
     how = made.add_argument_group("how to read")
-    how.add_argument("--reader", choices=[*READERS, NONE], help="default dali-mmap")
+    how.add_argument("--reader", type=current_reader, choices=[*READERS, NONE], help="default dali-mmap")
     how.add_argument("--enable-gds", action="store_true", help="reader dali-gds: GPUDirect Storage")
     how.add_argument("--disable-mmap", action="store_true", help="reader dali-buffered: DALI without memory mapping")
     how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default warm")
@@ -89,26 +89,29 @@ def parse(words: Sequence[str]) -> Job:
     for name in ("max_inter_threads", "max_intra_threads", "num_runs"):
         if getattr(given, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(given, name)}: must be at least 1")
-    devices = _devices(given)
-    reader = _reader(given, devices)
+    mode, devices, reader = MODES[given.mode], _devices(given), _reader(given)
     cell = Cell(
         given.mode, reader, _cache(given, reader), given.engine, ranks, given.batch_size // ranks,
         given.max_inter_threads, given.max_intra_threads,
     )  # fmt: skip
-    masks = cell.mode in ("compute", "inference")
-    _refuse(
-        given.visualize and not masks, f"--visualize and --mode {cell.mode} contradict each other: no masks are made"
+    if problem := cell.problem(devices):
+        raise InputError(problem)
+    _check(
+        not given.visualize or mode.infers, f"--visualize and --mode {cell.mode} contradict each other: it has no masks"
     )
-    _refuse(given.preprocess and cell.mode == "io", "--preprocess and --mode io contradict each other: it only reads")
-    _refuse(
-        given.visualize != (given.visualization_output_dir is not None),
+    _check(
+        not given.preprocess or mode.infers or mode.trains,
+        f"--preprocess and --mode {cell.mode} contradict each other: it only reads",
+    )
+    _check(
+        given.visualize == (given.visualization_output_dir is not None),
         "--visualize and --visualization-output-dir: give both or neither",
     )
     samples = dataset.from_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs)
     return Job(
         cell=cell,
         dataset=samples,
-        training=_training(given, samples) if cell.mode == "train" else None,
+        training=_training(given, samples) if mode.trains else None,
         devices=devices,
         engine_files=_engine_files(given, devices),
         required=_required(given),
@@ -130,8 +133,8 @@ def _launched() -> int:
     return next((int(os.environ[name]) for name in LAUNCHERS if name in os.environ), 1)
 
 
-def _refuse(wrong: bool, message: str) -> None:
-    if wrong:
+def _check(right: bool, message: str) -> None:
+    if not right:
         raise InputError(message)
 
 
@@ -143,7 +146,7 @@ def _one_of(options: dict[str, Any]) -> Any:
     return next(iter(asked.values()), None)
 
 
-def _reader(given: argparse.Namespace, devices: list[str]) -> str:
+def _reader(given: argparse.Namespace) -> str:
     asked = _one_of(
         {
             f"--reader {given.reader}": given.reader,
@@ -151,33 +154,14 @@ def _reader(given: argparse.Namespace, devices: list[str]) -> str:
             "--disable-mmap": "dali-buffered" if given.disable_mmap else None,
         }
     )
-    if given.mode == "compute":
-        _refuse(asked not in (None, NONE), f"--mode compute and reader {asked} contradict each other: nothing is read")
-        return NONE
-    _refuse(asked == NONE, f"--reader none and --mode {given.mode} contradict each other; name a reader")
-    reader = asked or "dali-mmap"
-    intra = given.max_intra_threads
-    _refuse(
-        intra > 1 and not READERS[reader].chunks,
-        f"--max-intra-threads {intra} and reader {reader} contradict each other: it reads a sample in one piece",
-    )
-    _refuse(READERS[reader].gpu and devices == ["cpu"], f"reader {reader} needs a GPU; give --devices or --device-id")
-    _refuse(
-        READERS[reader].discards and given.mode != "io",
-        f"--reader {reader} and --mode {given.mode} contradict each other: it throws away what it reads",
-    )
-    return reader
+    return asked or ("dali-mmap" if MODES[given.mode].reads else NONE)
 
 
 def _cache(given: argparse.Namespace, reader: str) -> str:
     asked = _one_of({f"--cache {given.cache}": given.cache, "--drop-fs-cache": "cold" if given.drop_fs_cache else None})
-    if given.mode == "compute":
-        _refuse(asked not in (None, NONE), f"--mode compute and cache {asked} contradict each other: nothing is read")
-        return NONE
-    _refuse(asked == NONE, f"--cache none and --mode {given.mode} contradict each other; choose cold or warm")
-    direct = READERS[reader].direct
-    _refuse(direct and asked == "warm", f"--cache warm and reader {reader} contradict each other: it bypasses it")
-    return asked or ("cold" if direct else "warm")
+    if asked or reader == NONE:
+        return asked or NONE
+    return "cold" if READERS[reader].direct else "warm"
 
 
 def _devices(given: argparse.Namespace) -> list[str]:
@@ -195,8 +179,10 @@ def _engine_files(given: argparse.Namespace, devices: list[str]) -> list[Path]:
     folder = given.trt_model_dir
     in_folder = [folder / f"{device.replace(':', '')}.pt2" for device in devices] if folder else None
     files = _one_of({"--engine-files": given.engine_files, "--trt-model-dir": in_folder}) or []
-    without = given.mode in ("io", "train")
-    _refuse(bool(files) and without, f"engine files and --mode {given.mode} contradict each other: it uses none")
+    _check(
+        not files or MODES[given.mode].infers,
+        f"engine files and --mode {given.mode} contradict each other: it uses no engine",
+    )
     return files
 
 
@@ -214,7 +200,7 @@ def _training(given: argparse.Namespace, samples: dataset.Dataset) -> Training:
     if samples.ranges is None:
         raise InputError("--data-dirs and --mode train: it normalises with statistics; give --dataset")
     unknown = [channel for channel in given.channels if not 0 <= channel < len(samples.ranges)]
-    _refuse(bool(unknown), f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
+    _check(not unknown, f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
     low, high = zip(*(samples.ranges[channel] for channel in given.channels), strict=True)
     return Training(tuple(given.channels), low, high, given.width_multiplier)
 
