@@ -41,7 +41,7 @@ def device_names():
 
 try:
     settings = configuration.parse(config)
-    config.update(settings.model_dump(mode="json", exclude_none=True))
+    config.update(settings.model_dump(mode="json"))
     DEVICES = device_names()
     NUM_FILES = settings.data.num_samples
     CELLS = {cell.id: cell for cell in grid.cells(settings)}

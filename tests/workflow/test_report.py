@@ -35,7 +35,7 @@ def make_report(code, folder, *config):
 def tiny():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(config, yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
-    return parse(config).model_dump(mode="json", exclude_none=True)
+    return parse(config).model_dump(mode="json")
 
 
 def write_records(results):

@@ -1,6 +1,6 @@
-"""The command line of run_benchmark: our options, and those of NVIDIA's DeepCAM driver, which mean the same here.
+"""The command line of run_benchmark. It also understands the options of NVIDIA's DeepCAM driver.
 
-Every name is understood with dashes and with underscores. Options that contradict each other are an InputError that
+Every option can be written with dashes or with underscores. Options that contradict each other raise an InputError that
 names both.
 """
 
@@ -20,68 +20,91 @@ from deepcam.errors import InputError
 from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
-"""Environment variables in which launchers say how many ranks they start."""
+"""Environment variables that launchers set to the number of ranks."""
 
 
 class Parser(argparse.ArgumentParser):
-    """One that says what is wrong in one line, without all its options."""
+    """A parser that reports an error in one line, without its list of options."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see --help")
 
 
 def parser() -> Parser:
-    """All options. Where the default depends on others it is None here."""
+    """All options. A default that depends on other options is None."""
     made = Parser(
         prog="run_benchmark",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure one cell: one process per rank, under an MPI launcher.\n\n"
+        description="Measure one cell of the grid, with one process per rank under an MPI launcher.\n\n"
         "mpirun -n 2 python -m mpi4py workflow_scripts/run_benchmark.py --mode io --reader pread --cache cold ...",
     )
     what = made.add_argument_group("what to measure")
-    made.add_argument("--outputfile", type=Path, required=True, help="the record, JSON")
-    what.add_argument("--mode", choices=MODES, required=True, help="read, compute on resident samples, both, or train")
-    what.add_argument("--batch-size", type=int, required=True, help="global: of all ranks together")
-    what.add_argument("--ranks", type=int, help="ranks that must have started; default: what the launcher says")
+    made.add_argument("--outputfile", type=Path, required=True, help="record to write, JSON")
+    what.add_argument(
+        "--mode",
+        choices=MODES,
+        required=True,
+        help="io reads, compute infers from samples in memory, inference does both, train reads and trains",
+    )
+    what.add_argument("--batch-size", type=int, required=True, help="samples per batch, of all ranks together")
+    what.add_argument(
+        "--ranks", type=int, help="number of ranks that must have started; default: what the launcher states"
+    )
     source = what.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", type=Path, help="dataset.json; file names in it are relative to it")
-    source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy, instead of --dataset")
+    source.add_argument("--dataset", type=Path, help="dataset.json; the file names in it are relative to its folder")
+    source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy files, instead of --dataset")
     how = made.add_argument_group("how to read")
-    how.add_argument("--reader", type=current_reader, choices=[*READERS, NONE], help="default dali-mmap")
+    how.add_argument(
+        "--reader", type=current_reader, choices=[*READERS, NONE], help="what reads the samples; default: dali-mmap"
+    )
     how.add_argument("--enable-gds", action="store_true", help="reader dali-gds: GPUDirect Storage")
     how.add_argument("--disable-mmap", action="store_true", help="reader dali-buffered: DALI without memory mapping")
-    how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default warm")
-    how.add_argument("--drop-fs-cache", action="store_true", help="cold, and as root drop all of the kernel's caches")
-    how.add_argument("--max-inter-threads", type=int, default=1, help="samples in flight per rank")
-    how.add_argument("--max-intra-threads", type=int, default=1, help="parallel chunks within one sample")
-    how.add_argument("--shuffle", action="store_true", help="each rank reads its samples in another order every pass")
-    how.add_argument("--global-shuffle", action="store_true", help="samples change ranks too, every pass")
+    how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default: warm")
+    how.add_argument(
+        "--drop-fs-cache",
+        action="store_true",
+        help="use a cold page cache, and drop all of the kernel's caches; needs root",
+    )
+    how.add_argument("--max-inter-threads", type=int, default=1, help="samples that each rank reads at the same time")
+    how.add_argument("--max-intra-threads", type=int, default=1, help="chunks of a sample that are read in parallel")
+    how.add_argument("--shuffle", action="store_true", help="shuffle the samples within each rank, in each epoch")
+    how.add_argument(
+        "--global-shuffle", action="store_true", help="shuffle the samples across all ranks, in each epoch"
+    )
     engine = made.add_argument_group("what to compute with")
     engine.add_argument("--engine", default=NONE, help="name of the engine, for the record")
-    engine.add_argument("--engine-files", type=Path, nargs="*", default=[], help="one per device, in order")
+    engine.add_argument(
+        "--engine-files", type=Path, nargs="*", default=[], help="compiled engines, one per device in the same order"
+    )
     engine.add_argument("--trt-model-dir", type=Path, help="folder with cpu.pt2, or cuda0.pt2, cuda1.pt2, ...")
-    engine.add_argument("--accuracy-files", type=Path, nargs="*", default=[], help="the engine's verdicts, likewise")
-    engine.add_argument("--enable-trt", action="store_true", help="insist that the engine's backend is tensorrt")
-    engine.add_argument("--enable-fp16", action="store_true", help="insist that the engine's precision is fp16")
-    engine.add_argument("--enable-graphs", action="store_true", help="insist that the engine uses CUDA graphs")
-    engine.add_argument("--enable-nhwc", action="store_true", help="changes nothing: every engine runs in NHWC")
-    engine.add_argument("--preprocess", action="store_true", help="changes nothing: it is part of every engine")
-    engine.add_argument("--width-multiplier", type=float, default=1.0, help="of the network that --mode train trains")
-    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="that it takes")
-    engine.add_argument("--devices", nargs="+", help="of a node, in turn for its ranks: cpu (default) or cuda:N")
-    engine.add_argument("--device-count", type=int, help="the first N GPUs of each node")
-    engine.add_argument("--device-id", type=int, help="this GPU of each node, for all its ranks")
-    engine.add_argument("--visualize", action="store_true", help="afterwards draw the masks of the first samples")
-    engine.add_argument("--visualization-output-dir", type=Path, help="for the drawing; needs --visualize")
+    engine.add_argument(
+        "--accuracy-files", type=Path, nargs="*", default=[], help="results of the accuracy check, one per device"
+    )
+    engine.add_argument("--enable-trt", action="store_true", help="fail unless the engine's backend is tensorrt")
+    engine.add_argument("--enable-fp16", action="store_true", help="fail unless the engine's precision is fp16")
+    engine.add_argument("--enable-graphs", action="store_true", help="fail unless the engine uses CUDA graphs")
+    engine.add_argument("--enable-nhwc", action="store_true", help="no effect: every engine runs in NHWC")
+    engine.add_argument("--preprocess", action="store_true", help="no effect: preprocessing is part of every engine")
+    engine.add_argument(
+        "--width-multiplier", type=float, default=1.0, help="width of the network that --mode train trains"
+    )
+    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="channels that it reads")
+    engine.add_argument(
+        "--devices", nargs="+", help="devices that a node's ranks take in turn: cpu (default) or cuda:N"
+    )
+    engine.add_argument("--device-count", type=int, help="use the first N GPUs of each node")
+    engine.add_argument("--device-id", type=int, help="use GPU N of each node for all of its ranks")
+    engine.add_argument("--visualize", action="store_true", help="after the runs, draw the masks of the first samples")
+    engine.add_argument("--visualization-output-dir", type=Path, help="folder for the drawing; needs --visualize")
     length = made.add_argument_group("how long")
-    length.add_argument("--num-warmup-runs", type=int, default=1)
-    length.add_argument("--num-runs", type=int, default=5)
-    length.add_argument("--min-seconds", type=float, default=0.0, help="a warm or compute run lasts at least this long")
+    length.add_argument("--num-warmup-runs", type=int, default=1, help="runs before those that count")
+    length.add_argument("--num-runs", type=int, default=5, help="runs that count")
+    length.add_argument("--min-seconds", type=float, default=0.0, help="least duration of warm and compute-only runs")
     return made
 
 
 def parse(words: Sequence[str]) -> Job:
-    """The job that a command line asks for. InputError where it cannot be run as asked, before any work."""
+    """The job that a command line asks for. Raises InputError, before any work, if it cannot be run like that."""
     given = parser().parse_args([_with_dashes(word) for word in words])
     ranks = given.ranks if given.ranks is not None else _launched()
     if ranks < 1 or given.batch_size < ranks or given.batch_size % ranks:
@@ -139,7 +162,7 @@ def _check(right: bool, message: str) -> None:
 
 
 def _one_of(options: dict[str, Any]) -> Any:
-    """The one option that was given, or None; two are a contradiction, unless they mean the same."""
+    """The option that was given, or None. Two options are a contradiction unless they mean the same."""
     asked = {name: value for name, value in options.items() if value}
     if len(set(map(str, asked.values()))) > 1:
         raise InputError(f"{' and '.join(asked)} contradict each other; leave one out")
@@ -187,7 +210,7 @@ def _engine_files(given: argparse.Namespace, devices: list[str]) -> list[Path]:
 
 
 def _required(given: argparse.Namespace) -> dict[str, Any]:
-    """Option to the field of the engine's fingerprint, and its value, that the option insists on."""
+    """The options that require a value of a field of the engine's fingerprint, with the field and the value."""
     insisting = {
         "--enable-trt": (given.enable_trt, "backend", "tensorrt"),
         "--enable-fp16": (given.enable_fp16, "precision", "fp16"),
@@ -198,7 +221,7 @@ def _required(given: argparse.Namespace) -> dict[str, Any]:
 
 def _training(given: argparse.Namespace, samples: dataset.Dataset) -> Training:
     if samples.ranges is None:
-        raise InputError("--data-dirs and --mode train: it normalises with statistics; give --dataset")
+        raise InputError("--data-dirs and --mode train: training needs the statistics of the channels; give --dataset")
     unknown = [channel for channel in given.channels if not 0 <= channel < len(samples.ranges)]
     _check(not unknown, f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
     low, high = zip(*(samples.ranges[channel] for channel in given.channels), strict=True)
