@@ -1,6 +1,6 @@
 # The measurements: one MPI job per start of a cell, never two at once on a machine.
 
-# The network that cells of mode train train.
+# The network of modes that train it.
 NETWORK = (
     f"--width-multiplier {settings.model.width_multiplier} --channels {' '.join(map(str, settings.model.channels))}"
 )
@@ -40,7 +40,7 @@ rule run_benchmark:
         devices=[launch.torch_device(device) for device in DEVICES],
         engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
         accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
-        network=lambda wildcards: NETWORK if cell_of(wildcards).mode == "train" else "",
+        network=lambda wildcards: NETWORK if grid.MODES[cell_of(wildcards).mode].trains else "",
         warmup_runs=settings.benchmark.warmup_runs,
         runs=lambda wildcards: settings.benchmark.of_mode(cell_of(wildcards).mode).runs,
         min_seconds=settings.benchmark.min_seconds,

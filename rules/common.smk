@@ -30,20 +30,13 @@ def stop(error):
 try:
     settings = configuration.parse(config)
     DEVICES = launch.device_names(settings.devices)
-    CELLS = {
-        cell.id: cell
-        for cell in grid.cells(
-            settings.model_dump(exclude_none=True) | {"data": {"num_files": settings.data.num_samples}}
-        )
-    }
+    CELLS = {cell.id: cell for cell in grid.cells(settings)}
     PARTS_FOLDER = os.path.join(ROOT, settings.model.parts)
     MODEL_PARTS = split_file.listed(PARTS_FOLDER)
-    SPECS = [engine_spec.EngineSpec(**dict(engine)) for engine in settings.engines]
     if not REPORT_ONLY:
-        for spec, device in itertools.product(SPECS, DEVICES):
-            spec.refuse_on(device)
-        if DEVICES == ["cpu"]:
-            grid.refuse_gpu_readers(CELLS.values())
+        for engine, device in itertools.product(settings.engines, DEVICES):
+            engine_spec.check_device(engine, device)
+        grid.check_devices(CELLS.values(), DEVICES)
 except InputError as error:
     stop(error)
 
@@ -80,7 +73,7 @@ def check_packages():
     if workflow.deployment_settings.deployment_method:
         return
     try:
-        engine_spec.refuse_without_packages(SPECS)
+        engine_spec.check_packages(settings.engines)
     except InputError as error:
         stop(error)
 
@@ -89,10 +82,10 @@ def check_devices():
     """Stop if the devices cannot do what is configured."""
     try:
         if on_cluster():
-            grid.refuse_on_cluster(settings.devices, settings.benchmark.ranks_per_node)
+            grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
-            for spec, device in itertools.product(SPECS, DEVICES):
-                engine_spec.resolve_precision(spec.precision, device)
+            for engine, device in itertools.product(settings.engines, DEVICES):
+                engine_spec.resolve_precision(engine.precision, device)
     except InputError as error:
         stop(error)
 

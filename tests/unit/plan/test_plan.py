@@ -20,10 +20,6 @@ ENGINES = [
 ]
 
 
-def cells(config):
-    return grid.cells(config.model_dump(exclude_none=True) | {"data": {"num_files": config.data.num_samples}})
-
-
 def data_jobs(config, make_shard="synthesize_shard"):
     shards = grid.shard_ids(config.data.num_samples, config.data.files_per_shard)
     per_shard = [Job(rule, {"shard": shard}) for rule in (make_shard, "convert_shard") for shard in shards]
@@ -31,7 +27,7 @@ def data_jobs(config, make_shard="synthesize_shard"):
 
 
 def benchmark_jobs(config):
-    return [Job("run_benchmark", {"cell": cell.id, "start": "0"}) for cell in cells(config)]
+    return [Job("run_benchmark", {"cell": cell.id, "start": "0"}) for cell in grid.cells(config)]
 
 
 def everything(config):
@@ -102,7 +98,7 @@ def test_every_job_is_in_a_stage():
 
 
 def test_rates_are_those_of_records_with_samples_of_the_same_shape():
-    cell = cells(parse({}))[0]
+    cell = grid.cells(parse({}))[0]
     records = [record(cell, 1.0), record(cell, 3.0), record(cell, 2.0), record(cell, 100, sample_shape=[96, 144, 16])]
     assert estimates.measured_rates(records, parse({}).data) == {estimates.rate_key(cell): 2.0}
 

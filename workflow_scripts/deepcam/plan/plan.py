@@ -86,9 +86,7 @@ def make(
     new_hdf5 = downloaded + synthesized
     hdf5_at_a_time = new_hdf5 if data.keep_hdf5 else min(new_hdf5, 2 * data.files_per_shard)
 
-    cells = {
-        cell.id: cell for cell in grid.cells(config.model_dump(exclude_none=True) | {"data": {"num_files": samples}})
-    }
+    cells = {cell.id: cell for cell in grid.cells(config)}
     new_records = [cells[name] for name in _wildcards(jobs, "run_benchmark", "cell")]
     benchmarks = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
     new_engines = _wildcards(jobs, "compile_engine", "engine")
