@@ -81,7 +81,7 @@ class Workflow:
         return output
 
     def start_long(self, cell):
-        """Start one more repeat of a cell, long enough to be killed; the Snakemake process and the record's path."""
+        """Start a cell once more, long enough to be killed; the Snakemake process and the record's path."""
         path = f"results/benchmark/{cell}/1.json"
         return self.start(path, overlays=[self.folder / "long.json"]), path
 

@@ -64,7 +64,7 @@ def test_every_rule_says_what_it_does(tmp_path):
 
 def test_the_log_of_a_job_has_the_name_of_its_rule(tmp_path):
     dry = snakemake(tmp_path, ROOT / "config/tiny.yaml", "-n", "all", "bundle", "train", "verify").stdout
-    logs = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    log: (.*)$", dry, re.M)
+    logs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    log: (.*)$", dry, re.M)
     assert len({rule for rule, _ in logs}) > 25
     assert [(rule, log) for rule, log in logs if not re.match(rf"results/logs/{rule}[./]", log)] == []
 

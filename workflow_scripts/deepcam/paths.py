@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 RESULTS = "results"
@@ -82,6 +83,11 @@ def accuracy(engine_name: str, device: str) -> str:
 def record(cell: str, start: int | str) -> str:
     """The record of one start of a cell."""
     return f"{RESULTS}/benchmark/{cell}/{start}.json"
+
+
+def existing_records(results: Path) -> list[Path]:
+    """The records in a results folder, sorted."""
+    return sorted(results.glob("benchmark/*/*.json"))
 
 
 def table(file_name: str) -> str:

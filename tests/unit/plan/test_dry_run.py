@@ -19,7 +19,7 @@ total                   4
 """
 JOBS = """\
 [Thu Nov 26 00:48:14 2026]
-localrule fetch_file_index:
+rule fetch_file_index:
     output: results/data/index.tsv, results/data/statistics.json
     log: results/logs/fetch_file_index.log
     jobid: 4
@@ -47,7 +47,7 @@ rule run_benchmark:
     threads: 2
     resources: tmpdir=/tmp, mpi=mpirun --mca btl self,sm -n 8, tasks=8, nodes=1, timeout_seconds=1800, mem_mb=16000
 [Thu Nov 26 00:48:14 2026]
-localrule data:
+rule data:
     input: results/data/dataset.json
     jobid: 0
     reason: Input files updated by another job: results/data/dataset.json
