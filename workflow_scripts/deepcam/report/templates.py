@@ -11,5 +11,5 @@ def environment() -> jinja2.Environment:
     """Jinja's environment for these templates. Values are escaped, and an undefined name is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(contents.CAPTIONS), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
