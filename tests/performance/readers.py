@@ -1,13 +1,12 @@
-"""All readers beside each other, beside fio, and beside a loop around DALI written by hand; and the cost of the clock.
+"""Compare all readers with each other, with fio and with a minimal DALI loop, and measure the overhead of the clock.
 
-Run by `make perf-readers`. Writes results/performance/readers.json and prints its tables. Everything in a table was
-measured in one run, in turns, on a machine that should have nothing else to do. Of the threads that are tried, those
-that were best for a way count.
+`make perf-readers` runs this. It writes results/performance/readers.json and prints its tables. All numbers of a table
+come from one run, in which the ways take turns, on a machine that should be idle otherwise. Each way is tried with
+several numbers of threads, and the best number counts.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import multiprocessing
@@ -30,34 +29,28 @@ from deepcam import climate, files
 from deepcam.benchmark import page_cache, ranks, timed_loop
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
+from reader_targets import judge, tables, threads_of
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SAMPLE_BYTES = math.prod(SHAPE) * 4
 
 HOST_READERS = [name for name, reader in READERS.items() if not reader.gpu]
-DALI_READERS = [name for name in HOST_READERS if READERS[name].module == "dali"]
 LOOPS: dict[str, dict[str, Any]] = {
     "loop-mmap": {},
     "loop-buffered": {"dont_use_mmap": True},
     "loop-direct": {"dont_use_mmap": True, "use_o_direct": True},
 }
-"""The loop by hand: DALI's arguments for its three ways to read."""
+"""DALI's arguments for its three ways to read, in the minimal loop."""
 
 BLOCK = 4096
 FIO_BLOCK = 1 << 20
-"""Of `fio-1m`; that of `fio` is as large as a chunk of `raw` and `pread`."""
+"""Block size of `fio-1m`. The block size of `fio` is that of a chunk of `pread` and `pread-discard`."""
 
 MIN_SECONDS, WARM_PASSES = 0.3, 3
-"""How long a warm run is: of a reader, as in config.yaml, and of the others."""
+"""Length of a warm run: seconds for a reader, as in config.yaml, and epochs for fio and the DALI loop."""
 
 RESIDENCY_TOLERANCE = 0.01
 CLOCKED_BATCHES = 20_000
-
-LIKE_LOOP = 0.95
-"""Two equal ways differ by so much from run to run."""
-
-Rates = dict[Cell, list[float]]
-"""GB/s of each turn."""
 
 
 def main() -> None:
@@ -95,7 +88,7 @@ def main() -> None:
         for cell, values in rates.items()
     ]
     result["clock_seconds_a_batch"] = clock
-    result["targets"] = targets(rates, clock)
+    result["targets"] = judge(rates, LOOPS, clock, arguments.batch_size * SAMPLE_BYTES)
     files.write_json(arguments.dir / "readers.json", result)
     print(tables(result, rates))
 
@@ -247,64 +240,6 @@ def bare_loop(batch_size: int) -> float:
     for _ in reader:
         pass
     return time.perf_counter() - started
-
-
-def targets(rates: Rates, clock: float) -> list[dict[str, Any]]:
-    """All targets, judged by medians. The first are ratios of rates, the last is a share of time."""
-    medians = {cell: statistics.median(values) for cell, values in rates.items()}
-    found: list[dict[str, Any]] = []
-
-    def at_least(wanted: float, what: str, ratio: float) -> None:
-        found.append({"target": what, "wanted": f"at least {wanted}", "value": ratio, "met": ratio >= wanted})
-
-    def beside(cell: Cell, way: str) -> float:
-        return medians[cell] / medians[dataclasses.replace(cell, reader=way)]
-
-    for cache, of_raw, of_dali in (("cold", 0.95, 1.25), ("warm", 0.9, 1.1)):
-        pread, raw, dali, loop = (
-            best(medians, cache, names) for names in (["pread"], ["raw"], DALI_READERS, list(LOOPS))
-        )
-        at_least(of_raw, f"{cache}: pread to raw, {threads_of(pread)} both", beside(pread, "raw"))
-        at_least(of_dali, f"{cache}: pread to {dali.reader}, each at its best", medians[pread] / medians[dali])
-        at_least(0.7, f"{cache}: {dali.reader} to raw, each at its best", medians[dali] / medians[raw])
-        at_least(LIKE_LOOP, f"{cache}: {dali.reader} to {loop.reader}, each at its best", medians[dali] / medians[loop])
-        at_least(0.9, f"{cache}: raw to fio, {threads_of(raw)} both", beside(raw, "fio"))
-    same = [cell for cell in medians if (cell.reader, cell.cache, cell.intra_threads) == ("pread", "warm", 1)]
-    at_least(3, "warm: pread to torch, as many threads as workers", min(beside(cell, "torch") for cell in same))
-    raw = best(medians, "warm", ["raw"])
-    share = clock / (raw.local_batch_size * SAMPLE_BYTES / 1e9 / medians[raw])
-    what = f"warm: the timed loop itself, {clock * 1e6:.1f} microseconds a batch, share of a batch of raw"
-    found.append({"target": what, "wanted": "at most 0.01", "value": share, "met": share <= 0.01})
-    return found
-
-
-def best(medians: dict[Cell, float], cache: str, names: Sequence[str]) -> Cell:
-    """The fastest cell of these ways."""
-    return max((cell for cell in medians if cell.cache == cache and cell.reader in names), key=medians.__getitem__)
-
-
-def threads_of(cell: Cell) -> str:
-    return f"{cell.inter_threads}x{cell.intra_threads}"
-
-
-def tables(result: dict[str, Any], rates: Rates) -> str:
-    """The result as Markdown."""
-    medians = {cell: statistics.median(values) for cell, values in rates.items()}
-    lines = [f"{common.headline(result)}, after: {result['load_after']:.1f}"]
-    for cache in ("cold", "warm"):
-        lines += ["", f"| {cache} | threads | GB/s | slowest to fastest | to raw |", "|---|---|---|---|---|"]
-        raw = medians[best(medians, cache, ["raw"])]
-        for way in dict.fromkeys(cell.reader for cell in rates):
-            cell = best(medians, cache, [way])
-            low, middle, high = min(rates[cell]), medians[cell], max(rates[cell])
-            lines.append(
-                f"| {way} | {threads_of(cell)} | {middle:.2f} | {low:.2f} to {high:.2f} | {middle / raw:.2f} |"
-            )
-    lines += ["", "| target | wanted | measured | |", "|---|---|---|---|"]
-    for row in result["targets"]:
-        verdict = "pass" if row["met"] else "miss"
-        lines.append(f"| {row['target']} | {row['wanted']} | {row['value']:.3g} | {verdict} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
