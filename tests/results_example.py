@@ -15,7 +15,7 @@ STEADY = (9.9, 9.95, 10.0, 10.05, 10.1)
 
 GRID = [
     Cell("io", reader, "cold", "none", ranks, batch, threads, 1)
-    for reader, ranks, batch, threads in itertools.product(["pread", "raw"], [1, 2], [1, 2], [1, 2])
+    for reader, ranks, batch, threads in itertools.product(["pread", "pread-discard"], [1, 2], [1, 2], [1, 2])
 ]
 
 

@@ -24,15 +24,16 @@ import common  # first: it finds the project's code
 import mlperf
 import torch
 from deepcam import climate, files, machine
+from deepcam.config import Engine
 from deepcam.model import checkpoint, engine, network, split_file
 from deepcam.model.engine.graph import Build, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
-    "eager fp32": engine.EngineSpec("eager", "fp32"),
-    "eager bf16": engine.EngineSpec("eager", "bf16"),
-    "aotinductor fp32": engine.EngineSpec("aotinductor", "fp32"),
-    "aotinductor bf16": engine.EngineSpec("aotinductor", "bf16"),
+    "eager fp32": Engine(backend="eager", precision="fp32"),
+    "eager bf16": Engine(backend="eager", precision="bf16"),
+    "aotinductor fp32": Engine(backend="aotinductor", precision="fp32"),
+    "aotinductor bf16": Engine(backend="aotinductor", precision="bf16"),
 }
 MAX_BATCH = 2  # of the default benchmark
 PAUSE_SECONDS = 0.3
@@ -84,7 +85,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     }
 
 
-def run_build(spec: engine.EngineSpec, weights: Path, dataset: Path, width: float, path: Path) -> None:
+def run_build(spec: Engine, weights: Path, dataset: Path, width: float, path: Path) -> None:
     """Build an engine as the workflow does: in a process of its own."""
     command = [
         sys.executable, "-m", "compile_engine", "--backend", spec.backend, "--precision", spec.precision,

@@ -1,4 +1,4 @@
-"""What all command line programs share: the log format, and how bad input ends a run."""
+"""What all command line programs share: the log format, and how a program ends after an error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from deepcam.errors import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main` with logging to stderr. What ends it is told in one line; an InputError needs no traceback."""
+    """Run `main` with logging to stderr. Bad input ends it with one line per mistake, and any other error with its
+    traceback too.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         main()
     except InputError as error:
-        print(f"error: {_rank()}{error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"error: {_rank()}{line}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         print(f"error: {_rank()}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -24,6 +27,6 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _rank() -> str:
-    """Which of several MPI ranks this is, as the launcher says."""
+    """The prefix that names the MPI rank of this process, as set by the launcher; empty without one."""
     rank = os.environ.get("PMIX_RANK", os.environ.get("SLURM_PROCID"))
     return f"rank {rank}: " if rank is not None else ""
