@@ -1,8 +1,8 @@
-"""Engines on a CPU beside each other and beside OpenVINO: time and memory for one full-size sample, raw batch to mask.
+"""Compare engines on a CPU with each other and with OpenVINO: time and memory from a full-size batch to its mask.
 
-Run by `make perf-engines`. Writes results/performance/engines.json and prints its tables. Each engine is loaded in a
-process of its own, so that its memory can be told; they are called in turns, on a machine that should have nothing else
-to do.
+`make perf-engines` runs this. It writes results/performance/engines.json and prints its tables. Each engine runs in a
+process of its own, so that its memory can be measured. The engines take turns, on a machine that should be idle
+otherwise.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     ends = {name: worker.close() for name, worker in workers.items()}
     _, expected = ends["eager fp32"]
     return {
-        name: {"calls": calls[name], "peak_bytes": peak, "agreement": (mask == expected).float().mean().item()}
+        name: {"calls": calls[name], "peak_bytes": peak, "pixel_agreement": (mask == expected).float().mean().item()}
         for name, (peak, mask) in ends.items()
     }
 
@@ -164,8 +164,8 @@ def tables(result: dict[str, Any]) -> str:
     for width, found in result["widths"].items():
         lines += [
             "",
-            f"| width {width} | seconds | fastest to slowest | eager fp32 to this | CPU seconds | eager fp32 to this "
-            "| peak MiB | pixels as eager fp32 |",
+            f"| width {width} | seconds | fastest to slowest | eager fp32 / this | CPU seconds | eager fp32 / this "
+            "| peak MiB | pixels that agree with eager fp32 |",
             "|---|---|---|---|---|---|---|---|",
         ]
         clocks = {
@@ -178,7 +178,7 @@ def tables(result: dict[str, Any]) -> str:
             lines.append(
                 f"| {name} | {clocks[name][0]:.2f} | {min(wall):.2f} to {max(wall):.2f} | {ratios[0]:.2f} "
                 f"| {clocks[name][1]:.2f} | {ratios[1]:.2f} | {row['peak_bytes'] / 2**20:,.0f} "
-                f"| {row['agreement']:.4f} |"
+                f"| {row['pixel_agreement']:.4f} |"
             )
     return "\n".join(lines)
 

@@ -1,7 +1,8 @@
-"""A grid of 1,000 cells, 5 repeats each: how the workflow bears that. The benchmark itself is simulated.
+"""Run a grid of 1,000 cells with 5 starts each through the workflow. The benchmark itself is simulated.
 
-Run by `make perf-workflow`. One cell fails, and the workflow is interrupted halfway; it is resumed; the cell is mended
-and the workflow started once more. Writes results/performance/long_run.json and prints its table.
+`make perf-workflow` runs this. One cell fails, and the workflow is interrupted halfway and resumed. Then the cell is
+repaired, and the workflow is started once more. The program writes results/performance/long_run.json and prints its
+table.
 """
 
 from __future__ import annotations
