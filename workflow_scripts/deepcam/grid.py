@@ -6,7 +6,9 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from deepcam.errors import InputError
 
@@ -53,14 +55,14 @@ CELL_ID = re.compile(
 class Cell:
     """One point of the grid. `local_batch_size` is per rank; threads are per rank too."""
 
-    mode: str
-    reader: str
-    cache: str
-    engine: str
-    ranks: int
-    local_batch_size: int
-    inter_threads: int
-    intra_threads: int
+    mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
+    reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
+    cache: Annotated[str, Field(pattern="^(cold|warm|none)$", description="State of the page cache before each run.")]
+    engine: Annotated[str, Field(description="What computes; none in modes io and train.")]
+    ranks: Annotated[int, Field(ge=1, description="Number of MPI ranks.")]
+    local_batch_size: Annotated[int, Field(ge=1, description="Samples in a batch of one rank.")]
+    inter_threads: Annotated[int, Field(ge=1, description="Samples that one rank reads at the same time.")]
+    intra_threads: Annotated[int, Field(ge=1, description="Chunks of one sample that are read at the same time.")]
 
     @property
     def id(self) -> str:
