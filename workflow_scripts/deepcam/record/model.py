@@ -16,6 +16,8 @@ from deepcam.record.columns import Metrics, Model
 SCHEMA_VERSION: Final = 5
 
 
+Level = Literal["error", "warning"]
+
 Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 """Any JSON value. Not pydantic's JsonValue, which lets NaN through."""
 
@@ -79,15 +81,19 @@ class EngineDescription(Model):
 class FileSystem(Model):
     """The file system that holds the dataset, as one node mounts it."""
 
-    mount: str = Field("", description="Mount point.")
+    mount: str = Field(default="", description="Mount point.")
     type: str = Field(description="Type, such as ext4 or lustre.")
     device: str = Field(description="Device or server that is mounted.")
-    options: str = Field("", description="Mount options.")
+    options: str = Field(default="", description="Mount options.")
     caveat: str = Field(description="Why a cold page cache may not mean that storage was read; empty if it does.")
-    model: str | None = Field(None, description="Model of the block device; null if unknown.")
-    rotational: str | None = Field(None, description="1 for a disk with rotating platters, else 0; null if unknown.")
-    scheduler: str | None = Field(None, description="I/O schedulers of the block device, the active one in brackets.")
-    read_ahead_kb: str | None = Field(None, description="Read-ahead of the block device, KiB; null if unknown.")
+    model: str | None = Field(default=None, description="Model of the block device; null if unknown.")
+    rotational: str | None = Field(
+        default=None, description="1 for a disk with rotating platters, else 0; null if unknown."
+    )
+    scheduler: str | None = Field(
+        default=None, description="I/O schedulers of the block device, the active one in brackets."
+    )
+    read_ahead_kb: str | None = Field(default=None, description="Read-ahead of the block device, KiB; null if unknown.")
 
 
 class Node(Model):
@@ -136,10 +142,14 @@ class Environment(Model):
 class DeviceUsage(Model):
     """What the whole device used during a run, by all processes; null where the device does not tell."""
 
-    energy_joules: float | None = Field(None, ge=0, description="Energy, joules.")
-    utilisation: float | None = Field(None, ge=0, description="Share of the time in which a kernel ran, 0 to 1.")
+    energy_joules: float | None = Field(default=None, ge=0, description="Energy, joules.")
+    utilisation: float | None = Field(
+        default=None, ge=0, description="Share of the time in which a kernel ran, 0 to 1."
+    )
     memory_bytes: int | None = Field(
-        None, ge=0, description="Memory in use at the end, bytes; allocators keep what they had, so this is the peak."
+        default=None,
+        ge=0,
+        description="Memory in use at the end, bytes; allocators keep what they had, so this is the peak.",
     )
 
 
@@ -192,9 +202,7 @@ class Check(Model):
     """One validity check."""
 
     name: str = Field(description="Name of the check.")
-    level: Literal["error", "warning"] = Field(
-        description="A failed error makes the record invalid; a warning does not."
-    )
+    level: Level = Field(description="A failed error makes the record invalid; a warning does not.")
     expected: bool | int | float | str = Field(description="What the check expected.")
     actual: bool | int | float | str = Field(description="What it found.")
     ok: bool = Field(description="True if the check passed.")
