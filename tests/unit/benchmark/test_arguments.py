@@ -97,7 +97,7 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --cache none", "--cache none and --mode io contradict"),
         ("--mode io --reader none", "--reader none and --mode io contradict"),
         ("--mode io --reader numpy --max-intra-threads 2", "--max-intra-threads 2 and reader numpy contradict"),
-        ("--mode inference --reader raw", "--reader raw and --mode inference contradict"),
+        ("--mode inference --reader pread-discard", "--reader pread-discard and --mode inference contradict"),
         ("--mode compute --reader pread", "--mode compute and reader pread contradict"),
         ("--mode compute --cache warm", "--mode compute and cache warm contradict"),
         ("--mode io --devices cuda:1 --device-id 0", "--devices and --device-id contradict"),
