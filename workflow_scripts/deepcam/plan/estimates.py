@@ -15,7 +15,7 @@ from typing import Any
 from deepcam import climate, grid
 from deepcam.benchmark.timed_loop import MARGIN
 from deepcam.grid import Cell
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 
 Config = Mapping[str, Any]
 Like = tuple[str, str, str, str]
@@ -84,8 +84,8 @@ def measured(records: Iterable[Record], config: Config) -> dict[Like, float]:
     """Median rates of the records whose samples have the configured shape."""
     found = collections.defaultdict(list)
     for record in records:
-        if record["dataset"]["sample_shape"] == sample_shape(config):
-            found[like(Cell(**record["cell"]))].append(record["metrics"]["samples_per_second"])
+        if list(record.dataset.sample_shape) == sample_shape(config):
+            found[like(record.cell)].append(record.metrics.samples_per_second)
     return {key: statistics.median(rates) for key, rates in found.items()}
 
 
