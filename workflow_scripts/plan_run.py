@@ -16,7 +16,7 @@ def main() -> None:
     asked = dry_run.run(arguments)
     config, devices = asked.config, launch.device_names(asked.config.devices)
     os.chdir(asked.folder)
-    records = [store.glance(path) for path in paths.existing_records(Path(paths.RESULTS))]
+    records = store.read(paths.existing_records(Path(paths.RESULTS)))
     rates = estimates.measured_rates(records, config.data)
     made = plan.make(config, devices, asked.jobs, rates, cores=len(os.sched_getaffinity(0)))
     data = Path(config.data.dir).absolute()

@@ -7,7 +7,9 @@ import itertools
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from deepcam.errors import InputError
 
@@ -80,14 +82,14 @@ def current_reader(name: str) -> str:
 class Cell:
     """One point of the grid. The batch size and both numbers of threads are per rank."""
 
-    mode: str
-    reader: str
-    cache: str
-    engine: str
-    ranks: int
-    local_batch_size: int
-    inter_threads: int
-    intra_threads: int
+    mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
+    reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
+    cache: Annotated[str, Field(pattern="^(cold|warm|none)$", description="State of the page cache before each run.")]
+    engine: Annotated[str, Field(description="What computes; none in modes io and train.")]
+    ranks: Annotated[int, Field(ge=1, description="Number of MPI ranks.")]
+    local_batch_size: Annotated[int, Field(ge=1, description="Samples in a batch of one rank.")]
+    inter_threads: Annotated[int, Field(ge=1, description="Samples that one rank reads at the same time.")]
+    intra_threads: Annotated[int, Field(ge=1, description="Chunks of one sample that are read at the same time.")]
 
     @property
     def id(self) -> str:

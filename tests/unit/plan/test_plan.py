@@ -1,8 +1,7 @@
 """A plan sums up the jobs of a dry run, and its bytes are those of real files."""
 
-import dataclasses
-
 import pytest
+import record_example
 from deepcam import grid
 from deepcam.config import parse
 from deepcam.data import convert, synthesis
@@ -47,13 +46,12 @@ def seconds(made):
     return {stage.name: stage.seconds for stage in made.stages}
 
 
-def record(cell, rate, **dataset):
-    """What a plan reads of a record of the default configuration."""
-    return {
-        "cell": dataclasses.asdict(cell),
-        "dataset": {"samples": ["sample"] * 8, "sample_shape": [768, 1152, 16]} | dataset,
-        "metrics": {"samples_per_second": rate},
-    }
+def record(cell, rate, sample_shape=(768, 1152, 16)):
+    """A record of a cell with this rate."""
+    made = record_example.record()
+    dataset = made.dataset.model_copy(update={"sample_shape": sample_shape})
+    metrics = made.metrics.model_copy(update={"samples_per_second": rate})
+    return made.model_copy(update={"cell": cell, "dataset": dataset, "metrics": metrics})
 
 
 def test_bytes_are_those_of_real_files(tmp_path):
@@ -99,7 +97,7 @@ def test_every_job_is_in_a_stage():
 
 def test_rates_are_those_of_records_with_samples_of_the_same_shape():
     cell = grid.cells(parse({}))[0]
-    records = [record(cell, 1.0), record(cell, 3.0), record(cell, 2.0), record(cell, 100, sample_shape=[96, 144, 16])]
+    records = [record(cell, 1.0), record(cell, 3.0), record(cell, 2.0), record(cell, 100, sample_shape=(96, 144, 16))]
     assert estimates.measured_rates(records, parse({}).data) == {estimates.rate_key(cell): 2.0}
 
 
@@ -116,8 +114,8 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}'])
 def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
     (tmp_path / "0.json").write_text(text)
-    with pytest.raises(InputError, match=r"0\.json: not a record of version .*; delete it"):
-        store.glance(tmp_path / "0.json")
+    with pytest.raises(InputError, match=r"0\.json: .*; delete it and run the workflow again"):
+        store.read([tmp_path / "0.json"])
 
 
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from deepcam import climate
 from deepcam.config import Config, Data
 from deepcam.grid import Cell
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 from deepcam.record.validity import RUN_LENGTH_MARGIN
 
 RateKey = tuple[str, str, str, str]
@@ -78,8 +78,8 @@ def measured_rates(records: Iterable[Record], data: Data) -> dict[RateKey, float
     """Median rates of the records whose samples have the configured shape."""
     found = collections.defaultdict(list)
     for record in records:
-        if tuple(record["dataset"]["sample_shape"]) == sample_shape(data):
-            found[rate_key(Cell(**record["cell"]))].append(record["metrics"]["samples_per_second"])
+        if record.dataset.sample_shape == sample_shape(data):
+            found[rate_key(record.cell)].append(record.metrics.samples_per_second)
     return {key: statistics.median(rates) for key, rates in found.items()}
 
 
