@@ -48,7 +48,7 @@ if not REPORT_ONLY:
 
 
 rule all:
-    "Everything: the data, and tables and figures of the whole grid. Records that were deleted are measured again."
+    "Make everything: data, records, tables and figures of the whole grid. Deleted records are measured again."
     default_target: True
     input:
         [] if REPORT_ONLY else rules.data.input,

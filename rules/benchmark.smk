@@ -1,6 +1,6 @@
-# The measurements: one MPI job per start of a cell, never two at once on a machine.
+# The measurements: one MPI job per start of a cell, and never two at once on a machine.
 
-# The network of modes that train it.
+# The network, for modes that train it.
 NETWORK = (
     f"--width-multiplier {settings.model.width_multiplier} --channels {' '.join(map(str, settings.model.channels))}"
 )
@@ -49,7 +49,7 @@ rule run_benchmark:
         ),
         shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[settings.benchmark.shuffle],
     shell:
-        # In the foreground: Ctrl-C must reach the ranks.
+        # In the foreground, so that Ctrl-C reaches the ranks.
         "timeout --foreground --kill-after=30 {resources.timeout_seconds}"
         " {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset} --outputfile {output}"
         " --mode {params.cell.mode} --reader {params.cell.reader} --cache {params.cell.cache}"

@@ -1,11 +1,11 @@
-# From the archive, or from nothing, to npy files and dataset.json.
+# The dataset: HDF5 files from the archive or synthetic ones, converted to npy files, and described in dataset.json.
 #
-# The manifest of a shard is its output, the data files are not: Snakemake deletes the outputs of a job that failed,
-# and what is downloaded must survive that.
+# The only output of a shard's job is the manifest. Snakemake deletes the outputs of a job that failed, and files that
+# were downloaded must survive that.
 
 
 rule fetch_file_index:
-    "The sorted paths of the first samples, the archive's or synthetic ones, and the archive's own statistics."
+    "List the first samples in sorted order, and fetch the statistics that the archive has of its channels."
     output:
         index=paths.index(DATA),
         statistics=paths.statistics(DATA),
@@ -15,7 +15,7 @@ rule fetch_file_index:
     conda:
         ENVIRONMENT
     resources:
-        # One on all machines: see profiles/.
+        # One on all machines together: see profiles/.
         download_slot=1,
     params:
         source=settings.data.source,
@@ -27,7 +27,7 @@ rule fetch_file_index:
 
 
 rule download_shard:
-    "One shard of HDF5 files from the archive, verified."
+    "Download one shard of HDF5 files from the archive, and verify them."
     input:
         paths.index(DATA),
     output:
@@ -55,7 +55,7 @@ rule download_shard:
 
 
 rule synthesize_shard:
-    "One shard of synthetic HDF5 files in the archive's layout."
+    "Make one shard of synthetic HDF5 files in the archive's layout."
     input:
         paths.index(DATA),
     output:
@@ -80,14 +80,14 @@ rule synthesize_shard:
 
 
 rule convert_shard:
-    "The npy files of one shard: data as it is, both label planes stacked."
+    "Convert one shard to npy files: the data unchanged, and both label planes stacked."
     input:
         paths.hdf5_manifest(DATA, ORIGIN, "{shard}"),
     output:
         paths.npy_manifest(DATA, "{shard}"),
     log:
         paths.log("convert_shard/{shard}"),
-    # Finished shards first: where HDF5 files are removed, that makes room for the next.
+    # Finished shards first. If HDF5 files are removed, that makes room for the next ones.
     priority: 1
     conda:
         ENVIRONMENT
@@ -103,7 +103,7 @@ rule convert_shard:
 
 
 rule describe_dataset:
-    "What the dataset holds: files in order, bytes, statistics per channel."
+    "Describe the dataset: its files in order, bytes, and statistics per channel."
     input:
         manifests=NPY_MANIFESTS,
         statistics=paths.statistics(DATA),
@@ -127,7 +127,7 @@ rule describe_dataset:
 
 
 rule verify:
-    "Hash everything again; name and remove what is wrong, so that the next run makes it again."
+    "Hash all data again. Damaged files are named and removed, and the next run replaces them."
     input:
         [paths.hdf5_manifest(DATA, ORIGIN, shard) for shard in SHARDS],
         NPY_MANIFESTS,
@@ -150,7 +150,7 @@ rule verify:
 
 
 rule data:
-    "The dataset, converted and described."
+    "Make the dataset: converted and described."
     input:
         rules.describe_dataset.output,
     localrule: True

@@ -1,8 +1,8 @@
-# From the parts in share/ to one engine per device, and whether it is accurate.
+# The model, its engines for each device and their accuracy, and the training of new weights.
 
 
 rule assemble_model:
-    "The pre-trained model, joined from its verified parts."
+    "Join the pre-trained model from its parts, and verify it."
     input:
         parts=MODEL_PARTS,
         sums=os.path.join(PARTS_FOLDER, "SHA256SUMS"),
@@ -20,7 +20,7 @@ rule assemble_model:
 
 
 rule compile_engine:
-    "One engine for one device: selection, normalisation, network and argmax as one graph."
+    "Build one engine for one device: channel selection, normalisation, network and argmax in one graph."
     input:
         model=paths.MODEL,
         dataset=DATASET,
@@ -42,7 +42,7 @@ rule compile_engine:
         max_batch=MAX_BATCH,
         width_multiplier=settings.model.width_multiplier,
         channels=list(settings.model.channels),
-        # Not for the shell: on another machine, or with other sources, an engine is stale and is built again.
+        # Not for the shell: an engine of another machine or of other sources is stale, and is built again.
         machine=machine_identity,
         sources=engine_spec.source_sha256(),
     shell:
@@ -53,7 +53,7 @@ rule compile_engine:
 
 
 rule predict_reference:
-    "What the eager fp32 network finds in the first samples: the yardstick of a device's engines."
+    "Predict the first samples with the eager fp32 network, with which a device's engines are compared."
     input:
         model=paths.MODEL,
         dataset=DATASET,
@@ -71,7 +71,7 @@ rule predict_reference:
         max_batch=MAX_BATCH,
         width_multiplier=settings.model.width_multiplier,
         channels=list(settings.model.channels),
-        # Not for the shell: with other sources the reference is stale, as engines are.
+        # Not for the shell: a reference of other sources is stale, like an engine.
         sources=engine_spec.source_sha256(),
     shell:
         "python -m predict_reference --device {params.device} --model {input.model} --dataset {input.dataset}"
@@ -80,7 +80,7 @@ rule predict_reference:
 
 
 rule check_accuracy:
-    "Does an engine find what the reference finds? Cells of one that does not are invalid."
+    "Compare an engine's predictions with the reference. If they differ too much, its cells are invalid."
     input:
         engine=paths.engine("{engine}", "{device}"),
         fingerprint=paths.fingerprint("{engine}", "{device}"),
@@ -103,7 +103,7 @@ rule check_accuracy:
 
 
 rule predict_samples:
-    "What an engine, the first one on the first device, finds in a few samples."
+    "Predict a few samples with the first engine on the first device."
     input:
         dataset=DATASET,
         engine=lambda wildcards: paths.engine(ENGINES_USED[0], DEVICES[0]),
@@ -126,7 +126,7 @@ rule predict_samples:
 
 
 rule train_model:
-    "New weights, trained on synthetic samples, and their IoU on others. Only on request."
+    "Train new weights on synthetic samples, and compute their IoU on others. Only on request."
     output:
         model=paths.TRAINED_MODEL,
         evaluation=paths.TRAINING_EVALUATION,
@@ -138,7 +138,7 @@ rule train_model:
     resources:
         **DEVICE_JOB,
     params:
-        # The checkpoint in it is not an output: it must survive a job that was killed.
+        # The checkpoint in this folder is not an output: it must survive if the job is killed.
         folder=subpath(output.model, parent=True),
         device=launch.torch_device(DEVICES[0]),
         recipe=[f"--{key.replace('_', '-')} {value}" for key, value in settings.train],
@@ -151,7 +151,7 @@ rule train_model:
 
 
 rule split_model:
-    "The new weights in parts, to replace those in share/ or to be named in model.parts."
+    "Split the new weights into parts, which can replace those in share/ or be named in model.parts."
     input:
         rules.train_model.output.model,
     output:
@@ -168,7 +168,7 @@ rule split_model:
 
 
 rule train:
-    "New weights in parts, with their evaluation."
+    "Make new weights in parts, with their evaluation."
     input:
         rules.train_model.output,
         rules.split_model.output,
@@ -176,7 +176,7 @@ rule train:
 
 
 rule engines:
-    "Every engine of the configuration for every device, checked."
+    "Build every engine of the configuration for every device, and check its accuracy."
     input:
         [for_devices(path, engine) for engine in ENGINES for path in (paths.engine, paths.accuracy)],
     localrule: True

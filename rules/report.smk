@@ -1,10 +1,10 @@
-# From records to tables, figures and the report's pages. With REPORT_ONLY these are the only rules.
+# Tables, figures and the report's pages, from the records. With REPORT_ONLY these are the only rules.
 
 ACCURACY = [paths.accuracy(engine, device) for engine in ENGINES_USED for device in DEVICES]
 
 
 rule list_records:
-    "The paths of the grid's records, one per line: those of a large grid do not fit into a command line."
+    "List the paths of the grid's records in a file: those of a large grid do not fit into a command line."
     output:
         paths.RECORD_LIST,
     log:
@@ -18,7 +18,7 @@ rule list_records:
 
 
 rule write_config:
-    "The configuration as it holds, from which the same run can be started again."
+    "Write the complete configuration, with which the same run can be started again."
     output:
         paths.CONFIG,
     log:
@@ -32,7 +32,7 @@ rule write_config:
 
 
 rule aggregate_results:
-    "One row per cell, the best valid cells, what storage many devices need, accuracy, and channels."
+    "Make the tables: all cells, the best valid cells, storage for many devices, accuracy, and channels."
     input:
         records=measured(RECORDS),
         list=rules.list_records.output,
@@ -58,11 +58,11 @@ rule aggregate_results:
         " --channels {params.channels} --output {params.folder} > {log} 2>&1"
 
 
-# A rule each, not one with a wildcard: captions know no wildcards.
+# One rule per figure instead of a wildcard: the caption of a report's item cannot depend on wildcards.
 for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
 
     rule:
-        "One figure from the tables, and what it shows as CSV."
+        "Draw one figure from the tables, and write its data as CSV."
         name:
             f"plot_{name}"
         input:
@@ -83,7 +83,7 @@ for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
 
 
 rule plot_predictions:
-    "Predicted and true masks of a few samples."
+    "Draw predicted and true masks of a few samples."
     input:
         paths.PREDICTIONS,
     output:
@@ -99,7 +99,7 @@ rule plot_predictions:
 
 
 rule write_summary:
-    "The page for those who read only one: what was run, what limits it, and what is not valid."
+    "Write the summary page: what was run, what limits it, and what is not valid."
     input:
         tables=rules.aggregate_results.output,
         list=rules.list_records.output,
@@ -126,7 +126,7 @@ rule write_summary:
 
 
 rule write_cells:
-    "All cells as a table that sorts and filters, in one file."
+    "Write all cells as a table that can be sorted and filtered, in one file."
     input:
         paths.table("summary.parquet"),
     output:
@@ -146,7 +146,7 @@ rule write_cells:
 
 
 rule bundle:
-    "All that it takes to build the report again elsewhere, and to repeat the run."
+    "Pack what it takes to build the report elsewhere, and to repeat the run."
     input:
         records=measured(RECORDS),
         list=rules.list_records.output,
@@ -176,14 +176,14 @@ rule bundle:
 
 
 rule tables:
-    "The tables."
+    "Make the tables only."
     input:
         rules.aggregate_results.output,
     localrule: True
 
 
 rule figures:
-    "The figures of the grid's modes, the summary, and the table of all cells."
+    "Make the figures, the summary, and the table of all cells."
     input:
         figures(),
         rules.write_summary.output,
