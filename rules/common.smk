@@ -44,7 +44,7 @@ try:
     NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
     CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
-    MODEL_PARTS = split_file.listed(PARTS_FOLDER)
+    MODEL_PARTS = split_file.part_paths(PARTS_FOLDER)
     SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
     if not REPORT_ONLY:
         for spec, device in itertools.product(SPECS, DEVICES):

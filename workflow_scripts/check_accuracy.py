@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, required=True, help="margins that predict_reference.py wrote")
     parser.add_argument("--output", type=Path, required=True, help="verdict, JSON")
     arguments = parser.parse_args()
-    samples = accuracy.Samples.of(arguments.dataset)
+    samples = accuracy.EvaluationSet.read(arguments.dataset)
     masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
     verdict = accuracy.compare(masks, np.load(arguments.reference, mmap_mode="r"), samples.labels)
     log.info(

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--npy-dir", type=Path, help="npy folder of the shard: what was converted is not fetched again")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
     arguments = parser.parse_args()
-    sample_paths = index.shard(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     download.download_shard(
         arguments.source,
         sample_paths,

@@ -28,7 +28,7 @@ def main() -> None:
         arguments.width_multiplier,
         tuple(arguments.channels),
     )
-    margins = accuracy.predict(reference, accuracy.Samples.of(arguments.dataset))
+    margins = accuracy.predict(reference, accuracy.EvaluationSet.read(arguments.dataset))
     with files.atomic_path(arguments.output) as temporary, open(temporary, "wb") as file:
         np.save(file, margins)
 

@@ -18,9 +18,9 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
     parser.add_argument("--processes", type=int, required=True, help="samples made at a time")
     arguments = parser.parse_args()
-    sample_paths = index.shard(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     synthesis.synthesize_shard(
-        [index.name_of(path) for path in sample_paths],
+        [index.file_name(path) for path in sample_paths],
         arguments.shard * arguments.files_per_shard,
         arguments.output_dir,
         seed=arguments.seed,

@@ -48,20 +48,20 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     def make(first_line: int, count: int) -> training_data.Examples:
-        return training_data.make(
+        return training_data.make_examples(
             recipe.seed, first_line, count, recipe.height, recipe.width, recipe.channels, device, arguments.threads
         )
 
     started = time.monotonic()
-    training_set = make(training_data.TRAINING_LINES, recipe.samples)
+    training_set = make(training_data.TRAINING_FIRST_LINE, recipe.samples)
     made = time.monotonic()
     network = training.train(
         recipe, training_set, arguments.checkpoint, arguments.checkpoint_steps, arguments.memory_layout
     )
     trained = time.monotonic()
     checkpoint.save_half(network, arguments.output)
-    evaluation = training.judge(
-        arguments.output, recipe, make(training_data.HELD_OUT_LINES, arguments.evaluation_samples)
+    evaluation = training.evaluate_checkpoint(
+        arguments.output, recipe, make(training_data.HELD_OUT_FIRST_LINE, arguments.evaluation_samples)
     )
     evaluation["seconds"] = {
         "samples": made - started,

@@ -126,7 +126,7 @@ def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> 
         started, cpu = time.perf_counter(), time.process_time()
         mask = run(batch)
         pipe.send((time.perf_counter() - started, time.process_time() - cpu))
-    pipe.send((machine.peak_memory_bytes(os.getpid()), mask.numpy()))
+    pipe.send((machine.peak_rss_bytes(os.getpid()), mask.numpy()))
 
 
 def load_engine(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:

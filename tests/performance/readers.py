@@ -149,7 +149,7 @@ def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     """GB/s of one of our readers in the benchmark's own loop."""
     warm = cell.cache == "warm"
     plan = timed_loop.Plan(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
-    [run] = timed_loop.measure(plan, ranks.join(1)) or []
+    [run] = timed_loop.measure(plan, ranks.init_ranks(1)) or []
     check_residency(cell, run.residency_low)
     if run.ranks[0].samples != {path.name: run.passes for path in paths}:
         raise RuntimeError(f"{cell.id}: did not read every sample once a pass")
@@ -202,7 +202,7 @@ def run_loop(cell: Cell, paths: tuple[Path, ...]) -> float:
 
 def prepare(cell: Cell, paths: tuple[Path, ...]) -> None:
     """Bring the page cache into the cell's state."""
-    (page_cache.evict if cell.cache == "cold" else page_cache.load)(paths)
+    (page_cache.evict if cell.cache == "cold" else page_cache.preload)(paths)
     check_residency(cell, page_cache.resident_fraction(paths))
 
 
@@ -237,7 +237,7 @@ def benchmark_loop(batch_size: int) -> float:
     cell = Cell("io", "resident", NONE, NONE, 1, batch_size, 1, 1)
     plan = timed_loop.Plan(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
     with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
-        [run] = timed_loop.measure(plan, ranks.join(1)) or []
+        [run] = timed_loop.measure(plan, ranks.init_ranks(1)) or []
     return run.ranks[0].seconds
 
 

@@ -32,7 +32,7 @@ def test_the_busy_share_of_a_node(
 ) -> None:
     now = iter((before, after))
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(now))
-    found, others = machine.cpu_meter([])()
+    found, others = machine.start_cpu_meter([])()
     assert found == pytest.approx(share)
     assert others == found  # there is no job
     assert 0 <= found <= 1
@@ -49,7 +49,7 @@ def test_the_jobs_processes_and_their_ended_children_are_no_others(monkeypatch: 
     clock = SimpleNamespace(user=10.0, nice=0, system=1.0, idle=10.0, iowait=0, irq=0, softirq=0, steal=0)
     monkeypatch.setattr(psutil, "cpu_times", lambda: clock)
     child = spinning()
-    shares = machine.cpu_meter([os.getpid(), child.pid])
+    shares = machine.start_cpu_meter([os.getpid(), child.pid])
     child.wait()
     clock.user, clock.idle = clock.user + 1.0, clock.idle + 1.0
     share, others = shares()

@@ -19,7 +19,7 @@ def file(disk):
 def test_evicted_files_are_not_resident_and_loaded_ones_are(file):
     page_cache.evict([file])
     assert page_cache.resident_fraction([file]) == 0
-    page_cache.load([file])
+    page_cache.preload([file])
     assert page_cache.resident_fraction([file]) == 1
 
 

@@ -1,7 +1,7 @@
 """How a node's cores are shared among its ranks, and ranks among nodes."""
 
 import pytest
-from deepcam.benchmark.ranks import refuse_crowding, share_of_cores
+from deepcam.benchmark.ranks import check_even_distribution, share_of_cores
 from deepcam.errors import InputError
 
 
@@ -22,7 +22,7 @@ def test_what_the_launcher_bound_is_kept():
 
 @pytest.mark.parametrize("ranks_of", [{"a": 1}, {"a": 4}, {"a": 4, "b": 4}, {"a": 3, "b": 2}, {"a": 2, "b": 2, "c": 1}])
 def test_even_ranks_are_taken(ranks_of):
-    refuse_crowding(nodes(ranks_of))
+    check_even_distribution(nodes(ranks_of))
 
 
 @pytest.mark.parametrize("ranks_of", [{"a": 7, "b": 1}, {"a": 4, "b": 2}, {"a": 1, "b": 1, "c": 3}])
@@ -30,7 +30,7 @@ def test_a_crowded_node_is_refused(ranks_of):
     crowded = max(ranks_of, key=ranks_of.get)
     message = f"{ranks_of[crowded]} of {sum(ranks_of.values())} started on {crowded}, one of {len(ranks_of)} nodes"
     with pytest.raises(InputError, match=message):
-        refuse_crowding(nodes(ranks_of))
+        check_even_distribution(nodes(ranks_of))
 
 
 def nodes(ranks_of):

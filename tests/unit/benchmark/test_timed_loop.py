@@ -32,7 +32,7 @@ def plan_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> 
 
 
 def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[timed_loop.Run]:
-    found = timed_loop.measure(plan_of(files, cache, **changes), ranks.join(1))
+    found = timed_loop.measure(plan_of(files, cache, **changes), ranks.init_ranks(1))
     assert found is not None
     return found
 
@@ -92,7 +92,10 @@ def test_a_rank_loads_what_it_reads_and_no_more(files: tuple[Path, ...]) -> None
     """Of a large dataset a node's memory may hold its part, and not the whole."""
     page_cache.evict(files)
     low, high, resident = timed_loop._run(
-        plan_of(files), ranks.join(1), lambda *_: [page_cache.resident_fraction([path]) for path in files], files[:2]
+        plan_of(files),
+        ranks.init_ranks(1),
+        lambda *_: [page_cache.resident_fraction([path]) for path in files],
+        files[:2],
     )
     assert (low, high, resident) == (1.0, 1.0, [1.0, 1.0, 0.0, 0.0, 0.0])
 

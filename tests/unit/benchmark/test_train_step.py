@@ -11,7 +11,7 @@ RECIPE = Training((0, 1, 2, 10), (0.0,) * 4, (1.0, 1.0, 1.0, 0.0), 0.25)
 
 
 def test_a_step_changes_every_weight_and_stays_finite() -> None:
-    step = train_step.TrainStep(RECIPE, "cpu", SHAPE, 2, ranks.join(1))
+    step = train_step.TrainStep(RECIPE, "cpu", SHAPE, 2, ranks.init_ranks(1))
     before = [parameter.detach().clone() for parameter in step.network.parameters()]
     for _ in range(2):
         step(torch.rand(2, *SHAPE))
@@ -21,7 +21,7 @@ def test_a_step_changes_every_weight_and_stays_finite() -> None:
 
 
 def test_labels_are_mostly_background_and_hold_every_class() -> None:
-    truth = train_step.TrainStep(RECIPE, "cpu", (256, 384, 16), 2, ranks.join(1)).truth
+    truth = train_step.TrainStep(RECIPE, "cpu", (256, 384, 16), 2, ranks.init_ranks(1)).truth
     assert truth.unique().tolist() == [0, 1, 2]
     assert 0.97 < (truth == 0).float().mean() < 0.99
 

@@ -11,7 +11,7 @@ import torch
 from deepcam.climate import CLASSES
 from deepcam.errors import InputError
 from deepcam.model import accuracy
-from deepcam.model.engine import Engine
+from deepcam.model.engine import LoadedEngine
 from deepcam.record import validity
 from record_example import record
 
@@ -111,8 +111,8 @@ def test_samples_are_run_in_the_engines_batches(tmp_path: Path) -> None:
         sizes.append(len(batch))
         return batch[..., 0].to(torch.uint8)
 
-    samples = accuracy.Samples.of(tmp_path / "dataset.json")
-    masks = accuracy.predict(Engine(run, torch.device("cpu"), (2, 3, 16), 2, {}), samples)
+    samples = accuracy.EvaluationSet.read(tmp_path / "dataset.json")
+    masks = accuracy.predict(LoadedEngine(run, torch.device("cpu"), (2, 3, 16), 2, {}), samples)
     assert sizes == [2, 2, 1]
     assert masks.dtype == np.uint8
     assert masks[:, 0, 0].tolist() == [0, 1, 2, 3, 4]

@@ -16,7 +16,9 @@ from torch._inductor import config
 def package_with(compiler: Path | str, tmp_path: Path) -> None:
     untouched = graph.InferenceGraph(nn.Identity(), [0.0] * 4, [1.0] * 4, torch.float32)
     with config.patch({"cpp.cxx": (None, str(compiler))}):
-        aotinductor.package(untouched, graph.Build("fp32", "cpu", [16, 16, 16], 1), tmp_path / "engine.pt2", tmp_path)
+        aotinductor.package(
+            untouched, graph.BuildTarget("fp32", "cpu", [16, 16, 16], 1), tmp_path / "engine.pt2", tmp_path
+        )
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,6 @@ def test_the_gate_reads_masks_of_graphs_before_they_are_overwritten(
     for i, path in enumerate(paths):
         np.save(path, batch[i % MAX_BATCH].cpu().numpy())
     graphs = engine.load(with_graphs(build(folder, "eager", "fp16")), DEVICE)
-    masks = accuracy.predict(graphs, accuracy.Samples(paths, []))
+    masks = accuracy.predict(graphs, accuracy.EvaluationSet(paths, []))
     wanted = np.stack([expected[i % MAX_BATCH].cpu().numpy() for i in range(7)])
     assert (masks == wanted).mean() >= AGREEMENT["fp16"]

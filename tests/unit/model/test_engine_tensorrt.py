@@ -46,7 +46,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def package(folder: Path, max_batch: int = 3, precision: str = "fp16") -> Path:
     inference = graph.InferenceGraph(Network(), [0.0] * 4, [1.0] * 4, torch.float16)
     path = folder / "engine.pt2"
-    tensorrt.package(inference, graph.Build(precision, "cpu", SHAPE, max_batch), path, folder / "scratch")
+    tensorrt.package(inference, graph.BuildTarget(precision, "cpu", SHAPE, max_batch), path, folder / "scratch")
     return path
 
 

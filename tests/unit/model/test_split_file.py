@@ -87,7 +87,11 @@ def test_a_bad_part_is_named_and_nothing_is_written(share: Path, tmp_path: Path,
 
 
 def test_listed_parts_are_in_order_and_a_missing_one_is_named(share: Path) -> None:
-    assert [Path(path).name for path in split_file.listed(share)] == ["model_part_aa", "model_part_ab", "model_part_ac"]
+    assert [Path(path).name for path in split_file.part_paths(share)] == [
+        "model_part_aa",
+        "model_part_ab",
+        "model_part_ac",
+    ]
     (share / "model_part_ab").unlink()
     with pytest.raises(InputError, match="model_part_ab: missing"):
-        split_file.listed(share)
+        split_file.part_paths(share)

@@ -36,7 +36,9 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def training_set():
-    return training_data.make(1, training_data.TRAINING_LINES, 2, 64, 96, MODEL_CHANNELS, torch.device("cpu"), 1)
+    return training_data.make_examples(
+        1, training_data.TRAINING_FIRST_LINE, 2, 64, 96, MODEL_CHANNELS, torch.device("cpu"), 1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_training_lowers_the_loss(training_set, tmp_path):
     def judged(steps):
         recipe = dataclasses.replace(RECIPE, steps=steps, learning_rate=5e-3)
         network = training.train(recipe, training_set, tmp_path / f"{steps}.pt", 100)
-        fields, truth = training_data.draw(training_set, np.random.default_rng(9), 4, 96)
+        fields, truth = training_data.draw_batch(training_set, np.random.default_rng(9), 4, 96)
         with torch.inference_mode():
             return training.loss(network(fields), truth).item()
 
@@ -150,7 +152,7 @@ def test_calibration_forgets_earlier_statistics_and_leaves_evaluation_mode_on(tr
     networks[1].load_state_dict(networks[0].state_dict())
     networks[1].bn1.running_mean.fill_(1e6)
     for network in networks:
-        training.calibrate(network, RECIPE, training_set)
+        training.calibrate_batch_norm(network, RECIPE, training_set)
         assert not network.training and network.bn1.momentum == 0.1
     assert same(*(network.state_dict() for network in networks))
 

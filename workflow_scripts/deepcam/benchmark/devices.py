@@ -29,15 +29,15 @@ class Device(Protocol):
     in_flight: int
     """Batches that may be queued while the host goes on to the next."""
 
-    def mark(self) -> Callable[[], None]:
+    def record_event(self) -> Callable[[], None]:
         """A function that returns when all work queued so far is done."""
         ...
 
-    def put(self, batch: Any) -> Any:
+    def to_device(self, batch: Any) -> Any:
         """A NumPy batch in the device's memory."""
         ...
 
-    def meter(self) -> Callable[[], Usage]:
+    def start_metering(self) -> Callable[[], Usage]:
         """Start metering; the function returned ends it."""
         ...
 
@@ -52,13 +52,13 @@ class Cpu:
 
     in_flight = 0
 
-    def mark(self) -> Callable[[], None]:
+    def record_event(self) -> Callable[[], None]:
         return lambda: None
 
-    def put(self, batch: Any) -> Any:
+    def to_device(self, batch: Any) -> Any:
         return batch
 
-    def meter(self) -> Callable[[], Usage]:
+    def start_metering(self) -> Callable[[], Usage]:
         return Usage
 
 
@@ -78,15 +78,15 @@ class Cuda:
         torch.cuda.set_stream(torch.cuda.Stream())
         self._torch = torch
 
-    def mark(self) -> Callable[[], None]:
+    def record_event(self) -> Callable[[], None]:
         event = self._torch.cuda.Event(blocking=True)  # a host that spins would take a core from the reader
         event.record()
         return event.synchronize
 
-    def put(self, batch: Any) -> Any:
+    def to_device(self, batch: Any) -> Any:
         return self._torch.from_numpy(batch).cuda()
 
-    def meter(self) -> Callable[[], Usage]:
+    def start_metering(self) -> Callable[[], Usage]:
         import pynvml
 
         pynvml.nvmlInit()

@@ -44,7 +44,7 @@ def may_drop_all() -> bool:
     return os.access(DROP_CACHES, os.W_OK)
 
 
-def load(files: Iterable[Path]) -> None:
+def preload(files: Iterable[Path]) -> None:
     """Read each file once, through the page cache."""
     buffer = bytearray(4 << 20)
     for path in files:

@@ -45,27 +45,27 @@ class Ranks:
         """Rank 0's value, on every rank."""
         return self.comm.bcast(value, root=0)
 
-    def slowest(self, seconds: float) -> float:
+    def allreduce_max(self, seconds: float) -> float:
         """The largest of all ranks' values, on every rank."""
         return self.comm.allreduce(seconds, op=MPI.MAX)
 
-    def worst_residency(self, residency: float) -> tuple[float, float]:
+    def allreduce_min_max(self, residency: float) -> tuple[float, float]:
         """Smallest and largest of all ranks' values, on every rank."""
         return self.comm.allreduce(residency, op=MPI.MIN), self.comm.allreduce(residency, op=MPI.MAX)
 
-    def on_node(self, processes: Sequence[int]) -> list[int]:
+    def allgather_on_node(self, processes: Sequence[int]) -> list[int]:
         """The process ids that all ranks of this node name. Collective."""
         return [process for of_rank in self.node.allgather(list(processes)) for process in of_rank]
 
-    def other_load(self, seconds: float) -> float:
+    def background_cpu_load(self, seconds: float) -> float:
         """Share of the busiest node's cores that processes outside the job keep busy. Collective; lasts `seconds`."""
-        meter = machine.cpu_meter(self.on_node([os.getpid()]))
+        meter = machine.start_cpu_meter(self.allgather_on_node([os.getpid()]))
         time.sleep(seconds)  # a rank that waited in MPI would spin
         _, others = meter()
         return self.comm.allreduce(others, op=MPI.MAX)
 
 
-def join(expected_size: int) -> Ranks:
+def init_ranks(expected_size: int) -> Ranks:
     """Join the job and take an even, disjoint share of this node's cores.
 
     InputError when the launcher started another number of ranks than asked for (srun without PMIx starts N jobs of one
@@ -77,14 +77,14 @@ def join(expected_size: int) -> Ranks:
         raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
     # Not by COMM_TYPE_SHARED: where PMIx does not recognise a host by its name, MPI takes each rank for a node.
     places = comm.allgather((environment.node_name(), machine.boot_id()))
-    refuse_crowding([name for name, _ in places])
+    check_even_distribution([name for name, _ in places])
     node = comm.Split(sorted(set(places)).index(places[comm.Get_rank()]), comm.Get_rank())
     cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
     os.sched_setaffinity(0, cores)
     return Ranks(comm, node, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
 
 
-def refuse_crowding(nodes: Sequence[str]) -> None:
+def check_even_distribution(nodes: Sequence[str]) -> None:
     """InputError where one of the ranks' nodes has more than its share: there they share what others have alone."""
     ranks_of = collections.Counter(nodes)
     ((name, most),) = ranks_of.most_common(1)

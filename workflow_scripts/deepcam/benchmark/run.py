@@ -36,7 +36,7 @@ def run(job: Job) -> list[Prediction]:
 
     Returns the predictions to draw on rank 0 of a job with `visualization`, and an empty list otherwise.
     """
-    me = ranks.join(job.cell.ranks)
+    me = ranks.init_ranks(job.cell.ranks)
     refuse(job)
     place = me.local_rank % len(job.devices)
     plan = Plan(
@@ -124,7 +124,7 @@ def refuse(job: Job) -> None:
 def _measure(plan: Plan, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
     me.barrier()  # all nodes have their lock, all ranks their modules
     for _ in range(LISTENING_TIMES):
-        other_load = me.other_load(LISTENING_SECONDS)
+        other_load = me.background_cpu_load(LISTENING_SECONDS)
         if other_load <= validity.OTHER_LOAD_LIMIT:
             break
     return other_load, measure(plan, me)

@@ -109,12 +109,12 @@ def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
     passes = 1
     if repeatable:
         # The first batch holds what is done once, such as choosing kernels; the median batch does not.
-        seconds = ranks.slowest(statistics.median(result.batch_seconds) * len(result.batch_seconds))
+        seconds = ranks.allreduce_max(statistics.median(result.batch_seconds) * len(result.batch_seconds))
         needed = plan.settings.min_seconds * MARGIN
         while seconds < needed:  # more passes are faster than one: try until they last
             passes = max(passes + 1, math.ceil(passes * needed / seconds))
             _, _, result = _run(plan, ranks, loop, draw(passes))
-            seconds = ranks.slowest(result.seconds)
+            seconds = ranks.allreduce_max(result.seconds)
 
     measured = []
     for _ in range(plan.settings.runs):
@@ -154,8 +154,8 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple
             if plan.settings.drop_caches and ranks.node_leader:
                 page_cache.drop_all()
         else:
-            page_cache.load(own)
-        low, high = ranks.worst_residency(page_cache.resident_fraction(own))
+            page_cache.preload(own)
+        low, high = ranks.allreduce_min_max(page_cache.resident_fraction(own))
     return low, high, loop(files, ranks)
 
 
@@ -187,7 +187,7 @@ def _compute_loop(plan: Plan, device: Device, engine: Any) -> Loop:
     import numpy as np
 
     size = plan.cell.local_batch_size
-    resident = device.put(np.stack([np.load(path) for path in plan.files[:size]]))
+    resident = device.to_device(np.stack([np.load(path) for path in plan.files[:size]]))
 
     def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
         def steps() -> Iterable[list[str]]:
@@ -213,14 +213,14 @@ def _timed(
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
     storage, cpu = _storage_bytes(processes), machine.cpu_seconds(processes)
-    on_node = ranks.on_node([process.pid for process in processes])
-    node_cpu = machine.cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
-    meter = device.meter()
+    on_node = ranks.allgather_on_node([process.pid for process in processes])
+    node_cpu = machine.start_cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
+    meter = device.start_metering()
     ranks.barrier()
     start = time.perf_counter()
     for files in steps:
         batches.append(files)
-        queued.append(device.mark())
+        queued.append(device.record_event())
         while len(queued) > device.in_flight:
             queued.popleft()()
             finished.append(time.perf_counter())
@@ -239,7 +239,7 @@ def _timed(
         cpu_seconds=machine.cpu_seconds(processes) - cpu,
         node_cpu_utilisation=busy,
         other_load=others,
-        peak_memory_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
+        peak_memory_bytes=sum(map(machine.peak_rss_bytes, (process.pid for process in processes))),
         storage_bytes=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

@@ -19,7 +19,7 @@ import torch
 
 from deepcam.climate import CLASSES
 from deepcam.errors import InputError
-from deepcam.model.engine import Engine
+from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
 
 MAX_SAMPLES = 64
@@ -31,25 +31,25 @@ MIN_AGREEMENT = 0.995
 
 
 @dataclasses.dataclass(frozen=True)
-class Samples:
+class EvaluationSet:
     """Files of data (H, W, C) float32 and of labels (H, W, 2), of which plane 0 holds class numbers."""
 
     data: list[Path]
     labels: list[Path]
 
     @classmethod
-    def of(cls, dataset: Path) -> Samples:
+    def read(cls, dataset: Path) -> EvaluationSet:
         """The first samples of dataset.json, at most MAX_SAMPLES."""
         entries = json.loads(dataset.read_text())["samples"][:MAX_SAMPLES]
         return cls(*([dataset.parent / entry[kind] for entry in entries] for kind in ("data", "label")))
 
 
-def predict(engine: Engine, samples: Samples) -> np.ndarray:
+def predict(engine: LoadedEngine, samples: EvaluationSet) -> np.ndarray:
     """Masks (samples, H, W) uint8, of the reference margins; read and run in batches of the engine's largest size."""
     return np.concatenate(list(_batches(engine, samples)))
 
 
-def _batches(engine: Engine, samples: Samples) -> Iterator[np.ndarray]:
+def _batches(engine: LoadedEngine, samples: EvaluationSet) -> Iterator[np.ndarray]:
     for start in range(0, len(samples.data), engine.max_batch):
         batch = np.stack([np.load(path) for path in samples.data[start : start + engine.max_batch]])
         # To the host before the next call: a mask of CUDA graphs is valid until then.

@@ -77,7 +77,7 @@ def assemble(directory: Path, output: Path) -> None:
             raise InputError(f"{directory}: the joined parts' SHA-256 differs from {WHOLE}'s in {SUMS}; {ADVICE}")
 
 
-def listed(directory: Path | str) -> list[str]:
+def part_paths(directory: Path | str) -> list[str]:
     """Paths of the parts that SHA256SUMS lists, in order; InputError for one that is not there."""
     directory = Path(directory)
     names = sorted(_sums(directory / SUMS).keys() - {WHOLE})

@@ -139,11 +139,11 @@ def train(
     for step in range(first, recipe.steps):
         network.train(step < frozen)
         if step == frozen:
-            calibrate(network, recipe, training_set)
+            calibrate_batch_norm(network, recipe, training_set)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, recipe)
         rng = np.random.default_rng([recipe.seed, step])
-        fields, truth = training_data.draw(training_set, rng, recipe.batch_size, recipe.crop_width)
+        fields, truth = training_data.draw_batch(training_set, rng, recipe.batch_size, recipe.crop_width)
         with autocast:
             logits = network(fields.contiguous(memory_format=LAYOUTS[layout]))
         value = loss(logits, truth)
@@ -167,7 +167,7 @@ def _show(step: int, steps: int, value: float, rate: float) -> None:
     log.info("step %d of %d: loss %.4f, %.2f steps/s, %.1f minutes left", step, steps, value, rate, left)
 
 
-def calibrate(network: nn.Module, recipe: Recipe, training_set: Examples) -> None:
+def calibrate_batch_norm(network: nn.Module, recipe: Recipe, training_set: Examples) -> None:
     """Set batch norm's statistics to the mean over some batches of whole samples; leave evaluation mode on."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
@@ -177,7 +177,7 @@ def calibrate(network: nn.Module, recipe: Recipe, training_set: Examples) -> Non
     with torch.no_grad(), _autocast(training_set.fields.device):
         for number in range(CALIBRATION_BATCHES):
             rng = np.random.default_rng([recipe.seed, recipe.steps, number])
-            network(training_data.draw(training_set, rng, CALIBRATION_BATCH_SIZE, recipe.width)[0])
+            network(training_data.draw_batch(training_set, rng, CALIBRATION_BATCH_SIZE, recipe.width)[0])
     for norm in norms:
         norm.momentum = usual
     network.eval()
@@ -216,7 +216,7 @@ def evaluate(network: nn.Module, held_out: Examples, precision: str, dataset_sam
     }
 
 
-def judge(model: Path, recipe: Recipe, held_out: Examples) -> dict[str, Any]:
+def evaluate_checkpoint(model: Path, recipe: Recipe, held_out: Examples) -> dict[str, Any]:
     """What evaluation.json holds: the saved weights on the held-out samples, in fp32 and in the engines' precision."""
     device = held_out.fields.device
     network = DeepLabV3Plus(len(recipe.channels), len(CLASSES), recipe.width_multiplier)

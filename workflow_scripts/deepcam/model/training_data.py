@@ -16,8 +16,8 @@ from deepcam.data import synthesis
 
 log = logging.getLogger(__name__)
 
-TRAINING_LINES = 10**6
-HELD_OUT_LINES = 2 * 10**6
+TRAINING_FIRST_LINE = 10**6
+HELD_OUT_FIRST_LINE = 2 * 10**6
 """First lines of the two sets, beyond any index: with the same seed, neither meets the other or a benchmark's data."""
 
 LARGEST_DATASET = 64
@@ -44,7 +44,7 @@ class Examples:
         return len(self.fields)
 
 
-def make(
+def make_examples(
     seed: int,
     first_line: int,
     count: int,
@@ -73,7 +73,7 @@ def _make_one(seed: int, height: int, width: int, channels: tuple[int, ...]) -> 
     return data, label.astype(np.uint8), data.min(axis=(0, 1)), data.max(axis=(0, 1))
 
 
-def draw(examples: Examples, rng: np.random.Generator, count: int, crop_width: int) -> tuple[Tensor, Tensor]:
+def draw_batch(examples: Examples, rng: np.random.Generator, count: int, crop_width: int) -> tuple[Tensor, Tensor]:
     """A random batch: normalised fields (count, C, H, crop_width) float32 channels_last, labels (count, H, crop_width).
 
     Crops have all rows, from pole to pole, and begin at any longitude. So their mean over the area, which the network's

@@ -18,7 +18,7 @@ PREFETCH = 2
 """Batches that each worker loads ahead: PyTorch's default."""
 
 
-class Samples(Dataset):
+class SampleFiles(Dataset):
     """File names and samples; waits for `started`, since workers would else begin before the clock."""
 
     def __init__(self, files: Sequence[Path], started: Any) -> None:
@@ -47,7 +47,7 @@ class LoaderReader:
         context = multiprocessing.get_context("fork")
         self._started = context.Event()
         loader = DataLoader(
-            Samples(files, self._started),
+            SampleFiles(files, self._started),
             batch_size=options.batch_size,
             num_workers=options.inter_threads,
             prefetch_factor=PREFETCH,

@@ -16,7 +16,7 @@ from torch import nn
 
 from deepcam.errors import InputError
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 CPU_CONFIG = {
     # Else the number of threads of the building process is compiled in, whatever the run asks for.
@@ -45,14 +45,14 @@ def prepare(network: nn.Module) -> None:
     graph.fold_batch_norms(network)
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
     """Compile `inference` to a package at `path`. InputError where a compiler or a GPU's toolkit is missing."""
     # Here, not above: it brings in all of the compiler, a second or more that loading an engine needs not.
     from torch._inductor.utils import fresh_cache
 
     _check_compiler(scratch)
     if build.device != "cpu":
-        _show_compiler_the_toolkit(scratch)
+        _add_toolkit_paths(scratch)
     # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
     with fresh_cache(dir=str(scratch)):
         torch._inductor.aoti_compile_and_package(
@@ -89,11 +89,11 @@ def _check_compiler(scratch: Path) -> None:
         )
 
 
-def _show_compiler_the_toolkit(scratch: Path) -> None:
+def _add_toolkit_paths(scratch: Path) -> None:
     """Let Inductor's C++ compiler find CUDA's headers, and the driver's library that it links with."""
     from torch.utils import cpp_extension
 
-    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit())
+    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(find_cuda_toolkit())
     # The linker asks for libcuda.so; where only programs are run the driver comes as libcuda.so.1 alone.
     torch.cuda.init()
     loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
@@ -105,7 +105,7 @@ def _show_compiler_the_toolkit(scratch: Path) -> None:
     os.environ["LIBRARY_PATH"] = os.pathsep.join([str(scratch), os.environ.get("LIBRARY_PATH", "")]).rstrip(os.pathsep)
 
 
-def toolkit() -> Path:
+def find_cuda_toolkit() -> Path:
     """Folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages."""
     nvcc = shutil.which("nvcc")
     packages = importlib.util.find_spec("nvidia")
@@ -124,7 +124,7 @@ def toolkit() -> Path:
     )
 
 
-def load(path: Path, device: str) -> Run:
+def load(path: Path, device: str) -> InferenceFunction:
     index = -1 if device == "cpu" else torch.device(device).index or 0
     # Single-threaded: else a call waits on the host until the one before has finished on the GPU, which ends all
     # overlap, and asks the driver what a capture into a CUDA graph forbids.

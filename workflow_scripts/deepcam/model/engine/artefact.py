@@ -16,8 +16,8 @@ import torch
 from deepcam import files, machine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint
-from deepcam.model.engine.graph import Build, InferenceGraph
-from deepcam.model.engine.runtime import Engine, Run, allow_tf32, on_gpu
+from deepcam.model.engine.graph import BuildTarget, InferenceGraph
+from deepcam.model.engine.runtime import InferenceFunction, LoadedEngine, allow_tf32, wrap_for_gpu
 from deepcam.model.engine_spec import EngineSpec, resolve_precision, source_sha256
 from deepcam.model.network import STRIDE, DeepLabV3Plus
 
@@ -42,7 +42,7 @@ def build(
     channels: tuple[int, ...],
     output: Path,
 ) -> None:
-    """Build an engine (.pt2) for batches of 1..max_batch samples, and beside it its fingerprint (.json).
+    """BuildTarget an engine (.pt2) for batches of 1..max_batch samples, and beside it its fingerprint (.json).
 
     `dataset` is dataset.json: `sample_shape` [H, W, C] and per channel `minimum` and `maximum`. Raises InputError for
     weights, statistics, channels, shape or device that do not fit.
@@ -55,7 +55,7 @@ def build(
     precision = resolve_precision(spec.precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
     if device != "cpu":
-        _refuse_emulated(precision, device)
+        _check_native_precision(precision, device)
         torch.cuda.set_device(device)
     shape, minimum, maximum = _statistics(dataset, channels)
     network = _network(weights, width_multiplier, channels)
@@ -68,7 +68,7 @@ def build(
         start = time.perf_counter()
         package = Path(scratch) / output.name
         allow_tf32(precision == "tf32")
-        backend.package(graph, Build(precision, device, shape, max_batch), package, Path(scratch))
+        backend.package(graph, BuildTarget(precision, device, shape, max_batch), package, Path(scratch))
         seconds = time.perf_counter() - start
         # Never an old fingerprint beside a new engine, wherever this process dies.
         fingerprint_path.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def build(
         )
 
 
-def load(path: Path, device: str) -> Engine:
+def load(path: Path, device: str) -> LoadedEngine:
     """Load an engine onto `device`, cpu or cuda:N; InputError where its fingerprint does not fit, or lacks a part."""
     fingerprint_path = path.with_suffix(".json")
     for file in (path, fingerprint_path):
@@ -117,7 +117,7 @@ def load(path: Path, device: str) -> Engine:
 
 def reference(
     weights: Path, dataset: Path, device: str, max_batch: int, width_multiplier: float, channels: tuple[int, ...]
-) -> Engine:
+) -> LoadedEngine:
     """The network itself in true fp32, neither exported nor compiled: what engines are compared with.
 
     A call gives InferenceGraph.margins instead of a mask.
@@ -129,21 +129,21 @@ def reference(
 
 
 def _engine(
-    run: Run,
+    run: InferenceFunction,
     precision: str,
     cuda_graphs: bool,
     device: str,
     shape: list[int],
     max_batch: int,
     fingerprint: dict[str, Any],
-) -> Engine:
+) -> LoadedEngine:
     target = torch.device(device)
     if target.type == "cuda":
         target = torch.device("cuda", target.index or 0)
         # A process runs engines on one device; compiled code takes the current device's stream.
         torch.cuda.set_device(target)
-        run = on_gpu(run, precision, cuda_graphs, target, shape, max_batch)
-    return Engine(run, target, tuple(shape), max_batch, fingerprint)
+        run = wrap_for_gpu(run, precision, cuda_graphs, target, shape, max_batch)
+    return LoadedEngine(run, target, tuple(shape), max_batch, fingerprint)
 
 
 def fingerprint_fields(backend: str, device: str) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def fingerprint_fields(backend: str, device: str) -> dict[str, Any]:
     return fields | _backend(backend).versions() | {"source_sha256": source_sha256()}
 
 
-def _refuse_emulated(precision: str, device: str) -> None:
+def _check_native_precision(precision: str, device: str) -> None:
     capability = torch.cuda.get_device_capability(device)
     if precision in ("bf16", "tf32") and capability < (8, 0):
         raise InputError(

@@ -9,14 +9,14 @@ from torch import nn
 
 from deepcam.model import network
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 
 def prepare(network: nn.Module) -> None:
     """Nothing to change: eager is the yardstick."""
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
     """Save the graph's state at `path`, and what its modules are made from.
 
     Not an exported program, which takes seconds to load: it would bring in the compiler and rebuild every operator. The
@@ -25,7 +25,7 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
     torch.save({"width_multiplier": inference.network.width_multiplier, "graph": inference.state_dict()}, path)
 
 
-def load(path: Path, device: str) -> Run:
+def load(path: Path, device: str) -> InferenceFunction:
     saved = torch.load(path, map_location=device, weights_only=True)
     state = saved["graph"]
     channels = len(state["channels"])

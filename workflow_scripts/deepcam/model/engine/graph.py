@@ -74,7 +74,7 @@ def fold_batch_norms(network: nn.Module) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Build:
+class BuildTarget:
     """What an engine is built for: any batch of 1..max_batch samples of `shape` (H, W, C), on one device."""
 
     precision: str
@@ -83,7 +83,7 @@ class Build:
     max_batch: int
 
 
-def example(build: Build) -> Tensor:
+def example(build: BuildTarget) -> Tensor:
     """A batch to export with. torch.export takes an example of 1 for a constant: 2 are shown where there may be 2."""
     return torch.zeros(min(build.max_batch, 2), *build.shape, device=build.device)
 
@@ -93,7 +93,7 @@ def dynamic_shapes(max_batch: int) -> tuple[dict[int, Any] | None]:
     return ({0: torch.export.Dim("batch", min=1, max=max_batch)} if max_batch > 1 else None,)
 
 
-def export(graph: InferenceGraph, build: Build) -> torch.export.ExportedProgram:
+def export(graph: InferenceGraph, build: BuildTarget) -> torch.export.ExportedProgram:
     """`graph` for the batches that `build` names."""
     with torch.no_grad():
         return torch.export.export(graph, (example(build),), dynamic_shapes=dynamic_shapes(build.max_batch))

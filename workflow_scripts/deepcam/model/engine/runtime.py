@@ -11,21 +11,21 @@ from torch import Tensor
 
 from deepcam.errors import InputError
 
-Run = Callable[[Tensor], Tensor]
+InferenceFunction = Callable[[Tensor], Tensor]
 
 WARMUPS = 3
 """Calls before a capture: cuDNN chooses its kernels, and lazy initialisation happens, where neither is recorded."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Engine:
+class LoadedEngine:
     """A loaded engine: call it with a batch (N, H, W, C) float32 on its device for the mask (N, H, W) uint8.
 
     On a GPU a call only enqueues work on the current stream. With CUDA graphs the mask is a static tensor, valid
     until the next call.
     """
 
-    run: Run
+    run: InferenceFunction
     device: torch.device
     shape: tuple[int, ...]
     max_batch: int
@@ -51,7 +51,9 @@ class Engine:
             return self.run(batch)
 
 
-def on_gpu(run: Run, precision: str, cuda_graphs: bool, device: torch.device, shape: list[int], max_batch: int) -> Run:
+def wrap_for_gpu(
+    run: InferenceFunction, precision: str, cuda_graphs: bool, device: torch.device, shape: list[int], max_batch: int
+) -> InferenceFunction:
     """`run` as it must be called on a GPU: in its own float32 precision, from CUDA graphs if so asked."""
     # cuDNN tries its kernels on the first batch of each size and keeps the fastest: sizes are few and come often.
     torch.backends.cudnn.benchmark = True
@@ -79,7 +81,7 @@ class CudaGraphs:
     batch, as their input, and one memory pool. Calls must be ordered by their stream.
     """
 
-    def __init__(self, run: Run, buffer: Tensor) -> None:
+    def __init__(self, run: InferenceFunction, buffer: Tensor) -> None:
         self.run = run
         self.buffer = buffer
         self.pool = torch.cuda.graph_pool_handle()

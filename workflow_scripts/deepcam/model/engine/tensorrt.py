@@ -14,14 +14,14 @@ from torch import nn
 
 from deepcam.errors import InputError
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 
 def prepare(network: nn.Module) -> None:
     """Nothing to change: TensorRT folds and fuses by itself."""
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
     """Compile `inference` to one TensorRT engine inside an exported program, saved at `path`."""
     torch_tensorrt = _torch_tensorrt()
     # Torch-TensorRT converts no cast to uint8, and one operator left to PyTorch refuses the whole: see load().
@@ -49,7 +49,7 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
     )
 
 
-def load(path: Path, device: str) -> Run:
+def load(path: Path, device: str) -> InferenceFunction:
     module = _torch_tensorrt().load(str(path)).module()
     return lambda batch: module(batch).to(torch.uint8)
 
