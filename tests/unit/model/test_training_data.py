@@ -1,4 +1,4 @@
-"""Training batches: what a crop, a mirror image and a range are."""
+"""Training batches: crops, mirror images and normalisation ranges."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_crop_is_a_sample_from_any_longitude_or_its_mirror_image(made):
     assert found == {"plain", "mirror"}
 
 
-def test_fields_are_channels_last_and_normalised_with_a_range_that_holds_them(made):
+def test_fields_are_channels_last_and_normalised_to_their_range(made):
     fields, labels = training_data.draw_batch(made, np.random.default_rng(1), 16, 48)
     assert fields.shape == (16, 4, 64, 48) and labels.shape == (16, 64, 48) and labels.dtype == torch.int64
     assert fields.is_contiguous(memory_format=torch.channels_last)
@@ -57,14 +57,14 @@ def test_fields_are_channels_last_and_normalised_with_a_range_that_holds_them(ma
     assert fields[:, others].min() >= 0 and fields[:, others].max() <= 1
 
 
-def test_ranges_are_those_of_small_and_large_datasets(made):
+def test_ranges_include_those_of_the_smallest_and_the_largest_dataset(made):
     rng = np.random.default_rng(0)
     ranges = {tuple(np.concatenate(training_data._range(made, rng, 0))) for _ in range(100)}
     assert tuple(np.concatenate([made.minimum[0], made.maximum[0]])) in ranges
     assert tuple(np.concatenate([made.minimum.min(axis=0), made.maximum.max(axis=0)])) in ranges
 
 
-def test_the_same_seed_draws_the_same_batch(made):
+def test_a_seed_determines_the_batch(made):
     first, again, other = (
         training_data.draw_batch(made, np.random.default_rng([1, step]), 2, 48) for step in (7, 7, 8)
     )
