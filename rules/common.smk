@@ -24,8 +24,9 @@ REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
 
 
 def refuse(error):
-    """End at once with one line: bad input is known before any job exists."""
-    print(f"error: {error}", file=sys.stderr)
+    """End at once with one line per mistake: bad input is known before any job exists."""
+    for line in error.lines:
+        print(f"error: {line}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -39,7 +40,8 @@ def device_names():
 
 
 try:
-    configuration.validate(config, os.path.join(workflow.basedir, "config/schemas/config.schema.json"))
+    settings = configuration.parse(config)
+    config.update(settings.model_dump(mode="json", exclude_none=True))
     DEVICES = device_names()
     NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
     CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
@@ -210,7 +212,7 @@ def measured(paths):
 def records():
     """The records of the whole grid."""
     return [
-        f"results/benchmark/{cell}/{repeat}.json" for repeat in range(config["benchmark"]["repeats"]) for cell in CELLS
+        f"results/benchmark/{cell}/{repeat}.json" for repeat in range(config["benchmark"]["starts"]) for cell in CELLS
     ]
 
 

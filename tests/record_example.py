@@ -1,24 +1,30 @@
-"""A valid benchmark record of four samples, two ranks and two runs, small enough to know its numbers by heart."""
+"""A valid benchmark record of four samples, two ranks and two runs, small enough to know its numbers by heart.
+
+`content` gives it as JSON content, for tests to change; `record` and `judged` make records of such content.
+"""
 
 import copy
+import json
+import math
 
-from deepcam.record import validity
+from deepcam.record import cell_summary, validity
+from deepcam.record.model import SCHEMA_VERSION, Measurement, Record
 
 FAST = 4 / 1.95
-"""Samples a second of the example's faster run; the other one's are 2."""
+"""Samples per second of the example's faster run; the other one's are 2."""
 
 
 def rank_run(seconds, names, **more):
     return {
         "seconds": seconds,
-        "batch_seconds": [seconds / 2] * 2,
+        "batch_interval_seconds": [seconds / 2] * 2,
         "batch_samples": [1, 1],
         "samples": dict.fromkeys(names, 1),
         "cpu_seconds": seconds,
         "node_cpu_utilisation": None,
-        "other_load": None,
-        "peak_memory_bytes": 3,
-        "storage_bytes": 2_000_000_000,
+        "background_cpu_load": None,
+        "peak_rss_bytes": 3,
+        "bytes_read_from_storage": 2_000_000_000,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
     } | more
@@ -40,20 +46,21 @@ def node(name, **facts):
     } | facts
 
 
-def record(**cell):
+def content(**cell):
+    """The example without checks and metrics, as it stands in a file, with other fields of its cell."""
     run = {
-        "passes": 1,
-        "residency_low": 0.0,
-        "residency_high": 0.0,
+        "epochs": 1,
+        "page_cache_residency_min": 0.0,
+        "page_cache_residency_max": 0.0,
         "ranks": [
-            rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, other_load=0.02),
+            rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02),
             rank_run(2.0, ["c.npy", "d.npy"]),
         ],
     }
     faster = copy.deepcopy(run)
     faster["ranks"][1]["seconds"] = 1.95
-    made = {
-        "schema_version": 4,
+    return {
+        "schema_version": SCHEMA_VERSION,
         "cell": {
             "mode": "io",
             "reader": "dali-direct",
@@ -84,44 +91,66 @@ def record(**cell):
             "variables": {},
             "nodes": [node("n")],
             "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
-            "other_load": 0.01,
+            "background_cpu_load": 0.01,
         },
         "runs": [run, faster],
-        "checks": [],
-        "metrics": {},
     }
-    made["checks"] = validity.checks(made)
-    return made
 
 
-def cell(seconds=2.0, **fields):
-    """A record of a cell whose runs take `seconds`, more or less."""
-    made = record(**fields)
+def measurement(made):
+    """Content without checks and metrics, through the data model."""
+    return Measurement.model_validate_json(json.dumps(made))
+
+
+def judged(made, checks=None):
+    """The record of such content: with the checks that it passes and fails, or others, and its metrics."""
+    measured = measurement(made)
+    checks = validity.checks(measured) if checks is None else checks
+    return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
+
+
+def record(**cell):
+    return judged(content(**cell))
+
+
+def invalid(made):
+    """A record like `made`, one of whose checks has failed."""
+    first, *others = made.checks
+    return made.model_copy(update={"checks": [first.model_copy(update={"ok": False}), *others]})
+
+
+def cell_content(seconds=2.0, **fields):
+    """The content of a record of a cell whose runs take about `seconds`."""
+    made = content(**fields)
     names = [f"{name}.npy" for name in "abcd"]
     ranks = fields.get("ranks", 2)
     cold = made["cell"]["cache"] == "cold"
     for number, run in enumerate(made["runs"]):
-        run |= dict.fromkeys(("residency_low", "residency_high"), 0.0 if cold else 1.0)
+        run |= dict.fromkeys(("page_cache_residency_min", "page_cache_residency_max"), 0.0 if cold else 1.0)
         run["ranks"] = [copy.deepcopy(run["ranks"][0]) for _ in range(ranks)]
         for index, rank in enumerate(run["ranks"]):
             rank["seconds"] = seconds * (1 + number / 100)
             rank["samples"] = dict.fromkeys(names[index::ranks], 1)
             rank["batch_samples"] = [len(rank["samples"])]
-            rank["batch_seconds"] = [seconds]
-            rank["storage_bytes"] = len(rank["samples"]) * 1_000_000_000 if cold else 0
+            rank["batch_interval_seconds"] = [seconds]
+            rank["bytes_read_from_storage"] = len(rank["samples"]) * 1_000_000_000 if cold else 0
     made["environment"]["ranks"] = [
         {"node": f"n{index // 2}", "local_rank": index % 2, "device": "cpu", "cores": [index % 2]}
         for index in range(ranks)
     ]
-    made["environment"]["nodes"] = [node(f"n{index}") for index in range(-(-ranks // 2))]
+    made["environment"]["nodes"] = [node(f"n{index}") for index in range(math.ceil(ranks / 2))]
     if fields.get("engine", "none") != "none":
         made["engine"] = {"precision": "fp16", "accuracy": []}
-    made["checks"] = validity.checks(made)
     return made
 
 
+def cell(seconds=2.0, **fields):
+    """A record of a cell whose runs take about `seconds`."""
+    return judged(cell_content(seconds, **fields))
+
+
 def verdict(cyclones=0.9, passed=True):
-    """The accuracy gate's verdict on an engine that finds cyclones with this IoU, and the rest with 0.9."""
+    """The content of an accuracy verdict on an engine that finds cyclones with this IoU, and the rest with 0.9."""
     iou = {"background": 0.9, "tropical cyclone": cyclones, "atmospheric river": 0.9}
     return {
         "samples": 4,
@@ -129,10 +158,10 @@ def verdict(cyclones=0.9, passed=True):
         "mean_iou": sum(iou.values()) / 3,
         "reference_iou": iou,
         "reference_mean_iou": 0.9,
-        "agreement": 1.0,
-        "largest_margin_lost": 0.0,
-        "median_margin": 5.0,
+        "pixel_agreement": 1.0,
+        "max_logit_margin_loss": 0.0,
+        "median_logit_margin": 5.0,
         "min_iou_ratio": 0.99,
-        "min_agreement": 0.995,
+        "min_pixel_agreement": 0.995,
         "passed": passed,
     }

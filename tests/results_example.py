@@ -2,31 +2,41 @@
 
 import dataclasses
 import itertools
-import json
 import random
 import tarfile
 
 import yaml
 from deepcam.grid import Cell
-from record_example import record
+from deepcam.record.model import Check
+from record_example import content, judged
 
 STEADY = (9.9, 9.95, 10.0, 10.05, 10.1)
 """Rates of runs in samples/s."""
 
 GRID = [
     Cell("io", reader, "cold", "none", ranks, batch, threads, 1)
-    for reader, ranks, batch, threads in itertools.product(["pread", "raw"], [1, 2], [1, 2], [1, 2])
+    for reader, ranks, batch, threads in itertools.product(["pread", "pread-discard"], [1, 2], [1, 2], [1, 2])
 ]
 
 
-def measured(cell, rates=STEADY, valid=True, **environment):
-    """A record of runs with these rates in samples/s: four samples in 4 / rate seconds."""
-    made = record(**dataclasses.asdict(cell))
+def measured_content(cell, rates=STEADY, **environment):
+    """The content of a record of runs with these rates in samples/s: four samples in 4 / rate seconds."""
+    made = content(**dataclasses.asdict(cell))
     run = made["runs"][0]
     made["runs"] = [run | {"ranks": [rank | {"seconds": 4 / rate} for rank in run["ranks"]]} for rate in rates]
-    made["checks"] = [{"name": "spread", "level": "error", "expected": "at most 10%", "actual": "14%", "ok": valid}]
     made["environment"] |= environment
     return made
+
+
+def measured(cell, rates=STEADY, valid=True, **environment):
+    """A record of runs with these rates in samples/s."""
+    return with_check(measured_content(cell, rates, **environment), valid)
+
+
+def with_check(made, valid=True):
+    """The record of this content with one check, which passes or fails."""
+    check = Check(name="throughput_cv", level="error", expected="at most 10%", actual="14%", ok=valid)
+    return judged(made, [check])
 
 
 def scaled(factor, rates=STEADY):
@@ -39,17 +49,17 @@ def noisy(seed, runs=5):
 
 
 def grid_of(rates_of):
-    """One repeat of every cell of GRID, with the rates that a function of its number gives."""
+    """One start of every cell of GRID, with the rates that a function of its number gives."""
     return {cell: [measured(cell, rates_of(i))] for i, cell in enumerate(GRID)}
 
 
 def write(folder, by_cell, config=None):
     """A results folder as a run leaves it; returns its path."""
-    for cell, repeats in by_cell.items():
-        for repeat, made in enumerate(repeats):
-            path = folder / "results/benchmark" / cell.id / f"{repeat}.json"
+    for cell, starts in by_cell.items():
+        for start, made in enumerate(starts):
+            path = folder / "results/benchmark" / cell.id / f"{start}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(made))
+            path.write_text(made.model_dump_json())
     if config is not None:
         (folder / "results/config.yaml").write_text(yaml.safe_dump(config))
     return folder / "results"

@@ -25,9 +25,9 @@ REPEATS = 5
 # Real benchmarks run one at a time. These measure nothing, and 5,000 of them would take long.
 AT_A_TIME = 32
 BENCHMARK: dict[str, Any] = {
-    "modes": ["io"], "readers": ["pread", "raw"], "cache": ["cold", "warm"], "ranks": [1, 2, 4, 8, 16],
+    "modes": ["io"], "readers": ["pread", "pread-discard"], "cache": ["cold", "warm"], "ranks": [1, 2, 4, 8, 16],
     "local_batch_sizes": [1, 2], "inter_threads": [1, 2, 3, 4, 5], "intra_threads": [1, 2, 3, 4, 5], "max_threads": 32,
-    "repeats": REPEATS, "runs": 5, "warmup_runs": 0, "min_seconds": 0,
+    "starts": REPEATS, "runs": 5, "warmup_runs": 0, "min_seconds": 0,
     "per_mode": {"io": {"local_batch_sizes": [1, 2]}},
 }  # fmt: skip
 CONFIG: dict[str, Any] = {
@@ -79,7 +79,7 @@ def measure(folder: Path) -> dict[str, Any]:
 def make_template(folder: Path) -> None:
     """The dataset and one real record, which stands for all."""
     one = {key: value[:1] if isinstance(value, list) else value for key, value in BENCHMARK.items()}
-    one |= {"repeats": 1, "per_mode": {"io": {"local_batch_sizes": [1]}}}
+    one |= {"starts": 1, "per_mode": {"io": {"local_batch_sizes": [1]}}}
     (folder / "config.json").write_text(json.dumps(CONFIG | {"benchmark": one}))
     phase = snakemake(folder)
     if phase["status"]:

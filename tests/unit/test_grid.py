@@ -14,7 +14,7 @@ CONFIG = {
     ],
     "benchmark": {
         "modes": ["io", "compute", "inference"],
-        "readers": ["dali-mmap", "dali-direct", "raw"],
+        "readers": ["dali-mmap", "dali-direct", "pread-discard"],
         "cache": ["cold", "warm"],
         "ranks": [1, 2],
         "local_batch_sizes": [1, 2],
@@ -41,7 +41,7 @@ def test_thread_product_is_limited():
 
 
 def test_only_chunking_readers_have_intra_threads():
-    assert {cell.reader for cell in grid.cells(CONFIG) if cell.intra_threads > 1} == {"dali-direct", "raw"}
+    assert {cell.reader for cell in grid.cells(CONFIG) if cell.intra_threads > 1} == {"dali-direct", "pread-discard"}
 
 
 def test_readers_past_the_page_cache_have_no_warm_cells():
@@ -51,7 +51,7 @@ def test_readers_past_the_page_cache_have_no_warm_cells():
 def test_modes_have_only_the_fields_they_use():
     assert {cell.engine for cell in of_mode("io")} == {"none"}
     assert {(cell.reader, cell.cache, cell.inter_threads) for cell in of_mode("compute")} == {("none", "none", 1)}
-    assert "raw" not in {cell.reader for cell in of_mode("inference")}
+    assert "pread-discard" not in {cell.reader for cell in of_mode("inference")}
 
 
 def test_training_takes_batches_of_two_and_more_and_no_engine():
@@ -84,7 +84,7 @@ def test_a_wrong_id_is_refused():
 
 def test_an_empty_mode_is_refused():
     config = copy.deepcopy(CONFIG)
-    config["benchmark"] |= {"readers": ["raw"]}
+    config["benchmark"] |= {"readers": ["pread-discard"]}
     with pytest.raises(InputError, match="mode inference has no cell"):
         grid.cells(config)
 

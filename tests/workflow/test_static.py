@@ -167,13 +167,13 @@ def test_engines_for_gpus_are_planned_without_one(tmp_path):
     [
         (
             "nonsense: 1",
-            "error: top level: unknown key nonsense; allowed are data, model, train, engines",
+            "error: nonsense: unknown key; allowed are data, model, train, engines",
         ),
-        ("data: {num_files: 0}", "error: data.num_files: 0 is less than the minimum of 1"),
-        ("benchmark: {readers: [dali]}", "error: benchmark.readers: dali is unknown; known are dali-mmap"),
+        ("data: {num_files: 0}", "error: data.num_files: 0 is not allowed; it must be a number of samples"),
+        ("benchmark: {readers: [dali]}", "error: benchmark.readers.0: 'dali' is not allowed; it must be one of"),
         ("data: {num_files: 1}", "error: data.num_files: 1 is less than the largest global batch"),
         ("model: {parts: nowhere}", "nowhere/SHA256SUMS: missing"),
-        ("engines: [{backend: onnx}]", "error: engine backend 'onnx' is unknown; use one of eager"),
+        ("engines: [{backend: onnx}]", "error: engines.0.backend: 'onnx' is not allowed; it must be 'eager'"),
         ("engines: [{backend: tensorrt}]", "error: engines: tensorrt-auto on devices: cpu: TensorRT runs on NVIDIA"),
         ("engines: [{backend: eager, cuda_graphs: true}]", "error: engines: eager-auto-graphs on devices: cpu: CUDA"),
     ],

@@ -156,10 +156,10 @@ def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
 
 
 def test_all_cells_are_measured_once_before_any_is_measured_again(tmp_path):
-    (tmp_path / "repeats.yaml").write_text(
-        "benchmark: {modes: [io], readers: [raw], cache: [warm], ranks: [1], inter_threads: [1, 2], repeats: 2}\n"
+    (tmp_path / "starts.yaml").write_text(
+        "benchmark: {modes: [io], readers: [pread-discard], cache: [warm], ranks: [1], inter_threads: [1,2], starts: 2}"
     )
-    overlays = [str(ROOT / "config/tiny.yaml"), str(tmp_path / "repeats.yaml")]
+    overlays = [str(ROOT / "config/tiny.yaml"), str(tmp_path / "starts.yaml")]
     ended = snakemake(tmp_path, "--configfile", *overlays, "--until", "run_benchmark")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     records = sorted(tmp_path.glob("results/benchmark/*/?.json"), key=lambda path: path.stat().st_mtime_ns)

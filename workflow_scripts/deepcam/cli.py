@@ -11,12 +11,15 @@ from deepcam.errors import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main` with logging to stderr. What ends it is told in one line; an InputError needs no traceback."""
+    """Run `main` with logging to stderr. Bad input ends it with one line per mistake, and any other error with its
+    traceback too.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         main()
     except InputError as error:
-        print(f"error: {_rank()}{error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"error: {_rank()}{line}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         print(f"error: {_rank()}{type(error).__name__}: {error}", file=sys.stderr, flush=True)

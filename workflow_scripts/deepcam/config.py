@@ -1,58 +1,300 @@
-"""The configuration: checked against its schema, with defaults filled in, before any job exists."""
+"""The configuration: every key with its type, default, unit and meaning."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-import jsonschema
-from jsonschema import Draft202012Validator, validators
+import pydantic
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from deepcam.errors import InputError
+from deepcam import climate
+from deepcam.errors import InputError, explain
+from deepcam.grid import MODES, READERS, current_reader
 
+RENAMED = {"benchmark.repeats": "benchmark.starts"}
+"""Keys of earlier versions, and their successors."""
 
-def _properties_with_defaults(
-    validator: Any, properties: Mapping[str, Any], instance: Any, schema: Mapping[str, Any]
-) -> Iterator[jsonschema.ValidationError]:
-    # jsonschema's own recipe: a default is set just before the property is checked.
-    if isinstance(instance, dict):
-        for name, subschema in properties.items():
-            if "default" in subschema:
-                instance.setdefault(name, subschema["default"])
-    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+SOURCE = r"synthetic|nersc|https?://.+"
+
+Item = TypeVar("Item")
 
 
-_Validator = validators.extend(Draft202012Validator, {"properties": _properties_with_defaults})
+def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not values:
+        raise ValueError("must have at least one value")
+    if len(set(values)) < len(values):
+        raise ValueError("must have each value only once")
+    return values
 
 
-def validate(config: dict[str, Any], schema_path: Path | str) -> None:
-    """Check `config` in place and fill in defaults. InputError: one line with the key and what is allowed there."""
-    schema = json.loads(Path(schema_path).read_text())
-    error = jsonschema.exceptions.best_match(_Validator(schema).iter_errors(config))
-    if error is not None:
-        raise InputError(explain(error))
+def _mode(name: str) -> str:
+    return _known(name, MODES)
 
 
-def explain(error: jsonschema.ValidationError) -> str:
-    """One line for a schema violation: where, what is there, what is allowed."""
-    where = ".".join(str(part) for part in error.absolute_path) or "top level"
-    match error.validator:
-        case "additionalProperties":
-            unknown = sorted(set(error.instance) - set(error.schema["properties"]))
-            allowed = ", ".join(error.schema["properties"])
-            return f"{where}: unknown key {', '.join(unknown)}; allowed are {allowed}"
-        case "enum":
-            allowed = ", ".join(str(value) for value in error.validator_value)
-            return f"{where}: {error.instance!r} is not allowed; allowed are {allowed}"
-        case "minItems":
-            return f"{where}: is empty; give at least {error.validator_value} value"
-        case "maximum" if "description" in error.schema:
-            return f"{where}: {error.message}; {error.schema['description']}"
-        case "type":
-            return f"{where}: {error.instance!r} is not of type {error.validator_value}"
-        case "oneOf" | "anyOf" | "pattern":
-            hint = error.schema.get("description", f"{error.validator_value}")
-            return f"{where}: {error.instance!r} is not allowed; {hint}"
-    return f"{where}: {error.message.splitlines()[0]}"
+def _reader(name: str) -> str:
+    return _known(current_reader(name), READERS)
+
+
+def _known(name: str, known: Mapping[str, object]) -> str:
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name
+
+
+def _source(source: str) -> str:
+    if not re.fullmatch(SOURCE, source):
+        raise ValueError("must be synthetic, nersc, or an http(s) address under which <split>/files.txt lies")
+    return source
+
+
+def _launcher(command: str) -> str:
+    if "{ranks}" not in command:
+        raise ValueError("must hold {ranks}, which becomes the number of processes")
+    return command
+
+
+def _num_files(given: object) -> int | str:
+    if given == "all" or (type(given) is int and given >= 1):
+        return given
+    raise ValueError("must be a number of samples, at least 1, or all")
+
+
+def _devices(given: object) -> str | tuple[int, ...]:
+    if given in ("auto", "cpu"):
+        return given
+    if isinstance(given, list | tuple) and given and all(type(index) is int and index >= 0 for index in given):
+        return _distinct(tuple(given))
+    raise ValueError("must be auto, cpu, or a list of GPU indices")
+
+
+Flag = Annotated[bool, Field(strict=True)]
+Natural = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+Length = Annotated[int, Field(strict=True, ge=32, multiple_of=16)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Text = Annotated[str, Field(strict=True)]
+Path = Annotated[str, Field(strict=True, min_length=1)]
+Launcher = Annotated[Text, AfterValidator(_launcher), Field(json_schema_extra={"pattern": r"\{ranks\}"})]
+Values = Annotated[
+    tuple[Item, ...], AfterValidator(_distinct), Field(json_schema_extra={"minItems": 1, "uniqueItems": True})
+]
+
+Mode = Annotated[Text, AfterValidator(_mode), Field(json_schema_extra={"enum": list(MODES)})]
+Reader = Annotated[Text, AfterValidator(_reader), Field(json_schema_extra={"enum": list(READERS)})]
+Cache = Literal["cold", "warm"]
+Ranks = Annotated[int, Field(strict=True, ge=1, le=9999)]
+BatchSize = Annotated[int, Field(strict=True, ge=1, le=999)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=99)]
+Channel = Annotated[int, Field(strict=True, ge=0, lt=len(climate.CHANNELS))]
+Backend = Literal["eager", "aotinductor", "tensorrt"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+
+
+class Block(BaseModel):
+    """A block of keys. No other keys are allowed in it, and it cannot be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Block):
+    """The samples that are read."""
+
+    source: Annotated[Text, AfterValidator(_source), Field(json_schema_extra={"pattern": f"^({SOURCE})$"})] = Field(
+        default="synthetic", description="`synthetic`, `nersc`, or the address that holds `<split>/files.txt`"
+    )
+    split: Literal["train", "validation", "all"] = Field(default="validation", description="Part of the archive to use")
+    num_files: Annotated[int | str, BeforeValidator(_num_files, json_schema_input_type=Positive | Literal["all"])] = (
+        Field(default=8, description="Number of samples, the first ones in sorted order, or `all`")
+    )
+    files_per_shard: Positive = Field(default=4, description="Samples that one download or conversion job handles")
+    allow_more_streams: Flag = Field(default=False, description="Allow over 4 streams; ask the server's owner first")
+    streams: Positive = Field(
+        default=4, description="Parallel downloads; the archive bans addresses that open more than 4"
+    )
+    height: Length = Field(default=climate.HEIGHT, description="Rows of a sample in pixels; downloads must agree")
+    width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels; downloads must agree")
+    seed: Natural = Field(default=2026, description="Seed of the synthetic samples")
+    keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
+    allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
+    dir: Path = Field(default="results/data", description="Folder of the data, on the storage to be measured")
+
+    @pydantic.field_validator("streams")
+    @classmethod
+    def _limited(cls, streams: int, info: pydantic.ValidationInfo) -> int:
+        if streams > 4 and not info.data.get("allow_more_streams"):
+            raise ValueError(
+                "must be at most 4; more need data.allow_more_streams: true, and the consent of the server's owner"
+            )
+        return streams
+
+    @property
+    def num_samples(self) -> int:
+        """`num_files` as a number. Raises InputError for `all` of the synthetic samples, which have no end."""
+        return climate.sample_count(self.source, self.split, self.num_files)
+
+
+class Model(Block):
+    """The pre-trained network."""
+
+    parts: Path = Field(
+        default="share", description="Folder with `model_part_*` and `SHA256SUMS`, relative to the Snakefile"
+    )
+    width_multiplier: Annotated[Number, Field(gt=0, le=1)] = Field(
+        default=0.25, description="Width of the network in the parts; 1.0 is the full DeepCAM"
+    )
+    channels: Values[Channel] = Field(default=climate.MODEL_CHANNELS, description="Channels that the network reads")
+
+
+class Train(Block):
+    """The recipe of the weights, for `snakemake train` only."""
+
+    seed: Natural = Field(default=1, description="Seed of samples, weights and crops")
+    samples: Positive = Field(default=64, description="Samples to train on; all are in memory, 14 MB each at full size")
+    height: Length = Field(default=climate.HEIGHT, description="Rows of a sample and of a crop in pixels")
+    width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels")
+    crop_width: Annotated[int, Field(strict=True, ge=16, multiple_of=16)] = Field(
+        default=240, description="Columns of a crop in pixels, at most `width`"
+    )
+    batch_size: Annotated[int, Field(strict=True, ge=2)] = Field(
+        default=2, description="Crops per step; batch normalisation needs at least 2"
+    )
+    steps: Positive = Field(default=2500, description="Number of training steps")
+    learning_rate: Annotated[Number, Field(gt=0)] = Field(
+        default=0.001, description="Peak of a schedule that rises linearly and falls like a cosine"
+    )
+    checkpoint_steps: Positive = Field(default=200, description="Steps between two checkpoints")
+    evaluation_samples: Positive = Field(default=64, description="Held-out samples on which the IoU is computed")
+
+
+class Engine(Block):
+    """How the network is run."""
+
+    backend: Backend = Field(description="What runs the network")
+    precision: Precision = Field(
+        default="auto", description="`auto` is the fastest that the device has in hardware; `tf32` needs a GPU"
+    )
+    cuda_graphs: Flag = Field(default=False, description="Replay one CUDA graph per batch size; needs a GPU")
+
+    @property
+    def name(self) -> str:
+        """Backend, precision as configured, and graphs, such as aotinductor-auto-graphs."""
+        return f"{self.backend}-{self.precision}" + ("-graphs" if self.cuda_graphs else "")
+
+
+class ModeOverrides(Block):
+    """The keys that replace those of `benchmark` in one mode."""
+
+    readers: Values[Reader] | None = None
+    cache: Values[Cache] | None = None
+    ranks: Values[Ranks] | None = None
+    local_batch_sizes: Values[BatchSize] | None = None
+    inter_threads: Values[Threads] | None = None
+    intra_threads: Values[Threads] | None = None
+    runs: Positive | None = None
+
+
+class EngineModeOverrides(ModeOverrides):
+    """The same for a mode that uses engines."""
+
+    engines: Values[Text] | None = Field(default=None, description="Names of engines; without this key, all engines")
+
+
+class PerMode(Block):
+    """What differs in single modes."""
+
+    io: ModeOverrides = ModeOverrides()
+    compute: EngineModeOverrides = EngineModeOverrides()
+    inference: EngineModeOverrides = EngineModeOverrides()
+    train: ModeOverrides = ModeOverrides()
+
+
+PER_MODE = PerMode(
+    io=ModeOverrides(local_batch_sizes=(2,)),
+    compute=EngineModeOverrides(ranks=(1,), runs=3),
+    inference=EngineModeOverrides(readers=("pread",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=3),
+)
+"""What differs in single modes unless it is configured."""
+
+
+class Benchmark(Block):
+    """The grid, and how each of its cells is measured."""
+
+    modes: Values[Mode] = Field(default=("io", "compute", "inference"), description="What to measure")
+    readers: Values[Reader] = Field(
+        default=("dali-mmap", "dali-direct", "pread", "pread-discard"), description="What reads the samples"
+    )
+    cache: Values[Cache] = Field(default=("cold", "warm"), description="State of the page cache before each run")
+    shuffle: Literal["none", "rank", "global"] = Field(
+        default="none",
+        description="Shuffle samples in each epoch, within each rank or across all ranks",
+    )
+    drop_caches: Flag = Field(
+        default=False, description="Drop all of the kernel's caches before each cold run; needs root"
+    )
+    ranks: Values[Ranks] = Field(default=(1, 2), description="MPI processes of a job")
+    ranks_per_node: Positive = Field(default=8, description="Ranks on each node of a cluster")
+    local_batch_sizes: Values[BatchSize] = Field(default=(1, 2), description="Samples per batch and rank")
+    inter_threads: Values[Threads] = Field(default=(1, 4), description="Samples that a rank reads at the same time")
+    intra_threads: Values[Threads] = Field(default=(1,), description="Chunks of a sample that are read in parallel")
+    max_threads: Positive = Field(default=32, description="Leave out cells with a larger product of both threads")
+    warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
+    runs: Positive = Field(default=5, description="Runs that count, in the same processes")
+    starts: Positive = Field(default=1, description="Number of times that each cell is started in fresh processes")
+    min_seconds: Annotated[Number, Field(ge=0)] = Field(
+        default=0.3, description="Warm and compute-only runs last at least this many seconds"
+    )
+    timeout_seconds: Positive = Field(default=1800, description="A job that takes more seconds is stopped and fails")
+    per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")
+    launcher: Launcher = Field(
+        default="mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE --mca pml ob1 --mca btl self,sm"
+        " -n {ranks}",
+        description="Command that starts `{ranks}` processes on this machine",
+    )
+
+    def of_mode(self, mode: str) -> Benchmark:
+        """This block with the keys of `per_mode` for `mode` in place of the common ones."""
+        overrides = dict(getattr(self.per_mode, mode))
+        return self.model_copy(
+            update={key: value for key, value in overrides.items() if key != "engines" and value is not None}
+        )
+
+
+class Cluster(Block):
+    """What all jobs ask a cluster for; without meaning on a single machine."""
+
+    account: Text = Field(default="", description="Account that jobs are charged to; empty: the user's default")
+    partition: Text = Field(default="", description="Partition that jobs are sent to; empty: the cluster's default")
+    minutes: Positive = Field(default=60, description="Time limit of each job in minutes")
+    launcher: Launcher = Field(
+        default="srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1 --ntasks={ranks}"
+        " --ntasks-per-node={ranks_per_node}",
+        description="Command that starts `{ranks}` processes, `{ranks_per_node}` on each node; not for one rank",
+    )
+
+
+class Config(Block):
+    """Configuration of the DeepCAM benchmark workflow."""
+
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    engines: Values[Engine] = Field(
+        default=(Engine(backend="eager", precision="fp32"), Engine(backend="aotinductor")),
+        description="Engines that are built for each device",
+    )
+    devices: Annotated[
+        str | tuple[int, ...],
+        BeforeValidator(_devices, json_schema_input_type=Literal["auto", "cpu"] | Values[Natural]),
+    ] = Field(default="cpu", description="`cpu`, a list of GPU indices, or `auto`: all GPUs, else the CPU")
+    benchmark: Benchmark = Benchmark()
+    cluster: Cluster = Cluster()
+
+
+def parse(mapping: Mapping[str, Any]) -> Config:
+    """The configuration with defaults in place of missing keys. Raises InputError with one line per mistake."""
+    try:
+        return Config.model_validate(dict(mapping))
+    except pydantic.ValidationError as error:
+        raise InputError(*explain(error, Config, RENAMED)) from None

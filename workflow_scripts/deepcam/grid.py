@@ -5,20 +5,41 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from deepcam.errors import InputError
 
 NONE = "none"
 """What a field holds where the mode has no use for it."""
 
-MODES = ("io", "compute", "inference", "train")
+
+@dataclasses.dataclass(frozen=True)
+class ModeTraits:
+    """What sets a mode apart from the others."""
+
+    reads: bool = True
+    """Reads samples, so that its cells have a reader, a state of the page cache, and threads."""
+    infers: bool = False
+    """Turns samples into masks, so that its cells have an engine."""
+    trains: bool = False
+    """Trains the network with each batch, which batch normalisation does not allow for a batch of one sample."""
+
+
+MODES = {
+    "io": ModeTraits(),
+    "compute": ModeTraits(reads=False, infers=True),
+    "inference": ModeTraits(infers=True),
+    "train": ModeTraits(trains=True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
-    """What the grid knows of a reader; how it reads is in its module of the package `readers`."""
+class ReaderTraits:
+    """What sets a reader apart from the others. How it reads is in its module of the package `readers`."""
 
     module: str
     chunks: bool = False
@@ -32,15 +53,27 @@ class Reader:
 
 
 READERS = {
-    "dali-mmap": Reader("dali"),
-    "dali-buffered": Reader("dali"),
-    "dali-direct": Reader("dali", chunks=True, direct=True),
-    "dali-gds": Reader("dali", chunks=True, gpu=True, direct=True),
-    "pread": Reader("pread", chunks=True),
-    "torch": Reader("torch"),
-    "numpy": Reader("numpy"),
-    "raw": Reader("pread", chunks=True, discards=True),
+    "dali-mmap": ReaderTraits("dali"),
+    "dali-buffered": ReaderTraits("dali"),
+    "dali-direct": ReaderTraits("dali", chunks=True, direct=True),
+    "dali-gds": ReaderTraits("dali", chunks=True, gpu=True, direct=True),
+    "pread": ReaderTraits("pread", chunks=True),
+    "torch": ReaderTraits("torch"),
+    "numpy": ReaderTraits("numpy"),
+    "pread-discard": ReaderTraits("pread", chunks=True, discards=True),
 }
+
+RENAMED_READERS = {"raw": "pread-discard"}
+"""Names of an earlier version, which are understood in this version only."""
+
+
+def current_reader(name: str) -> str:
+    """The present name of a reader. An old one is answered with a warning on stderr."""
+    if name not in RENAMED_READERS:
+        return name
+    print(f"warning: reader {name} is now called {RENAMED_READERS[name]}; use the new name", file=sys.stderr)
+    return RENAMED_READERS[name]
+
 
 CELL_ID = re.compile(
     r"(?P<mode>io|compute|inference|train)"
@@ -53,14 +86,14 @@ CELL_ID = re.compile(
 class Cell:
     """One point of the grid. `local_batch_size` is per rank; threads are per rank too."""
 
-    mode: str
-    reader: str
-    cache: str
-    engine: str
-    ranks: int
-    local_batch_size: int
-    inter_threads: int
-    intra_threads: int
+    mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
+    reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
+    cache: Annotated[str, Field(pattern="^(cold|warm|none)$", description="State of the page cache before each run.")]
+    engine: Annotated[str, Field(description="What computes; none in modes io and train.")]
+    ranks: Annotated[int, Field(ge=1, description="Number of MPI ranks.")]
+    local_batch_size: Annotated[int, Field(ge=1, description="Samples in a batch of one rank.")]
+    inter_threads: Annotated[int, Field(ge=1, description="Samples that one rank reads at the same time.")]
+    intra_threads: Annotated[int, Field(ge=1, description="Chunks of one sample that are read at the same time.")]
 
     @property
     def id(self) -> str:

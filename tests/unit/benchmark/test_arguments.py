@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepcam.benchmark import arguments, run, timed_loop
+from deepcam.benchmark import arguments, run
 from deepcam.errors import InputError
+from deepcam.record.model import Settings
 
 SHAPE = (16, 24, 16)
 
@@ -42,6 +43,11 @@ def parse(folder: Path, words: str) -> run.Job:
     return arguments.parse(common.split())
 
 
+def check(job: run.Job) -> None:
+    run.check_job(job)
+    run.read_fingerprints(job)
+
+
 def test_the_originals_command_line_is_understood_with_dashes_and_underscores(folder: Path, engines: Path) -> None:
     job = parse(
         folder,
@@ -52,11 +58,11 @@ def test_the_originals_command_line_is_understood_with_dashes_and_underscores(fo
     assert job.cell.id == "inference_dali-buffered_cold_none_r0001_b002_t04x01"
     assert job.devices == ["cuda:0", "cuda:1"]
     assert job.engine_files == [engines / "cuda0.pt2", engines / "cuda1.pt2"]
-    assert job.settings == timed_loop.Settings(2, 7, 0.0, True, "global")
+    assert job.settings == Settings(warmup_runs=2, runs=7, min_seconds=0.0, drop_caches=True, shuffle="global")
     assert job.visualization == folder
     assert [path.name for path in job.dataset.files] == [f"data-{i}.npy" for i in range(4)]
     assert job.dataset.sample_shape == SHAPE
-    run.refuse(job)
+    check(job)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --cache none", "--cache none and --mode io contradict"),
         ("--mode io --reader none", "--reader none and --mode io contradict"),
         ("--mode io --reader numpy --max-intra-threads 2", "--max-intra-threads 2 and reader numpy contradict"),
-        ("--mode inference --reader raw", "--reader raw and --mode inference contradict"),
+        ("--mode inference --reader pread-discard", "--reader pread-discard and --mode inference contradict"),
         ("--mode compute --reader pread", "--mode compute and reader pread contradict"),
         ("--mode compute --cache warm", "--mode compute and cache warm contradict"),
         ("--mode io --devices cuda:1 --device-id 0", "--devices and --device-id contradict"),
@@ -128,7 +134,7 @@ def test_what_does_not_fit_the_engine_or_the_data_is_refused(
     folder: Path, engines: Path, words: str, error: str
 ) -> None:
     with pytest.raises(InputError, match=error):
-        run.refuse(parse(folder, words.format(engines=engines)))
+        check(parse(folder, words.format(engines=engines)))
 
 
 def test_masks_are_drawn_beside_labels_only(folder: Path, engines: Path) -> None:
@@ -137,7 +143,7 @@ def test_masks_are_drawn_beside_labels_only(folder: Path, engines: Path) -> None
         folder, f"--mode inference --trt-model-dir {engines} --visualize --visualization-output-dir {folder / 'seen'}"
     )
     with pytest.raises(InputError, match=r"--visualize: .*label-1\.npy is missing"):
-        run.refuse(job)
+        check(job)
 
 
 def test_folders_without_samples_or_with_other_ones_are_refused(folder: Path, tmp_path: Path) -> None:

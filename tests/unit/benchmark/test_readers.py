@@ -111,7 +111,7 @@ def test_workers_of_torch_live_until_the_reader_is_closed(files):
     assert not any(psutil.pid_exists(process) for process in reader.processes)
 
 
-@pytest.mark.parametrize("name", ["pread", "raw"])
+@pytest.mark.parametrize("name", ["pread", "pread-discard"])
 @pytest.mark.parametrize("change", [b"short", b"x" * 200_000])
 def test_a_file_of_another_length_is_found(tmp_path, name, change):
     np.save(tmp_path / "a.npy", np.zeros(SHAPE, np.float32))
@@ -123,7 +123,7 @@ def test_a_file_of_another_length_is_found(tmp_path, name, change):
         list(reader)
 
 
-@pytest.mark.parametrize("name", ["pread", "raw"])
+@pytest.mark.parametrize("name", ["pread", "pread-discard"])
 def test_a_file_of_another_shape_is_found(tmp_path, name):
     np.save(tmp_path / "a.npy", np.zeros((40, 24, 16), np.float32))
     with (

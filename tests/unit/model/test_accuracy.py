@@ -13,6 +13,7 @@ from deepcam.errors import InputError
 from deepcam.model import accuracy
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import validity
+from deepcam.record.model import AccuracyVerdict, EngineDescription
 from record_example import record
 
 TRUTH = np.array([[0] * 90 + [1] * 5 + [2] * 5] * 20, dtype=np.uint8)
@@ -31,40 +32,40 @@ def margins(reference: np.ndarray) -> np.ndarray:
     return 4 * ((np.arange(3)[:, None, None] - reference) % 3).astype(np.float16)
 
 
-def verdict(folder: Path, mask: np.ndarray, reference: np.ndarray = TRUTH) -> dict:
+def verdict(folder: Path, mask: np.ndarray, reference: np.ndarray = TRUTH) -> AccuracyVerdict:
     return accuracy.compare(mask[None], margins(reference)[None], write_labels(folder, 1))
 
 
 def test_the_labels_as_masks_are_perfect(tmp_path: Path) -> None:
     found = verdict(tmp_path, TRUTH)
-    assert found["iou"] == dict.fromkeys(CLASSES, 1.0)
-    assert (found["mean_iou"], found["pixel_agreement"], found["passed"]) == (1.0, 1.0, True)
+    assert found.iou == dict.fromkeys(CLASSES, 1.0)
+    assert (found.mean_iou, found.pixel_agreement, found.passed) == (1.0, 1.0, True)
 
 
 def test_iou_is_intersection_over_union_per_class(tmp_path: Path) -> None:
     mask = TRUTH.copy()
     mask[:10, 90:95] = 0  # 50 of the 100 pixels of class 1 are missed
     found = verdict(tmp_path, mask)
-    assert found["iou"] == pytest.approx(dict(zip(CLASSES, (1800 / 1850, 0.5, 1.0), strict=True)))
-    assert found["mean_iou"] == pytest.approx(np.mean([1800 / 1850, 0.5, 1.0]))
-    assert found["pixel_agreement"] == pytest.approx(1 - 50 / 2000)
-    assert not found["passed"]
+    assert found.iou == pytest.approx(dict(zip(CLASSES, (1800 / 1850, 0.5, 1.0), strict=True)))
+    assert found.mean_iou == pytest.approx(np.mean([1800 / 1850, 0.5, 1.0]))
+    assert found.pixel_agreement == pytest.approx(1 - 50 / 2000)
+    assert not found.passed
 
 
 @pytest.mark.parametrize(("pixels", "passed"), [(0, True), (2, True), (12, False)])
 def test_an_engine_passes_up_to_the_limits(tmp_path: Path, pixels: int, passed: bool) -> None:
     mask = TRUTH.copy()
     mask[0, :pixels] = 1
-    assert verdict(tmp_path, mask)["passed"] is passed
+    assert verdict(tmp_path, mask).passed is passed
 
 
 def test_pixel_agreement_alone_is_not_enough(tmp_path: Path) -> None:
     mask = TRUTH.copy()
     mask[:8, 90] = 0
     found = verdict(tmp_path, mask)
-    assert found["pixel_agreement"] > accuracy.MIN_PIXEL_AGREEMENT
-    assert found["mean_iou"] < accuracy.MIN_IOU_RATIO * found["reference_mean_iou"]
-    assert not found["passed"]
+    assert found.pixel_agreement > accuracy.MIN_PIXEL_AGREEMENT
+    assert found.mean_iou < accuracy.MIN_IOU_RATIO * found.reference_mean_iou
+    assert not found.passed
 
 
 @pytest.mark.parametrize(("engine_prefers", "lost"), [((0, 0), 0), ((1, 0), 0.25), ((1, 1), 0.5), ((1, 2), 3)])
@@ -77,21 +78,21 @@ def test_margin_loss_is_the_references_margin_over_the_engines_class(
     mask = np.zeros_like(TRUTH)
     mask[0, :2] = engine_prefers
     found = accuracy.compare(mask[None], reference[None], write_labels(tmp_path, 1))
-    assert (found["max_logit_margin_loss"], found["median_logit_margin"]) == (lost, 4)
+    assert (found.max_logit_margin_loss, found.median_logit_margin) == (lost, 4)
 
 
 def test_a_class_that_does_not_occur_is_not_counted(tmp_path: Path) -> None:
     path = tmp_path / "label.npy"
     np.save(path, np.zeros((20, 100, 2), dtype=np.float32))
     found = accuracy.compare(np.zeros_like(TRUTH)[None], margins(np.zeros_like(TRUTH))[None], [path])
-    assert found["iou"] == dict(zip(CLASSES, (1.0, None, None), strict=True))
-    assert found["mean_iou"] == 1.0
+    assert found.iou == dict(zip(CLASSES, (1.0, None, None), strict=True))
+    assert found.mean_iou == 1.0
 
 
 def test_a_poor_reference_still_requires_pixel_agreement(tmp_path: Path) -> None:
     reference = np.where(TRUTH == 0, 1, 0).astype(np.uint8)
-    assert verdict(tmp_path, reference, reference)["passed"]
-    assert not verdict(tmp_path, TRUTH, reference)["passed"]
+    assert verdict(tmp_path, reference, reference).passed
+    assert not verdict(tmp_path, TRUTH, reference).passed
 
 
 def test_masks_of_other_samples_are_rejected(tmp_path: Path) -> None:
@@ -119,8 +120,8 @@ def test_samples_are_run_in_the_largest_batches_of_the_engine(tmp_path: Path) ->
 
 def test_a_failed_accuracy_target_makes_a_record_invalid(tmp_path: Path) -> None:
     good, bad = verdict(tmp_path, TRUTH), verdict(tmp_path, (TRUTH + 1) % 3)
-    made = record() | {"engine": {"accuracy": [good, bad]}}
-    first, second = [check for check in validity.checks(made) if check["name"] == "accuracy"]
-    assert first["ok"] and not second["ok"]
-    assert second["expected"] == "99% of the reference's mean IoU, 1.0000, and 99.5% of its pixels"
-    assert second["actual"].startswith("mean IoU 0.0")
+    made = record().model_copy(update={"engine": EngineDescription(precision="fp32", accuracy=[good, bad])})
+    first, second = [check for check in validity.checks(made) if check.name == "accuracy"]
+    assert first.ok and not second.ok
+    assert second.expected == "99% of the reference's mean IoU, 1.0000, and 99.5% of its pixels"
+    assert second.actual.startswith("mean IoU 0.0")

@@ -172,7 +172,7 @@ def test_the_report_says_what_too_few_runs_and_one_repeat_mean():
     a, b = Results("a", known, None), Results("b", slower, None)
     report = presentation.markdown(a, b, significance.compare(known, slower), [])
     assert "2 of 2 cells have too few runs to tell" in report and "in 1 of them the whole interval is under 1" in report
-    assert "takes 5 runs in A and in B: raise benchmark.repeats" in report
+    assert "takes 5 runs in A and in B: raise benchmark.starts" in report
     assert "- One repeat: " in report and "no config.yaml in A and B" in report
     assert "Nothing that was recorded." in report
     twice = {cell: repeats * 2 for cell, repeats in known.items()}

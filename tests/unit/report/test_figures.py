@@ -17,7 +17,7 @@ DRAWN = [name for name in contents.FIGURES if name != contents.PREDICTIONS]
 def summary():
     records = [
         cell(0.5 / (ranks * inter), reader=reader, cache=cache, ranks=ranks, inter_threads=inter, intra_threads=intra)
-        for reader in ("pread", "raw")
+        for reader in ("pread", "pread-discard")
         for cache in ("cold", "warm")
         for ranks in (1, 2, 4)
         for inter in (1, 2)
@@ -156,9 +156,12 @@ def test_channels_are_told_with_their_deviation(all_tables):
 @pytest.mark.parametrize(
     ("cells", "names"),
     [
-        ([Cell("io", "raw", "warm", "none", 1, 1, 1, 1)], ["io_throughput", "io_latency", "channel_ranges"]),
+        ([Cell("io", "pread-discard", "warm", "none", 1, 1, 1, 1)], ["io_throughput", "io_latency", "channel_ranges"]),
         (
-            [Cell("io", "raw", "warm", "none", 2, 1, 1, 2), Cell("io", "raw", "warm", "none", 1, 1, 1, 1)],
+            [
+                Cell("io", "pread-discard", "warm", "none", 2, 1, 1, 2),
+                Cell("io", "pread-discard", "warm", "none", 1, 1, 1, 1),
+            ],
             ["io_throughput", "io_split", "io_latency", "scaling", "channel_ranges"],
         ),
         (

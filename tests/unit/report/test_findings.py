@@ -33,11 +33,11 @@ def test_the_bottleneck_comes_first_with_its_three_rates(cells):
 def test_the_best_reader_is_named_beside_the_ceiling(cells):
     storage = finding(cells, "63.7 GB/s of samples from storage")
     assert "pread, 4 ranks, batch 1, 2 x 1 reader threads; 2 runs from 63.4 to 64 samples/s" in storage.basis
-    assert "That is 100% of the ceiling, raw's 63.7 GB/s" in storage.basis
+    assert "That is 100% of the ceiling, pread-discard's 63.7 GB/s" in storage.basis
 
 
 def test_a_reader_above_the_ceiling_is_not_good(cells):
-    cells.loc[(cells["reader"] == "raw") & (cells["cache"] == "warm"), "gigabytes_per_second"] /= 2
+    cells.loc[(cells["reader"] == "pread-discard") & (cells["cache"] == "warm"), "gigabytes_per_second"] /= 2
     memory = finding(cells, "63.7 GB/s of samples from memory")
     assert not memory.good and "the machine has changed in between" in memory.basis
 
@@ -85,9 +85,9 @@ def test_a_grid_of_reading_only_is_asked_for_no_verdict(cells):
 
 
 def test_cells_of_several_machines_or_softwares_are_told(cells):
-    old, new = cell(), cell(reader="raw")
+    old, new = cell(), cell(reader="pread-discard")
     new["environment"] |= {"packages": {"torch": "3"}, "nodes": [node("m", kernel="7")], "date": "2027"}
     (told,) = [s for s in said(cells, unlike=metadata.unlike([old, new])) if s.finding.startswith("Not all cells")]
     assert not told.good
     assert told.basis.endswith("node.kernel: 6 or 7; packages.torch: 2 or 3.")
-    assert metadata.unlike([old, cell(reader="raw")]) == {}
+    assert metadata.unlike([old, cell(reader="pread-discard")]) == {}

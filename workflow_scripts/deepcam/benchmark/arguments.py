@@ -114,7 +114,11 @@ def parse(words: Sequence[str]) -> Job:
         required=_required(given),
         accuracy_files=given.accuracy_files,
         settings=Settings(
-            given.num_warmup_runs, given.num_runs, given.min_seconds, given.drop_fs_cache, _shuffle(given)
+            warmup_runs=given.num_warmup_runs,
+            runs=given.num_runs,
+            min_seconds=given.min_seconds,
+            drop_caches=given.drop_fs_cache,
+            shuffle=_shuffle(given),
         ),
         output=given.outputfile,
         visualization=given.visualization_output_dir,

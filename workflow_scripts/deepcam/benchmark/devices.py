@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from deepcam.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class Usage:
-    """What a device spent between two points in time; fields are None where it does not tell.
-
-    `energy_joules` and `utilisation` (0 to 1, share of time with a kernel running) are the whole device's, of all
-    processes on it; so is `memory_bytes`, in use at the end, which stays at its peak as allocators keep what they had.
-    """
-
-    energy_joules: float | None = None
-    utilisation: float | None = None
-    memory_bytes: int | None = None
+from deepcam.record.model import DeviceUsage
 
 
 class Device(Protocol):
@@ -37,7 +24,7 @@ class Device(Protocol):
         """A NumPy batch in the device's memory."""
         ...
 
-    def start_metering(self) -> Callable[[], Usage]:
+    def start_metering(self) -> Callable[[], DeviceUsage]:
         """Start metering; the function returned ends it."""
         ...
 
@@ -58,8 +45,8 @@ class Cpu:
     def to_device(self, batch: Any) -> Any:
         return batch
 
-    def start_metering(self) -> Callable[[], Usage]:
-        return Usage
+    def start_metering(self) -> Callable[[], DeviceUsage]:
+        return DeviceUsage
 
 
 class Cuda:
@@ -86,7 +73,7 @@ class Cuda:
     def to_device(self, batch: Any) -> Any:
         return self._torch.from_numpy(batch).cuda()
 
-    def start_metering(self) -> Callable[[], Usage]:
+    def start_metering(self) -> Callable[[], DeviceUsage]:
         import pynvml
 
         pynvml.nvmlInit()
@@ -101,12 +88,12 @@ class Cuda:
 
         started, before = time.time(), ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
 
-        def usage() -> Usage:
+        def usage() -> DeviceUsage:
             after = ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
             memory = ask(pynvml.nvmlDeviceGetMemoryInfo)
             samples = ask(pynvml.nvmlDeviceGetSamples, pynvml.NVML_GPU_UTILIZATION_SAMPLES, int(started * 1e6))
             percent = [sample.sampleValue.uiVal for sample in samples[1]] if samples else []
-            return Usage(
+            return DeviceUsage(
                 energy_joules=None if before is None or after is None else (after - before) / 1000,
                 utilisation=sum(percent) / len(percent) / 100 if percent else None,
                 memory_bytes=memory.used if memory else None,

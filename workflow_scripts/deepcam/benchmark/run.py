@@ -1,34 +1,44 @@
-"""One benchmark job: from a cell and a dataset to a record. Joins the rooms; the timed loop is in measure."""
+"""Runs one configuration and writes its record; the timed loop is in timed_loop.py."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deepcam import files
 from deepcam.benchmark import environment, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
-from deepcam.benchmark.timed_loop import Plan, Run, measure
+from deepcam.benchmark.timed_loop import Workload, measure
 from deepcam.errors import InputError
+from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
+from deepcam.record.model import (
+    SCHEMA_VERSION,
+    Dataset,
+    EngineDescription,
+    Environment,
+    Measurement,
+    Node,
+    RankPlace,
+    Record,
+    Run,
+)
 from deepcam.record.predictions import Prediction
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
-"""Held on every node for the length of a job: two benchmarks at once would measure each other. A workflow that was
-killed may leave a job behind, which no resource of the workflow counts."""
+"""Held on every node for the length of a job: two benchmarks at once would measure each other. A killed workflow may
+leave a job behind that no resource of the workflow counts."""
 
 VISUALIZED = 3
-"""Samples that are drawn."""
+"""Number of samples to draw."""
 
 LISTENING_SECONDS, LISTENING_TIMES = 0.5, 4
-"""Before the start, for other load, until it is gone: what ran before may still write, and /proc/stat counts in
-hundredths of a second."""
+"""How long, and how often at most, a job measures the background load before it starts. An earlier process may still
+be writing. The kernel's clock of CPU times ticks only every hundredth of a second."""
 
 
 def run(job: Job) -> list[Prediction]:
@@ -37,9 +47,10 @@ def run(job: Job) -> list[Prediction]:
     Returns the predictions to draw on rank 0 of a job with `visualization`, and an empty list otherwise.
     """
     me = ranks.init_ranks(job.cell.ranks)
-    refuse(job)
+    check_job(job)
+    fingerprints = read_fingerprints(job)
     place = me.local_rank % len(job.devices)
-    plan = Plan(
+    workload = Workload(
         cell=job.cell,
         files=job.dataset.files,
         sample_shape=job.dataset.sample_shape,
@@ -48,45 +59,42 @@ def run(job: Job) -> list[Prediction]:
         load_engine=_engine_loader(job, place, me),
     )
     with files.locked(MACHINE_LOCK) if me.node_leader else contextlib.nullcontext():
-        other_load, runs = _measure(plan, me)
+        background_load, runs = _measure(workload, me)
     places = me.gather(
-        {
-            "node": environment.node_name(),
-            "local_rank": me.local_rank,
-            "device": job.devices[place],
-            "cores": list(me.cores),
-        }
+        RankPlace(
+            node=environment.node_name(), local_rank=me.local_rank, device=job.devices[place], cores=list(me.cores)
+        )
     )
     nodes = me.gather(environment.describe_node(job.dataset.files[0]) if me.node_leader else None)
-    if runs is None or nodes is None:
+    if runs is None or places is None or nodes is None:
         return []
-    record: dict[str, Any] = {
-        "schema_version": store.SCHEMA_VERSION,
-        "cell": dataclasses.asdict(job.cell),
-        "settings": dataclasses.asdict(job.settings),
-        "dataset": {
-            "source": job.dataset.source,
-            "sample_shape": list(job.dataset.sample_shape),
-            "bytes": job.dataset.total_bytes,
-            "samples": [path.name for path in job.dataset.files],
-        },
-        "engine": describe_engine(job),
-        "environment": {
+    measurement = Measurement(
+        schema_version=SCHEMA_VERSION,
+        cell=job.cell,
+        settings=job.settings,
+        dataset=Dataset(
+            source=job.dataset.source,
+            sample_shape=job.dataset.sample_shape,
+            bytes=job.dataset.total_bytes,
+            samples=[path.name for path in job.dataset.files],
+        ),
+        engine=_describe_engine(job, fingerprints),
+        environment=Environment(
             **environment.describe(),
-            "nodes": [node for node in nodes if node],
-            "ranks": places,
-            "other_load": other_load,
-        },
-        "runs": [dataclasses.asdict(run) for run in runs],
-    }
-    record["checks"] = validity.checks(record)
-    record["metrics"] = cell_summary.row([record])
-    store.validate(record)
-    files.write_json(job.output, record)
+            nodes=[Node.model_validate(node, strict=False) for node in nodes if node],
+            ranks=places,
+            background_cpu_load=background_load,
+        ),
+        runs=runs,
+    )
+    checks = validity.checks(measurement)
+    metrics = cell_summary.summarize([measurement], checks)
+    record = Record(**dict(measurement), checks=checks, metrics=metrics)
+    files.write_json(job.output, record.model_dump(mode="json"))
     return _predictions(job) if job.visualization else []
 
 
-def refuse(job: Job) -> None:
+def check_job(job: Job) -> None:
     """Raise InputError, before any timing, for what this job cannot do here."""
     samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
     if samples < batch:
@@ -104,13 +112,6 @@ def refuse(job: Job) -> None:
             f"{len(job.engine_files)} engine files for {len(job.devices)} devices; {job.cell.mode} cells need the "
             "compiled engine of each device: give --engine-files or --trt-model-dir"
         )
-    for path in job.engine_files:
-        fingerprint = _fingerprint(path)
-        for option, (field, value) in job.required.items():
-            if fingerprint.get(field) != value:
-                raise InputError(
-                    f"{option}: {path} has {field} {fingerprint.get(field)}; leave it out, or give another engine"
-                )
     if job.settings.drop_caches and not page_cache.may_drop_all():
         raise InputError(
             f"--drop-fs-cache: {page_cache.DROP_CACHES} is for root; leave it out: cold runs evict the files anyway"
@@ -121,34 +122,39 @@ def refuse(job: Job) -> None:
                 raise InputError(f"--visualize: {label} is missing; masks are drawn beside the true ones")
 
 
-def _measure(plan: Plan, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
-    me.barrier()  # all nodes have their lock, all ranks their modules
+def read_fingerprints(job: Job) -> list[dict[str, Any]]:
+    """The fingerprints of the job's engine files. Raises InputError for one that the job's options rule out."""
+    found = []
+    for path in job.engine_files:
+        fingerprint = read_fingerprint(path)
+        for option, (field, value) in job.required.items():
+            if fingerprint.get(field) != value:
+                raise InputError(
+                    f"{option}: {path} has {field} {fingerprint.get(field)}; leave it out, or give another engine"
+                )
+        found.append(fingerprint)
+    return found
+
+
+def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
+    """The background load before the start, and what `measure` returns."""
+    me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
     for _ in range(LISTENING_TIMES):
-        other_load = me.background_cpu_load(LISTENING_SECONDS)
-        if other_load <= validity.OTHER_LOAD_LIMIT:
+        background_load = me.background_cpu_load(LISTENING_SECONDS)
+        if background_load <= validity.BACKGROUND_LOAD_LIMIT:
             break
-    return other_load, measure(plan, me)
+    return background_load, measure(workload, me)
 
 
-def describe_engine(job: Job) -> dict[str, Any] | None:
-    """The first engine's fingerprint and, under `accuracy`, the gate's verdict for each device; or what is trained."""
+def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> EngineDescription | None:
+    """The first engine's fingerprint with the accuracy verdict of each device, or the recipe of mode train."""
     if job.training:
         from deepcam.benchmark import train_step
 
-        return train_step.describe(job.training, job.devices[0])
-    if not job.engine_files:
+        return EngineDescription(**train_step.describe(job.training, job.devices[0]))
+    if not fingerprints:
         return None
-    return _fingerprint(job.engine_files[0]) | {
-        "accuracy": [json.loads(path.read_text()) for path in job.accuracy_files],
-    }
-
-
-def _fingerprint(engine_file: Path) -> dict[str, Any]:
-    path = engine_file.with_suffix(".json")
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no engine's fingerprint ({error}); compile the engine again") from None
+    return EngineDescription(**fingerprints[0], accuracy=[store.read_verdict(path) for path in job.accuracy_files])
 
 
 def _predictions(job: Job) -> list[Prediction]:

@@ -1,4 +1,4 @@
-"""The timed loop: one cell, one process per rank. Knows readers and engines only by their interface."""
+"""The timed loop: one configuration, one process per rank. It knows readers and engines by their interface only."""
 
 from __future__ import annotations
 
@@ -10,41 +10,30 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import psutil
 
 from deepcam import machine
 from deepcam.benchmark import page_cache
-from deepcam.benchmark.devices import Device, Usage, open_device
-from deepcam.benchmark.readers import Options, open_reader
+from deepcam.benchmark.devices import Device, open_device
+from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.errors import InputError
 from deepcam.grid import NONE, Cell
+from deepcam.record.model import RankRun, Run, Settings
 
-if TYPE_CHECKING:  # MPI takes a second to start, which who only wants to know how long a run lasts need not wait
+if TYPE_CHECKING:  # loading MPI takes about 1 s, and the planner does not need it
     from deepcam.benchmark.ranks import Ranks
 
 MARGIN = 1.25
-"""A warm-up that lasts this much longer than runs must: they differ."""
+"""Runs vary, so the warm-up must last this many times `min_seconds`."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How often, how long and in what order to measure."""
-
-    warmup_runs: int
-    runs: int
-    min_seconds: float
-    drop_caches: bool
-    """Before each cold run also drop all of the kernel's caches, which takes root."""
-    shuffle: str
-    """Order of the samples in each pass: none as they are, rank shuffled within each rank, global over all ranks."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
+class Workload:
     """What to measure. `files` are all data files, in order; a rank takes every `ranks`-th of them."""
 
     cell: Cell
@@ -57,101 +46,82 @@ class Plan:
     """Called once per rank, outside the clock; the engine maps a batch (n, H, W, C) to a mask (n, H, W)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RankRun:
-    """One rank's part of one run. Times in seconds; `batch_seconds` lie between one finished batch and the next."""
+def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
+    """Warm-up runs, then measured runs. Collective: every rank calls it. Returns the runs on rank 0, None elsewhere.
 
-    seconds: float
-    batch_seconds: list[float]
-    batch_samples: list[int]
-    samples: dict[str, int]
-    """File name to how often it was read, as the reader reports it."""
-    cpu_seconds: float
-    node_cpu_utilisation: float | None
-    """Share of the node's cores that were busy, with whatever; on one rank of each node, like the next."""
-    other_load: float | None
-    """Share of the node's cores that were busy with other processes than the job's."""
-    peak_memory_bytes: int
-    """Highest resident set of the rank's processes since they started, mapped files included."""
-    storage_bytes: int
-    """Bytes that the rank's processes had fetched from storage (read_bytes of /proc/PID/io)."""
-    reader: dict[str, Any]
-    device: Usage
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One measured run of all ranks. Residency is the lowest and highest of ranks, just before the clock started."""
-
-    passes: int
-    residency_low: float
-    residency_high: float
-    ranks: list[RankRun]
-
-
-def measure(plan: Plan, ranks: Ranks) -> list[Run] | None:
-    """Warm-up runs, then measured runs. Collective: every rank calls it. The runs on rank 0, None elsewhere.
-
-    A run is one pass over the data, each sample once. A warm or compute run makes as many passes as last
-    `min_seconds`; a cold run makes one, since a second would not be cold.
+    An epoch reads each sample once. A cold run is one epoch, since a second one would not be cold. A warm or compute
+    run has as many epochs as it takes to last `min_seconds`.
     """
-    draw = _order(plan, ranks)
-    device = open_device(plan.device)
-    engine = plan.load_engine() if plan.load_engine else None
-    make_loop = _compute_loop if plan.cell.mode == "compute" else _reading_loop
-    loop = make_loop(plan, device, engine)
+    order = _SampleOrder(workload, ranks)
+    device = open_device(workload.device)
+    engine = workload.load_engine() if workload.load_engine else None
+    make_loop = _ComputeLoop if workload.cell.mode == "compute" else _ReadingLoop
+    loop = make_loop(workload, device, engine)
 
-    repeatable = plan.cell.cache != "cold" and plan.settings.min_seconds > 0
-    if repeatable and plan.settings.warmup_runs == 0:
+    settings = workload.settings
+    repeatable = workload.cell.cache != "cold" and settings.min_seconds > 0
+    if repeatable and settings.warmup_runs == 0:
         raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
-    for _ in range(plan.settings.warmup_runs):
-        _, _, result = _run(plan, ranks, loop, draw(1))
-    passes = 1
+    for _ in range(settings.warmup_runs):
+        _, _, result = _run(workload, ranks, loop, order.files(1))
+    epochs = 1
     if repeatable:
-        # The first batch holds what is done once, such as choosing kernels; the median batch does not.
-        seconds = ranks.allreduce_max(statistics.median(result.batch_seconds) * len(result.batch_seconds))
-        needed = plan.settings.min_seconds * MARGIN
-        while seconds < needed:  # more passes are faster than one: try until they last
-            passes = max(passes + 1, math.ceil(passes * needed / seconds))
-            _, _, result = _run(plan, ranks, loop, draw(passes))
+        # The first batch includes one-time work, such as the choice of kernels; the median batch does not.
+        intervals = result.batch_interval_seconds
+        seconds = ranks.allreduce_max(statistics.median(intervals) * len(intervals))
+        needed = settings.min_seconds * MARGIN
+        while seconds < needed:  # an epoch of a long run takes less time than a single one, so try until it lasts
+            epochs = max(epochs + 1, math.ceil(epochs * needed / seconds))
+            _, _, result = _run(workload, ranks, loop, order.files(epochs))
             seconds = ranks.allreduce_max(result.seconds)
 
     measured = []
-    for _ in range(plan.settings.runs):
-        low, high, result = _run(plan, ranks, loop, draw(passes))
+    for _ in range(settings.runs):
+        low, high, result = _run(workload, ranks, loop, order.files(epochs))
         gathered = ranks.gather(result)
         if gathered is not None:
-            measured.append(Run(passes, low, high, gathered))
+            measured.append(
+                Run(epochs=epochs, page_cache_residency_min=low, page_cache_residency_max=high, ranks=gathered)
+            )
     return measured if ranks.rank == 0 else None
 
 
-def _order(plan: Plan, ranks: Ranks) -> Callable[[int], tuple[Path, ...]]:
-    """A function that returns this rank's files for the next passes. All ranks shuffle alike: each sample goes once."""
-    together, own = random.Random(0), random.Random(ranks.rank)
+class _SampleOrder:
+    """Which files a rank reads next. All ranks shuffle alike, so that together they read each sample once."""
 
-    def a_pass() -> tuple[Path, ...]:
-        files = together.sample(plan.files, len(plan.files)) if plan.settings.shuffle == "global" else plan.files
-        mine = files[ranks.rank :: ranks.size]
-        return tuple(own.sample(mine, len(mine)) if plan.settings.shuffle == "rank" else mine)
+    def __init__(self, workload: Workload, ranks: Ranks) -> None:
+        self._all = workload.files
+        self._shuffle = workload.settings.shuffle
+        self._rank, self._size = ranks.rank, ranks.size
+        self._common, self._own = random.Random(0), random.Random(ranks.rank)
 
-    return lambda passes: tuple(itertools.chain.from_iterable(a_pass() for _ in range(passes)))
+    def files(self, epochs: int) -> tuple[Path, ...]:
+        """This rank's files for the next epochs."""
+        return tuple(itertools.chain.from_iterable(self._epoch() for _ in range(epochs)))
+
+    def _epoch(self) -> Sequence[Path]:
+        files = self._common.sample(self._all, len(self._all)) if self._shuffle == "global" else self._all
+        own = files[self._rank :: self._size]
+        return self._own.sample(own, len(own)) if self._shuffle == "rank" else own
 
 
 Loop: TypeAlias = "Callable[[tuple[Path, ...], Ranks], RankRun]"
+"""Works through a rank's files with the clock on."""
 
 
-def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
-    """One run: bring the cache into the cell's state, verify, and let all ranks start together.
+def _run(workload: Workload, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple[float, float, RankRun]:
+    """One run: bring the page cache into the state that the cell asks for, verify it, and run `loop` on `files`.
 
-    Each rank does that for what it will read: a node need not hold what only others read.
+    Returns the lowest and highest residency of all ranks, and this rank's result. Each rank prepares only the files
+    that it will read: a node's memory need not hold what other nodes read.
     """
     low, high = 1.0, 0.0
-    if plan.cell.cache != NONE:
-        ranks.barrier()  # none still reads, or has the files mapped
+    if workload.cell.cache != NONE:
+        ranks.barrier()  # no rank still reads the files or has them mapped
         own = sorted(set(files))
-        if plan.cell.cache == "cold":
+        if workload.cell.cache == "cold":
             page_cache.evict(own)
-            if plan.settings.drop_caches and ranks.node_leader:
+            if workload.settings.drop_caches and ranks.node_leader:
                 page_cache.drop_all()
         else:
             page_cache.preload(own)
@@ -159,54 +129,57 @@ def _run(plan: Plan, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) -> tuple
     return low, high, loop(files, ranks)
 
 
-def _reading_loop(plan: Plan, device: Device, engine: Any) -> Loop:
-    options = Options(
-        batch_size=plan.cell.local_batch_size,
-        inter_threads=plan.cell.inter_threads,
-        intra_threads=plan.cell.intra_threads,
-        cold=plan.cell.cache == "cold",
-        sample_shape=plan.sample_shape,
-        device=plan.device,
-    )
+class _ReadingLoop:
+    """Reads samples and, with an engine, computes on each batch."""
 
-    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
-        with open_reader(plan.cell.reader, files, options) as reader:
+    def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
+        self._device, self._engine, self._reader = device, engine, workload.cell.reader
+        self._options = Options(
+            batch_size=workload.cell.local_batch_size,
+            inter_threads=workload.cell.inter_threads,
+            intra_threads=workload.cell.intra_threads,
+            cold=workload.cell.cache == "cold",
+            sample_shape=workload.sample_shape,
+            device=workload.device,
+        )
 
-            def steps() -> Iterable[list[str]]:
-                for batch in reader:
-                    if engine is not None:
-                        engine(batch.array)
-                    yield batch.files
+    def __call__(self, files: tuple[Path, ...], ranks: Ranks) -> RankRun:
+        with open_reader(self._reader, files, self._options) as reader:
+            return _timed(self._steps(reader), ranks, self._device, reader.details, reader.processes)
 
-            return _timed(steps(), ranks, device, reader.details, reader.processes)
+    def _steps(self, reader: Reader) -> Iterator[list[str]]:
+        engine = self._engine
+        for batch in reader:
+            if engine is not None:
+                engine(batch.array)
+            yield batch.files
 
-    return loop
 
+class _ComputeLoop:
+    """Computes on one batch that stays in the device's memory, as often as the files fill batches."""
 
-def _compute_loop(plan: Plan, device: Device, engine: Any) -> Loop:
-    import numpy as np
+    def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
+        self._device, self._engine, self._size = device, engine, workload.cell.local_batch_size
+        self._batch = device.to_device(np.stack([np.load(path) for path in workload.files[: self._size]]))
 
-    size = plan.cell.local_batch_size
-    resident = device.to_device(np.stack([np.load(path) for path in plan.files[:size]]))
+    def __call__(self, files: tuple[Path, ...], ranks: Ranks) -> RankRun:
+        return _timed(self._steps(files), ranks, self._device, {}, ())
 
-    def loop(files: tuple[Path, ...], ranks: Ranks) -> RankRun:
-        def steps() -> Iterable[list[str]]:
-            for start in range(0, len(files), size):
-                names = [str(path) for path in files[start : start + size]]
-                engine(resident[: len(names)])
-                yield names
-
-        return _timed(steps(), ranks, device, {}, ())
-
-    return loop
+    def _steps(self, files: tuple[Path, ...]) -> Iterator[list[str]]:
+        engine, batch, size = self._engine, self._batch, self._size
+        for start in range(0, len(files), size):
+            names = [str(path) for path in files[start : start + size]]
+            engine(batch[: len(names)])
+            yield names
 
 
 def _timed(
     steps: Iterable[list[str]], ranks: Ranks, device: Device, details: dict[str, Any], helpers: Sequence[int]
 ) -> RankRun:
-    """Iterate with the clock on, until the device is done. The barrier is last before the clock: ranks start together.
+    """Iterate over `steps` with the clock on, until the device is done.
 
-    A step is done when the device is; the host goes on to the next one meanwhile, as far as `device.in_flight` says.
+    The barrier comes last before the clock starts, so that all ranks start together. A step is done when the device
+    is; meanwhile the host goes on with up to `device.in_flight` steps. `helpers` are the reader's other processes.
     """
     finished: list[float] = []
     batches: list[list[str]] = []
@@ -233,18 +206,19 @@ def _timed(
     counts = collections.Counter(os.path.basename(name) for files in batches for name in files)
     return RankRun(
         seconds=end - start,
-        batch_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
+        batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
         batch_samples=[len(files) for files in batches],
         samples=dict(counts),
         cpu_seconds=machine.cpu_seconds(processes) - cpu,
         node_cpu_utilisation=busy,
-        other_load=others,
-        peak_memory_bytes=sum(map(machine.peak_rss_bytes, (process.pid for process in processes))),
-        storage_bytes=_storage_bytes(processes) - storage,
+        background_cpu_load=others,
+        peak_rss_bytes=sum(map(machine.peak_rss_bytes, (process.pid for process in processes))),
+        bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,
     )
 
 
 def _storage_bytes(processes: Iterable[psutil.Process]) -> int:
+    """Bytes that the kernel has read from storage for these processes (read_bytes of /proc/PID/io)."""
     return sum(process.io_counters().read_bytes for process in processes)

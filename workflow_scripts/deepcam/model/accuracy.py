@@ -11,7 +11,6 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
+from deepcam.record.model import AccuracyVerdict
 
 MAX_SAMPLES = 64
 """Only the first samples of a dataset are evaluated. At full size these have 57 million pixels."""
@@ -61,20 +61,12 @@ def _batches(engine: LoadedEngine, samples: EvaluationSet) -> Iterator[np.ndarra
         yield engine(torch.from_numpy(batch).to(engine.device)).cpu().numpy()
 
 
-def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> dict[str, Any]:
+def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> AccuracyVerdict:
     """Compare `masks` (samples, H, W) uint8 with the labels and the reference's `margins` (samples, classes, H, W).
 
-    Returns the verdict:
-
-    - `iou`: intersection over union of each class over all samples; None for a class that neither masks nor labels
-      have. `mean_iou` is the mean over the other classes. `reference_iou` and `reference_mean_iou` likewise.
-    - `pixel_agreement`: fraction of the pixels that have the reference's class.
-    - `max_logit_margin_loss`: largest margin by which the reference prefers its own class of a pixel to the engine's,
-      in logits. It is at most twice the largest difference between their logits.
-    - `median_logit_margin`: the reference's median margin over its second class, in logits, for scale.
-    - `passed`: whether `mean_iou` and `pixel_agreement` reach MIN_IOU_RATIO and MIN_PIXEL_AGREEMENT.
-
-    Raises InputError if masks, margins and labels are not those of the same samples.
+    An engine passes if its mean IoU and its pixel agreement reach MIN_IOU_RATIO and MIN_PIXEL_AGREEMENT. The maximum
+    margin loss is at most twice the largest difference between the two networks' logits; the median margin is its
+    scale. Raises InputError if masks, margins and labels are not those of the same samples.
     """
     if margins.shape != (len(masks), len(CLASSES), *masks.shape[1:]) or len(masks) != len(labels):
         raise InputError(
@@ -87,19 +79,19 @@ def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> dict[
     agreement = float((masks == reference).mean())
     mean_iou, reference_mean_iou = iou.mean_iou(counts), iou.mean_iou(reference_counts)
     passed = mean_iou >= MIN_IOU_RATIO * reference_mean_iou and agreement >= MIN_PIXEL_AGREEMENT
-    return {
-        "samples": len(masks),
-        "iou": _iou_by_class(counts),
-        "mean_iou": mean_iou,
-        "reference_iou": _iou_by_class(reference_counts),
-        "reference_mean_iou": reference_mean_iou,
-        "pixel_agreement": agreement,
-        "max_logit_margin_loss": float(np.take_along_axis(margins, masks[:, None], 1).max()),
-        "median_logit_margin": float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
-        "min_iou_ratio": MIN_IOU_RATIO,
-        "min_pixel_agreement": MIN_PIXEL_AGREEMENT,
-        "passed": passed,
-    }
+    return AccuracyVerdict(
+        samples=len(masks),
+        iou=_iou_by_class(counts),
+        mean_iou=mean_iou,
+        reference_iou=_iou_by_class(reference_counts),
+        reference_mean_iou=reference_mean_iou,
+        pixel_agreement=agreement,
+        max_logit_margin_loss=float(np.take_along_axis(margins, masks[:, None], 1).max()),
+        median_logit_margin=float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
+        min_iou_ratio=MIN_IOU_RATIO,
+        min_pixel_agreement=MIN_PIXEL_AGREEMENT,
+        passed=passed,
+    )
 
 
 def _confusion(masks: np.ndarray, labels: list[Path]) -> np.ndarray:

@@ -14,14 +14,14 @@ from deepcam.errors import InputError
 ADVICE = "rebuild it with: snakemake --forcerun compile_engine, and this run's other options"
 
 
-def path_of(engine: Path) -> Path:
+def fingerprint_path(engine: Path) -> Path:
     """Return the path of the fingerprint that belongs to the engine at `engine`."""
     return engine.with_suffix(".json")
 
 
-def read(engine: Path) -> dict[str, Any]:
+def read_fingerprint(engine: Path) -> dict[str, Any]:
     """Read the fingerprint of the engine at `engine`. Raises InputError if it is missing or is not JSON."""
-    path = path_of(engine)
+    path = fingerprint_path(engine)
     if not path.is_file():
         raise InputError(f"{path}: no engine's fingerprint, because it is missing; {ADVICE}")
     try:

@@ -67,7 +67,7 @@ class Plan:
 
 def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, cores: int, found: Found) -> Plan:
     """The plan of a validated configuration for `devices` (cpu, cuda0, ...), with so many jobs after the records."""
-    data, repeats = config["data"], config["benchmark"]["repeats"]
+    data, starts = config["data"], config["benchmark"]["starts"]
     samples = climate.sample_count(*(data[key] for key in ("source", "split", "num_files")))
     shards = len(grid.shard_ids(samples, data["files_per_shard"]))
     new_shards = max(0, shards - found.npy_shards)
@@ -77,7 +77,7 @@ def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, co
 
     cells = grid.cells({**config, "data": data | {"num_files": samples}})
     there = collections.Counter(Cell(**r["cell"]) for r in found.records if is_current(r, samples, config))
-    new_records = [cell for cell in cells for _ in range(repeats - there[cell])]
+    new_records = [cell for cell in cells for _ in range(starts - there[cell])]
     rates = estimates.measured(found.records, config)
     seconds = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
 
@@ -91,7 +91,7 @@ def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, co
         download_bytes=0 if data["source"] == "synthetic" else new_samples * hdf5,
         disk_bytes=new_samples * npy + at_a_time * hdf5,
         cells=cells,
-        records=len(cells) * repeats,
+        records=len(cells) * starts,
         new_records=new_records,
         guessed=sum(estimates.like(cell) not in rates for cell in new_records),
         too_long=sum(each > config["benchmark"]["timeout_seconds"] for each in seconds),

@@ -26,7 +26,7 @@ def text(plan: Plan, config: Mapping[str, Any], devices: Sequence[str], free_byt
         if plan.engines
         else "none: nothing computes",
         "cells": f"{len(plan.cells):,}: " + ", ".join(f"{cells:,} {mode}" for mode, cells in modes.items()),
-        "records": f"{plan.records:,}, {benchmark['repeats']} a cell; {_there(plan.records, len(plan.new_records))}",
+        "records": f"{plan.records:,}, {benchmark['starts']} a cell; {_there(plan.records, len(plan.new_records))}",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
     if plan.disk_bytes > free_bytes:

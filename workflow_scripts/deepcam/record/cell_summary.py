@@ -1,67 +1,73 @@
-"""What the records of one cell come to: its metrics and whether they are valid. Pure functions."""
+"""The metrics of one configuration, from all its records. Pure functions."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from deepcam.record import metrics, validity
-from deepcam.record.metrics import Record
+from deepcam.record.columns import Metrics
+from deepcam.record.model import Check, Measurement
 
 
-def row(records: Sequence[Record]) -> dict[str, Any]:
-    """All repeats of one cell as a row of the summary.
-
-    `samples_per_second` is the median over runs, `ci_low_` and `ci_high_` its 95 % confidence interval, `lowest_` and
-    `highest_` the extremes; `gigabytes_per_second` (1e9 bytes of npy files) is empty where nothing is read. Percentiles
-    are over all ranks' batches. `spread` is the standard deviation over the mean of the runs. `rank_imbalance` is how
-    much sooner than the last rank the first one was done, over the last one's time, and `slowest_node` where that last
-    rank was in most runs. `cpu_utilisation` is the CPU time
-    of all ranks over wall time and the cores that they had, `node_cpu_utilisation` that of all processes on the nodes,
-    over all their cores; 1 is all cores busy. `memory_bytes` is the sum of the ranks' peaks, mapped files included.
-    Energy, power, utilisation and memory of devices are those of all GPUs of the job, empty without one.
-    """
+def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metrics:
+    """Pool the runs of one configuration's records; `checks` are those of all records."""
+    checks = list(checks)
+    first = records[0]
+    cell = first.cell
     rates = metrics.throughputs(records)
     median = float(np.median(rates))
     low, high = metrics.median_interval(rates)
-    runs = [(record, run) for record in records for run in record["runs"]]
-    batches = [seconds for _, run in runs for rank in run["ranks"] for seconds in rank["batch_seconds"]]
-    p50, p90, p95, p99 = (float(value) for value in np.percentile(batches, (50, 90, 95, 99)))
-    cell = records[0]["cell"]
-    reasons = validity.failures(records, validity.ERROR)
-    return {
-        **cell,
-        "samples_per_second": median,
-        "gigabytes_per_second": median * metrics.sample_bytes(records[0]) / 1e9 if cell["mode"] != "compute" else None,
-        "seconds_per_sample": 1 / median,
-        "p50_seconds": p50,
-        "p90_seconds": p90,
-        "p99_seconds": p99,
-        "spread": metrics.spread(rates),
-        "cpu_utilisation": float(np.median([metrics.cpu_utilisation(record, run) for record, run in runs])),
-        "valid": not reasons,
-        "invalid_reasons": reasons,
-        "warnings": validity.failures(records, validity.WARNING),
-        "p95_seconds": p95,
-        "max_seconds": max(batches),
-        "ci_low_samples_per_second": low,
-        "ci_high_samples_per_second": high,
-        "lowest_samples_per_second": min(rates),
-        "highest_samples_per_second": max(rates),
-        "samples_per_second_per_rank": median / cell["ranks"],
-        "rank_imbalance": float(np.median([metrics.imbalance(run) for _, run in runs])),
-        "slowest_node": statistics.mode(metrics.slowest_node(record, run) for record, run in runs),
-        "node_cpu_utilisation": float(np.median([metrics.node_cpu_utilisation(run) for _, run in runs])),
-        "memory_bytes": max(sum(rank["peak_memory_bytes"] for rank in run["ranks"]) for _, run in runs),
-        "global_batch_size": cell["ranks"] * cell["local_batch_size"],
-        "precision": records[0]["engine"]["precision"] if records[0]["engine"] else "",
-        "runs": len(rates),
-        "batches": len(batches),
-        "sample_bytes": metrics.sample_bytes(records[0]),
-        "devices": metrics.devices(records[0]),
-        "nodes": metrics.nodes(records[0]),
-        **metrics.device_metrics(records),
-    }
+    runs = [(record, run) for record in records for run in record.runs]
+    intervals = [seconds for _, run in runs for rank in run.ranks for seconds in rank.batch_interval_seconds]
+    p50, p90, p95, p99 = (float(value) for value in np.percentile(intervals, (50, 90, 95, 99)))
+    reasons = validity.failures(checks, validity.ERROR)
+    usages = [metrics.device_usage(record, run) for record, run in runs]
+    energies = [
+        (run, usage.energy_joules)
+        for (_, run), usage in zip(runs, usages, strict=True)
+        if usage.energy_joules is not None
+    ]
+    return Metrics(
+        samples_per_second=median,
+        gigabytes_per_second=median * metrics.sample_bytes(first) / 1e9 if cell.mode != "compute" else None,
+        seconds_per_sample=1 / median,
+        batch_interval_p50_seconds=p50,
+        batch_interval_p90_seconds=p90,
+        batch_interval_p99_seconds=p99,
+        throughput_cv=metrics.coefficient_of_variation(rates),
+        cpu_utilisation=float(np.median([metrics.cpu_utilisation(record, run) for record, run in runs])),
+        valid=not reasons,
+        invalid_reasons=reasons,
+        warnings=validity.failures(checks, validity.WARNING),
+        batch_interval_p95_seconds=p95,
+        batch_interval_max_seconds=max(intervals),
+        samples_per_second_ci_low=low,
+        samples_per_second_ci_high=high,
+        samples_per_second_min=min(rates),
+        samples_per_second_max=max(rates),
+        samples_per_second_per_rank=median / cell.ranks,
+        straggler_gap=float(np.median([metrics.straggler_gap(run) for _, run in runs])),
+        straggler_node=statistics.mode(metrics.straggler_node(record, run) for record, run in runs),
+        node_cpu_utilisation=float(np.median([metrics.node_cpu_utilisation(run) for _, run in runs])),
+        peak_rss_bytes=max(sum(rank.peak_rss_bytes for rank in run.ranks) for _, run in runs),
+        global_batch_size=cell.ranks * cell.local_batch_size,
+        precision=first.engine.precision if first.engine else "",
+        num_runs=len(rates),
+        num_batches=len(intervals),
+        sample_bytes=metrics.sample_bytes(first),
+        num_devices=metrics.num_devices(first),
+        num_nodes=metrics.num_nodes(first),
+        joules_per_sample=_median(joules / metrics.run_samples(run) for run, joules in energies),
+        device_watts=_median(joules / metrics.run_seconds(run) for run, joules in energies),
+        device_utilisation=_median(usage.utilisation for usage in usages),
+        device_memory_bytes=_median(usage.memory_bytes for usage in usages),
+    )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Median of the known values; None without any."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

@@ -1,4 +1,4 @@
-"""What records say of machine, software, settings, samples and engine, as dotted keys. Pure functions."""
+"""Machine, software, settings, samples and engine of records, as dotted keys. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,55 +9,56 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from deepcam.grid import NONE
-from deepcam.record.metrics import Record
+from deepcam.record.model import Measurement
 
-OF_ONE_JOB = re.compile(
-    r"environment\.(date|other_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds)"
+PER_JOB_KEYS = re.compile(
+    r"environment\.(date|background_cpu_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds)"
 )
-"""Keys that say how one job or one compilation went, not with what."""
+"""Per-job keys (date, load, build time), ignored when configurations are compared."""
 
-KIND = re.compile(
+MACHINE_KEYS = re.compile(
     r"environment\.(node\.(cpu|isa|logical_cores|governor|numa_nodes|memory_gibibytes|gpus|driver|kernel"
     r"|file_system\.(type|model))|python|packages\..+|mpi|hdf5|git_commit|container)"
 )
-"""Keys whose values must be alike for two rates to be of the same machine with the same software."""
+"""Keys whose values must be equal for two records to come from the same kind of machine with the same software."""
 
 
-def collect(records: Iterable[Record]) -> dict[str, set[str]]:
-    """Each key's values, as text, over all records and their nodes."""
+def collect(records: Iterable[Measurement]) -> dict[str, set[str]]:
+    """The values of each key, as text, in all records and on all their nodes."""
     values: dict[str, set[str]] = collections.defaultdict(set)
     for record in records:
         for tree in _trees(record):
             for key, value in flat(tree):
-                if not OF_ONE_JOB.fullmatch(key):
+                if not PER_JOB_KEYS.fullmatch(key):
                     values[key].add(text(value))
     return values
 
 
-def unlike(records: Iterable[Record]) -> dict[str, list[str]]:
-    """Of machine and software, what is not the same in all records and on all their nodes: keys with their values."""
+def differing_metadata(records: Iterable[Measurement]) -> dict[str, list[str]]:
+    """Keys of machine and software whose values differ between records or nodes, with those values."""
     prefix = "environment."
     return {
         key.removeprefix(prefix): sorted(values)
         for key, values in sorted(collect(records).items())
-        if len(values) > 1 and KIND.fullmatch(key)
+        if len(values) > 1 and MACHINE_KEYS.fullmatch(key)
     }
 
 
-def _trees(record: Record) -> Iterator[Mapping[str, Any]]:
-    """A record without its numbers, and each of its nodes; mode train has no engine's name."""
-    cell, dataset, environment = record["cell"], record["dataset"], record["environment"]
+def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
+    """A record without its runs, and each of its nodes. Mode train has no engine's name."""
+    cell = record.cell
     yield {
-        "environment": {key: value for key, value in environment.items() if key != "nodes"},
-        "settings": record["settings"],
-        "dataset": {**dataset, "samples": len(dataset["samples"])},
-        "engine": {cell["mode"] if cell["engine"] == NONE else cell["engine"]: record["engine"] or {}},
+        "environment": record.environment.model_dump(exclude={"nodes"}),
+        "settings": record.settings.model_dump(),
+        "dataset": {**record.dataset.model_dump(), "samples": len(record.dataset.samples)},
+        "engine": {
+            cell.mode if cell.engine == NONE else cell.engine: record.engine.model_dump() if record.engine else {}
+        },
     }
-    for node in environment["nodes"]:
+    for node in record.environment.nodes:
         # Nodes of one kind differ by some kilobytes, which their firmware takes.
-        gibibytes = round(node["memory_bytes"] / 2**30)
-        own = {key: value for key, value in node.items() if key != "memory_bytes"}
-        yield {"environment": {"node": own | {"memory_gibibytes": gibibytes}}}
+        gibibytes = round(node.memory_bytes / 2**30)
+        yield {"environment": {"node": {**node.model_dump(exclude={"memory_bytes"}), "memory_gibibytes": gibibytes}}}
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -70,4 +71,5 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def text(value: Any) -> str:
+    """Strings as they are, unless they are empty; other values as JSON."""
     return value if isinstance(value, str) and value else json.dumps(value, default=str)

@@ -3,61 +3,66 @@
 from __future__ import annotations
 
 import collections
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-Record = Mapping[str, Any]
+from deepcam.record.columns import Bottleneck
+from deepcam.record.model import DeviceUsage, Measurement, RankPlace, RankRun, Run
+
+Number = TypeVar("Number", int, float)
 
 RESAMPLES = 2000
-"""Of the bootstrap: its interval moves by less than the runs differ."""
+"""Number of bootstrap resamples; with so many, the interval changes by less than the runs differ."""
 
-BUSY = 0.9
-"""Share of its time that a device should compute, for sizing storage."""
+MIN_UTILISATION = 0.9
+"""Accelerator utilisation that storage must sustain, as in MLPerf Storage."""
 
-CONTENDED_BELOW = 0.9
-"""Overlap efficiency under which neither storage nor compute alone explains the rate of inference."""
+OVERLAP_LIMITED_BELOW = 0.9
+"""Overlap efficiency below which neither storage nor compute alone explains the end-to-end throughput."""
 
-INCONSISTENT_ABOVE = 1.1
-"""Overlap efficiency over which the three rates do not belong together: nothing is faster with more to do."""
+CONFLICT_ABOVE = 1.1
+"""Overlap efficiency above which the three throughputs conflict: end-to-end cannot exceed either part alone."""
 
-
-def run_seconds(run: Mapping[str, Any]) -> float:
-    """A run lasts as long as its slowest rank."""
-    return max(rank["seconds"] for rank in run["ranks"])
-
-
-def run_samples(run: Mapping[str, Any]) -> int:
-    """Samples of all ranks and passes."""
-    return sum(sum(rank["batch_samples"]) for rank in run["ranks"])
+MIN_VALUES = 5
+"""Minimum number of values for a 95 % interval of the median; [min, max] of fewer covers it less than 94 % of the
+time."""
 
 
-def throughputs(records: Iterable[Record]) -> list[float]:
-    """Samples per second of each run: all ranks' samples over the slowest rank's time."""
-    return [run_samples(run) / run_seconds(run) for record in records for run in record["runs"]]
+def run_seconds(run: Run) -> float:
+    """Duration of a run: the slowest rank's time."""
+    return max(rank.seconds for rank in run.ranks)
 
 
-def sample_bytes(record: Record) -> float:
-    """Bytes of a sample's npy file."""
-    return record["dataset"]["bytes"] / len(record["dataset"]["samples"])
+def run_samples(run: Run) -> int:
+    """Samples that all ranks read in all epochs of a run."""
+    return sum(sum(rank.batch_samples) for rank in run.ranks)
 
 
-def spread(rates: Sequence[float]) -> float:
-    """Coefficient of variation: standard deviation over mean."""
+def throughputs(records: Iterable[Measurement]) -> list[float]:
+    """Samples per second of each run: the total number of samples divided by the slowest rank's time."""
+    return [run_samples(run) / run_seconds(run) for record in records for run in record.runs]
+
+
+def sample_bytes(record: Measurement) -> float:
+    """Size of a sample's npy file, bytes."""
+    return record.dataset.bytes / len(record.dataset.samples)
+
+
+def coefficient_of_variation(rates: Sequence[float]) -> float:
+    """Standard deviation / mean."""
     return float(np.std(rates) / np.mean(rates))
 
 
-FEWEST = 5
-"""Values that an interval of the median takes: even the extremes of fewer hold it less than 94 times in 100."""
-
-
 def median_interval(rates: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % confidence interval of the median by bootstrap (percentile method, seeded); None of fewer than FEWEST."""
-    if len(rates) < FEWEST:
+    """95 % confidence interval of the median by bootstrap (percentile method, seeded).
+
+    Both ends are None for fewer than MIN_VALUES values.
+    """
+    if len(rates) < MIN_VALUES:
         return None, None
-    from scipy import stats  # half a second, which one rank of a job needs at its end
+    from scipy import stats  # takes half a second, which only one rank of a job spends, at its end
 
     found = stats.bootstrap(
         (rates,), np.median, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
@@ -65,117 +70,115 @@ def median_interval(rates: Sequence[float]) -> tuple[float | None, float | None]
     return float(found.low), float(found.high)
 
 
-def devices(record: Record) -> int:
-    """How many devices computed: GPUs, or CPUs of nodes."""
-    return len({(place["node"], place["device"]) for place in record["environment"]["ranks"]})
+def num_devices(record: Measurement) -> int:
+    """Number of devices that computed: GPUs, or CPUs of nodes."""
+    return len({(place.node, place.device) for place in record.environment.ranks})
 
 
-def nodes(record: Record) -> int:
-    """On how many nodes the ranks ran."""
-    return len(record["environment"]["nodes"])
+def num_nodes(record: Measurement) -> int:
+    """Number of nodes that the ranks ran on."""
+    return len(record.environment.nodes)
 
 
-def device_metrics(records: Sequence[Record]) -> dict[str, Any]:
-    """Medians over runs. Ranks that share a GPU all saw the whole of it: it counts once, at its highest reading."""
-    names = ("joules_per_sample", "device_watts", "device_utilisation", "device_memory_bytes")
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for record in records:
-        for run in record["runs"]:
-            usages: dict[tuple[str, str], list[Mapping[str, Any]]] = collections.defaultdict(list)
-            for place, rank in zip(record["environment"]["ranks"], run["ranks"], strict=True):
-                usages[place["node"], place["device"]].append(rank["device"])
-            highest = {
-                field: [
-                    max((u[field] for u in of_device if u[field] is not None), default=None)
-                    for of_device in usages.values()
-                ]
-                for field in ("energy_joules", "utilisation", "memory_bytes")
-            }
-            if None not in highest["energy_joules"]:
-                joules = sum(highest["energy_joules"])
-                found["joules_per_sample"].append(joules / run_samples(run))
-                found["device_watts"].append(joules / run_seconds(run))
-            if None not in highest["utilisation"]:
-                found["device_utilisation"].append(sum(highest["utilisation"]) / len(usages))
-            if None not in highest["memory_bytes"]:
-                found["device_memory_bytes"].append(max(highest["memory_bytes"]))
-    return {name: float(np.median(values)) if values else None for name, values in found.items()}
+def device_usage(record: Measurement, run: Run) -> DeviceUsage:
+    """Usage of all devices in one run: the sum of energy, the mean of utilisation, the maximum of memory.
+
+    Ranks that share a GPU all see the whole of it, so it counts once, at its highest reading. A field is None if any
+    device lacks it.
+    """
+    of_devices: dict[tuple[str, str], list[DeviceUsage]] = collections.defaultdict(list)
+    for place, rank in _places(record, run):
+        of_devices[place.node, place.device].append(rank.device)
+    devices = list(of_devices.values())
+    return DeviceUsage(
+        energy_joules=_combined(sum, [_highest(usage.energy_joules for usage in usages) for usages in devices]),
+        utilisation=_combined(_mean, [_highest(usage.utilisation for usage in usages) for usages in devices]),
+        memory_bytes=_combined(max, [_highest(usage.memory_bytes for usage in usages) for usages in devices]),
+    )
+
+
+def _highest(readings: Iterable[Number | None]) -> Number | None:
+    return max((reading for reading in readings if reading is not None), default=None)
+
+
+def _combined(combine: Callable[[list[Number]], Number], readings: Sequence[Number | None]) -> Number | None:
+    known = [reading for reading in readings if reading is not None]
+    return combine(known) if len(known) == len(readings) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 class Rate(NamedTuple):
-    """Samples/s of a cell: its median run's, and its slowest and fastest run's."""
+    """Samples per second of a configuration's median, slowest and fastest run."""
 
     median: float
     lowest: float
     highest: float
 
 
-def bottleneck(inference: Rate, io: Rate, compute: Rate) -> dict[str, Any]:
-    """What limits inference, from its rate and those of reading and computing alone, with the same settings.
-
-    `utilisation` is the share of the engine's own rate that is reached; `overlap_efficiency` the share of the lower of
-    the two ceilings, `_low` and `_high` with the runs' extremes. Below 0.9 of that, reading and computing disturb each
-    other: contended. Above 1.1 of it the machine was not the same in all three measurements: inconsistent.
-    `bottleneck_certain` is false where the extremes would come to another verdict.
-    """
+def bottleneck(inference: Rate, io: Rate, compute: Rate) -> Bottleneck:
+    """What limits mode inference, from its throughput and those of modes io and compute with the same settings."""
     efficiency = inference.median / min(io.median, compute.median)
     low = inference.lowest / min(io.highest, compute.highest)
     high = inference.highest / min(io.lowest, compute.lowest)
-    limit = "storage" if io.median < compute.median else "compute"
+    limit: Literal["storage", "compute"] = "storage" if io.median < compute.median else "compute"
     verdict = _verdict(efficiency, limit)
-    return {
-        "io_samples_per_second": io.median,
-        "compute_samples_per_second": compute.median,
-        "utilisation": inference.median / compute.median,
-        "overlap_efficiency": efficiency,
-        "overlap_efficiency_low": low,
-        "overlap_efficiency_high": high,
-        "bottleneck": verdict,
-        "bottleneck_certain": _verdict(low, limit) == verdict == _verdict(high, limit),
-    }
+    return Bottleneck(
+        io_only_samples_per_second=io.median,
+        compute_only_samples_per_second=compute.median,
+        accelerator_utilisation=inference.median / compute.median,
+        overlap_efficiency=efficiency,
+        overlap_efficiency_min=low,
+        overlap_efficiency_max=high,
+        bottleneck=verdict,
+        bottleneck_certain=_verdict(low, limit) == verdict == _verdict(high, limit),
+    )
 
 
-def _verdict(efficiency: float, limit: str) -> str:
-    if efficiency < CONTENDED_BELOW:
-        return "contended"
-    return limit if efficiency <= INCONSISTENT_ABOVE else "inconsistent"
-
-
-NO_BOTTLENECK = dict.fromkeys(bottleneck(*[Rate(1.0, 1.0, 1.0)] * 3))
-"""What `bottleneck` returns, without values."""
+def _verdict(
+    efficiency: float, limit: Literal["storage", "compute"]
+) -> Literal["storage", "compute", "overlap-limited", "measurement-conflict"]:
+    if efficiency < OVERLAP_LIMITED_BELOW:
+        return "overlap-limited"
+    return limit if efficiency <= CONFLICT_ABOVE else "measurement-conflict"
 
 
 def gigabytes_per_second_needed(samples_per_second: float, size: float, devices: int) -> float:
-    """What storage must deliver to keep devices busy 90 % of the time, each with this rate when nothing holds it up."""
-    return samples_per_second * BUSY * devices * size / 1e9
+    """Storage bandwidth in GB/s that keeps devices at MIN_UTILISATION.
+
+    Each device computes `samples_per_second` samples of `size` bytes if it never waits.
+    """
+    return samples_per_second * MIN_UTILISATION * devices * size / 1e9
 
 
-def imbalance(run: Mapping[str, Any]) -> float:
-    """How much sooner than the last rank the first one was done, over the last one's time."""
-    return 1 - min(rank["seconds"] for rank in run["ranks"]) / run_seconds(run)
+def straggler_gap(run: Run) -> float:
+    """(slowest rank's time - fastest rank's time) / slowest rank's time."""
+    return 1 - min(rank.seconds for rank in run.ranks) / run_seconds(run)
 
 
-def slowest_node(record: Record, run: Mapping[str, Any]) -> str:
-    """The node of a run's last rank."""
-    places = zip(run["ranks"], record["environment"]["ranks"], strict=True)
-    return max(places, key=lambda pair: pair[0]["seconds"])[1]["node"]
+def straggler_node(record: Measurement, run: Run) -> str:
+    """The node of a run's slowest rank."""
+    place, _ = max(_places(record, run), key=lambda pair: pair[1].seconds)
+    return place.node
 
 
-def node_cpu_utilisation(run: Mapping[str, Any]) -> float:
-    """Share of the nodes' cores that all processes on them kept busy; one rank of each node tells."""
-    return float(np.mean([r["node_cpu_utilisation"] for r in run["ranks"] if r["node_cpu_utilisation"] is not None]))
+def node_cpu_utilisation(run: Run) -> float:
+    """Share of all nodes' cores that any process kept busy; one rank of each node reports it."""
+    return float(np.mean([rank.node_cpu_utilisation for rank in run.ranks if rank.node_cpu_utilisation is not None]))
 
 
-def other_load(run: Mapping[str, Any]) -> float:
-    """Share of the busiest node's cores that processes outside the job kept busy; one rank of each node tells."""
-    return max(rank["other_load"] for rank in run["ranks"] if rank["other_load"] is not None)
+def background_cpu_load(run: Run) -> float:
+    """Share of the busiest node's cores that processes outside the job kept busy; one rank of each node reports it."""
+    return max(rank.background_cpu_load for rank in run.ranks if rank.background_cpu_load is not None)
 
 
-def cpu_utilisation(record: Record, run: Mapping[str, Any]) -> float:
-    """CPU time of all ranks over wall time and the cores that they had."""
-    cores = len(set(itertools.chain.from_iterable(_cores_by_node(record))))
-    return sum(rank["cpu_seconds"] for rank in run["ranks"]) / (run_seconds(run) * cores)
+def cpu_utilisation(record: Measurement, run: Run) -> float:
+    """CPU time of all ranks / (wall time x number of their cores)."""
+    cores = {(place.node, core) for place in record.environment.ranks for core in place.cores}
+    return sum(rank.cpu_seconds for rank in run.ranks) / (run_seconds(run) * len(cores))
 
 
-def _cores_by_node(record: Record) -> Iterable[set[tuple[str, int]]]:
-    return ({(rank["node"], core) for core in rank["cores"]} for rank in record["environment"]["ranks"])
+def _places(record: Measurement, run: Run) -> Iterable[tuple[RankPlace, RankRun]]:
+    return zip(record.environment.ranks, run.ranks, strict=True)

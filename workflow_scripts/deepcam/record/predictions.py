@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Prediction:
 
 def save(predictions: list[Prediction], path: Path) -> None:
     """Write all to one npz file, atomically."""
-    fields = {
+    fields: dict[str, Any] = {
         field.name: np.array([getattr(prediction, field.name) for prediction in predictions])
         for field in dataclasses.fields(Prediction)
     }

@@ -1,71 +1,68 @@
-"""Benchmark records on disk: their schema, and reading them back."""
+"""Records and accuracy verdicts on disk."""
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import jsonschema
+from pydantic import BaseModel, ValidationError
 
 from deepcam.errors import InputError
-
-Record = Mapping[str, Any]
-
-SCHEMA_VERSION = 4
-
-SCHEMA = Path(__file__).parents[3] / "config" / "schemas" / "record.schema.json"
+from deepcam.record.model import SCHEMA_VERSION, AccuracyVerdict, Record
+from deepcam.record.upgrade import OLD_VERSION, upgrade_record, upgrade_verdict
 
 
-def validate(record: Record) -> None:
-    """Raise jsonschema.ValidationError where `record` does not follow the schema of records."""
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(record))
-    if error is not None:
-        raise error
-
-
-@functools.cache
-def _validator() -> jsonschema.Draft202012Validator:
-    """Built once: to check the schema itself takes longer than to check a record."""
-    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+class _Versioned(BaseModel):
+    schema_version: int
 
 
 def find(listed: Path) -> tuple[list[Path], list[Path]]:
-    """Of the records in a list, a path a line, those that exist and those that are missing."""
+    """The records named in a list, a path a line: those that exist, and those that are missing."""
     paths = [Path(line) for line in listed.read_text().splitlines()]
     return [path for path in paths if path.exists()], [path for path in paths if not path.exists()]
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
-    """The records in `paths`. InputError names a file that is no record of this version."""
-    records = []
-    for path in paths:
-        try:
-            record = json.loads(path.read_text())
-            validate(record)
-        except (ValueError, jsonschema.ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{path}: not a benchmark record ({reason}); delete it and run the workflow again"
-            ) from None
-        records.append(record)
-    return records
+    """Read and check records; those of version 4 are converted.
 
-
-def glance(path: Path) -> Record:
-    """A record of this version, not checked any further: for thousands that would take a minute.
-
-    InputError names a file that is none.
+    Raises InputError that names the file and the key for one that is damaged or of another version.
     """
+    return [_read(path) for path in paths]
+
+
+def read_verdict(path: Path) -> AccuracyVerdict:
+    """Read and check an accuracy verdict, of any version. Raises InputError for one that is damaged."""
     try:
-        record = json.loads(path.read_text())
-        if record["schema_version"] == SCHEMA_VERSION:
-            return record
-        reason = f"its schema_version is {record['schema_version']}"
-    except (ValueError, KeyError, TypeError) as error:
-        reason = repr(error)
-    raise InputError(
-        f"{path}: not a record of version {SCHEMA_VERSION} ({reason}); delete it and run the workflow again"
-    )
+        return AccuracyVerdict.model_validate_json(json.dumps(upgrade_verdict(json.loads(path.read_bytes()))))
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
+        ) from None
+
+
+def _read(path: Path) -> Record:
+    content = path.read_bytes()
+    try:
+        version = _Versioned.model_validate_json(content).schema_version
+        if version == OLD_VERSION:
+            content = json.dumps(upgrade_record(json.loads(content))).encode()
+        elif version != SCHEMA_VERSION:
+            advice = "update the workflow" if version > SCHEMA_VERSION else "delete it and run the workflow again"
+            raise InputError(
+                f"{path}: a record of version {version}, but versions {OLD_VERSION} and {SCHEMA_VERSION} are "
+                f"supported; {advice}"
+            )
+        return Record.model_validate_json(content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not a benchmark record ({_reason(error)}); delete it and run the workflow again"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """One line; for a field its place in the file."""
+    if not isinstance(error, ValidationError):
+        return repr(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))

@@ -1,138 +1,138 @@
-"""Can a record's numbers be trusted? Pure functions over records: each check says what it expected and what it got."""
+"""Can a record's numbers be trusted? Pure functions: each check says what it expected and what it found."""
 
 from __future__ import annotations
 
 import collections
 import statistics
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Final
 
 from deepcam.record import metadata, metrics
-from deepcam.record.metrics import Record
+from deepcam.record.model import Check, FileSystem, Level, Measurement
 
-ERROR, WARNING = "error", "warning"
-"""Levels of a check: an error makes the record invalid, a warning is to be read beside its numbers."""
+ERROR: Final = "error"
+WARNING: Final = "warning"
+"""Levels of a check: an error makes the record invalid; a warning is shown beside its numbers."""
 
 COLD_LIMIT, WARM_LIMIT = 0.01, 0.99
-"""Largest resident fraction of the files that counts as cold, smallest that counts as warm."""
+"""Largest page cache residency of a cold run, and smallest of a warm run."""
 
-FETCHED_COLD = (0.99, 1.1)
-"""A cold run fetches its bytes from storage, once; the rest is room for headers and read-ahead."""
+COLD_READ_RATIO = (0.99, 1.1)
+"""Allowed ratio of bytes read from storage to dataset bytes in a cold run; the margin covers headers and read-ahead."""
 
-FETCHED_WARM = 0.01
-"""Largest fraction of its bytes that the median warm run may fetch from storage; libraries have pages to fetch too."""
+WARM_READ_RATIO = 0.01
+"""Largest ratio of bytes read from storage to dataset bytes in the median warm run; libraries' own pages count too."""
 
-SPREAD_LIMIT, SPREAD_WARNING = 0.10, 0.05
-"""Standard deviation over mean of the runs."""
+CV_LIMIT, CV_WARNING = 0.10, 0.05
+"""Largest coefficient of variation of the runs' throughput."""
 
-SHORTEST = 0.9
-"""Smallest fraction of `min_seconds` that a warm or compute run may last: its passes follow from the warm-up's pace."""
+MIN_SECONDS_RATIO = 0.9
+"""Smallest ratio of a warm or compute run's duration to `min_seconds`: the warm-up's pace determines its epochs."""
 
-OTHER_LOAD_LIMIT = 0.10
-"""Largest fraction of a node's cores that other processes may keep busy before the start, and during a run."""
+BACKGROUND_LOAD_LIMIT = 0.10
+"""Largest share of a node's cores that other processes may keep busy before the start and during a run."""
 
 COUNTED_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "f2fs")
-"""Where the kernel's count of fetched bytes is known to be that of the files: local and not compressed."""
+"""Local, uncompressed file systems, on which the kernel's count of bytes read is known to be that of the files."""
 
 
-def check(name: str, expected: Any, actual: Any, ok: bool, level: str = ERROR) -> dict[str, Any]:
-    """One validity check as it stands in a record."""
-    return {"name": name, "level": level, "expected": expected, "actual": actual, "ok": bool(ok)}
-
-
-def checks(record: Record) -> list[dict[str, Any]]:
-    """All checks of a record that has `cell`, `settings`, `dataset`, `engine`, `environment` and `runs`."""
-    cell, runs, settings = record["cell"], record["runs"], record["settings"]
+def checks(record: Measurement) -> list[Check]:
+    """All checks of a measurement."""
+    cell, runs, settings = record.cell, record.runs, record.settings
     found = [
-        check("run_count", settings["runs"], len(runs), len(runs) == settings["runs"]),
-        check("rank_count", cell["ranks"], len(runs[0]["ranks"]), all(len(r["ranks"]) == cell["ranks"] for r in runs)),
+        _check("run_count", settings.runs, len(runs), len(runs) == settings.runs),
+        _check("rank_count", cell.ranks, len(runs[0].ranks), all(len(run.ranks) == cell.ranks for run in runs)),
         _coverage(record),
-        *_spread(record),
-        _other_load(record),
+        *_variation(record),
+        _background_load(record),
         *_nodes(record),
     ]
-    if cell["cache"] == "cold":
-        worst = max(run["residency_high"] for run in runs)
-        found.append(check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
+    if cell.cache == "cold":
+        worst = max(run.page_cache_residency_max for run in runs)
+        found.append(_check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
         found.append(_storage(record))
     else:
-        found.append(_length(record))
-    if cell["cache"] == "warm":
-        worst = min(run["residency_low"] for run in runs)
-        found.append(check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
-    if cell["cache"] in ("cold", "warm") and cell["reader"] != "dali-gds":  # the kernel does not count what GDS fetches
-        found.append(_fetched(record))
+        found.append(_duration(record))
+    if cell.cache == "warm":
+        worst = min(run.page_cache_residency_min for run in runs)
+        found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
+    if cell.cache in ("cold", "warm") and cell.reader != "dali-gds":  # the kernel does not count what GDS reads
+        found.append(_bytes_read(record))
     return [*found, *_reader(record), *_accuracy(record)]
 
 
-def failures(records: Iterable[Record], level: str) -> str:
-    """The failed checks of this level in words, each once, sorted; empty where none failed."""
-    failed = (c for record in records for c in record["checks"] if not c["ok"] and c["level"] == level)
-    return "; ".join(sorted({f"{c['name']}: expected {c['expected']}, got {c['actual']}" for c in failed}))
+def failures(checks: Iterable[Check], level: Level) -> str:
+    """The failed checks of this level in words, each once, sorted; empty if none failed."""
+    failed = (check for check in checks if not check.ok and check.level == level)
+    return "; ".join(sorted({f"{check.name}: expected {check.expected}, got {check.actual}" for check in failed}))
 
 
-def _coverage(record: Record) -> dict[str, Any]:
-    """Every sample exactly once per pass over all ranks, in every run: proven by what the readers reported."""
-    expected = set(record["dataset"]["samples"])
+def _check(name: str, expected: float | str, actual: float | str, ok: bool, level: Level = ERROR) -> Check:
+    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
+
+
+def _coverage(record: Measurement) -> Check:
+    """All ranks together read every sample exactly once per epoch in every run, as the readers reported it."""
+    expected = set(record.dataset.samples)
     wrong: set[str] = set()
-    for run in record["runs"]:
+    for run in record.runs:
         counts: collections.Counter[str] = collections.Counter()
-        for rank in run["ranks"]:
-            counts.update(rank["samples"])
-        wrong |= {name for name in expected | set(counts) if counts[name] != run["passes"] or name not in expected}
+        for rank in run.ranks:
+            counts.update(rank.samples)
+        wrong |= {name for name in expected | set(counts) if counts[name] != run.epochs or name not in expected}
     first = f" (first: {min(wrong)})" if wrong else ""
-    return check("samples_once", "every sample once a pass", f"{len(wrong)} samples differ{first}", not wrong)
+    return _check("every_sample_once", "every sample once an epoch", f"{len(wrong)} samples differ{first}", not wrong)
 
 
-def _spread(record: Record) -> list[dict[str, Any]]:
-    spread = metrics.spread(metrics.throughputs([record]))
-    found = [check("spread", f"at most {SPREAD_LIMIT:.0%}", f"{spread:.2%}", spread <= SPREAD_LIMIT)]
-    if spread <= SPREAD_LIMIT:  # else it is said already
-        ok = spread <= SPREAD_WARNING
-        found.append(check("spread_small", f"at most {SPREAD_WARNING:.0%}", f"{spread:.2%}", ok, WARNING))
+def _variation(record: Measurement) -> list[Check]:
+    cv = metrics.coefficient_of_variation(metrics.throughputs([record]))
+    found = [_check("throughput_cv", f"at most {CV_LIMIT:.0%}", f"{cv:.2%}", cv <= CV_LIMIT)]
+    if cv <= CV_LIMIT:  # a larger one is reported by the check above
+        ok = cv <= CV_WARNING
+        found.append(_check("throughput_cv_small", f"at most {CV_WARNING:.0%}", f"{cv:.2%}", ok, WARNING))
     return found
 
 
-def _other_load(record: Record) -> dict[str, Any]:
-    """Before the start, and in the median run; not in cold runs, where others are also the kernel's threads of IO."""
-    loads = {"before": record["environment"]["other_load"]}
-    if record["cell"]["cache"] != "cold":
-        loads["during"] = statistics.median(map(metrics.other_load, record["runs"]))
-    return check(
-        "other_load",
-        f"at most {OTHER_LOAD_LIMIT:.0%} of a node's cores",
+def _background_load(record: Measurement) -> Check:
+    """Load before the start and in the median run; in cold runs, the kernel's own I/O threads count as others."""
+    loads = {"before": record.environment.background_cpu_load}
+    if record.cell.cache != "cold":
+        loads["during"] = statistics.median(map(metrics.background_cpu_load, record.runs))
+    return _check(
+        "background_cpu_load",
+        f"at most {BACKGROUND_LOAD_LIMIT:.0%} of a node's cores",
         ", ".join(f"{load:.0%} {when}" for when, load in loads.items()),
-        max(loads.values()) <= OTHER_LOAD_LIMIT,
+        max(loads.values()) <= BACKGROUND_LOAD_LIMIT,
     )
 
 
-def _nodes(record: Record) -> list[dict[str, Any]]:
-    """Whether the nodes are of one kind: a run is as fast as the slowest of them."""
-    if metrics.nodes(record) == 1:
+def _nodes(record: Measurement) -> list[Check]:
+    """The nodes are of one kind: a run is as fast as the slowest of them."""
+    if metrics.num_nodes(record) == 1:
         return []
-    unlike = metadata.unlike([record])
-    differ = ", ".join(f"{key} ({', '.join(values)})" for key, values in unlike.items())
+    differing = metadata.differing_metadata([record])
+    words = ", ".join(f"{key} ({', '.join(values)})" for key, values in differing.items())
     return [
-        check(
-            "nodes_alike",
+        _check(
+            "homogeneous_nodes",
             "nodes of one kind",
-            f"differences in {differ}" if unlike else "one kind",
-            not unlike,
+            f"differences in {words}" if differing else "one kind",
+            not differing,
             WARNING,
         )
     ]
 
 
-def _length(record: Record) -> dict[str, Any]:
-    needed = record["settings"]["min_seconds"] * SHORTEST
-    shortest = min(map(metrics.run_seconds, record["runs"]))
-    return check("run_seconds", f"at least {needed:.2g} s", f"{shortest:.2g} s", shortest >= needed)
+def _duration(record: Measurement) -> Check:
+    needed = record.settings.min_seconds * MIN_SECONDS_RATIO
+    shortest = min(map(metrics.run_seconds, record.runs))
+    return _check("run_seconds", f"at least {needed:.2g} s", f"{shortest:.2g} s", shortest >= needed)
 
 
-def _storage(record: Record) -> dict[str, Any]:
-    """Whether a cold page cache means that the bytes came from the medium."""
-    mounted = {(system["type"], system["caveat"]) for system in _file_systems(record)}
-    return check(
+def _storage(record: Measurement) -> Check:
+    """A cold page cache means that the bytes came from the storage medium."""
+    mounted = {(system.type, system.caveat) for system in _file_systems(record)}
+    return _check(
         "storage_local",
         "a file system whose only cache is this node's page cache",
         ", ".join(": ".join(filter(None, words)) for words in sorted(mounted)),
@@ -141,50 +141,50 @@ def _storage(record: Record) -> dict[str, Any]:
     )
 
 
-def _file_systems(record: Record) -> list[Mapping[str, Any]]:
-    return [node["file_system"] for node in record["environment"]["nodes"]]
+def _file_systems(record: Measurement) -> list[FileSystem]:
+    return [node.file_system for node in record.environment.nodes]
 
 
-def _fetched(record: Record) -> dict[str, Any]:
-    """Bytes that the job's processes had fetched from storage (/proc/PID/io) beside the bytes that they read."""
+def _bytes_read(record: Measurement) -> Check:
+    """Compare the bytes that the kernel read from storage for the job's processes with the bytes of the samples."""
     size = metrics.sample_bytes(record)
     ratios = [
-        sum(rank["storage_bytes"] for rank in run["ranks"]) / (metrics.run_samples(run) * size)
-        for run in record["runs"]
+        sum(rank.bytes_read_from_storage for rank in run.ranks) / (metrics.run_samples(run) * size)
+        for run in record.runs
     ]
     low, high = min(ratios), max(ratios)
-    if record["cell"]["cache"] == "cold":
-        expected = f"{FETCHED_COLD[0]:.0%} to {FETCHED_COLD[1]:.0%} of the bytes"
-        ok = FETCHED_COLD[0] <= low and high <= FETCHED_COLD[1]
+    if record.cell.cache == "cold":
+        expected = f"{COLD_READ_RATIO[0]:.0%} to {COLD_READ_RATIO[1]:.0%} of the bytes"
+        ok = COLD_READ_RATIO[0] <= low and high <= COLD_READ_RATIO[1]
     else:
-        expected = f"at most {FETCHED_WARM:.0%} of the bytes in the median run"
-        ok = statistics.median(ratios) <= FETCHED_WARM
-    counted = all(system["type"] in COUNTED_FILE_SYSTEMS for system in _file_systems(record))
-    return check("fetched_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, ERROR if counted else WARNING)
+        expected = f"at most {WARM_READ_RATIO:.0%} of the bytes in the median run"
+        ok = statistics.median(ratios) <= WARM_READ_RATIO
+    counted = all(system.type in COUNTED_FILE_SYSTEMS for system in _file_systems(record))
+    level: Level = ERROR if counted else WARNING
+    return _check("bytes_read_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, level)
 
 
-def _reader(record: Record) -> list[dict[str, Any]]:
-    """The reader read as its name says: O_DIRECT was not refused, GPUDirect Storage is no compatibility mode."""
-    details = [rank["reader"] for run in record["runs"] for rank in run["ranks"]]
-    if record["cell"]["reader"] == "dali-direct":
+def _reader(record: Measurement) -> list[Check]:
+    """The reader worked as its name says: with O_DIRECT, or through nvidia-fs rather than cuFile's fallback."""
+    details = [rank.reader for run in record.runs for rank in run.ranks]
+    if record.cell.reader == "dali-direct":
         direct = all(detail.get("o_direct") for detail in details)
-        return [check("o_direct", True, direct, direct)]
-    if record["cell"]["reader"] == "dali-gds":
+        return [_check("o_direct", True, direct, direct)]
+    if record.cell.reader == "dali-gds":
         gds = all(detail.get("gds") for detail in details)
-        return [check("gpudirect_storage", "nvidia-fs", "nvidia-fs" if gds else "cuFile's compatibility mode", gds)]
+        return [_check("gpudirect_storage", "nvidia-fs", "nvidia-fs" if gds else "cuFile's compatibility mode", gds)]
     return []
 
 
-def _accuracy(record: Record) -> list[dict[str, Any]]:
-    """The accuracy gate's verdicts on the engine, one per device."""
-    verdicts: list[Mapping[str, Any]] = record["engine"]["accuracy"] if record["engine"] else []
+def _accuracy(record: Measurement) -> list[Check]:
+    """The verdicts on the engine's accuracy, one for each device."""
     return [
-        check(
+        _check(
             "accuracy",
-            f"{verdict['min_iou_ratio']:.0%} of the reference's mean IoU, {verdict['reference_mean_iou']:.4f}, and "
-            f"{verdict['min_agreement']:.1%} of its pixels",
-            f"mean IoU {verdict['mean_iou']:.4f} and {verdict['agreement']:.2%} of the pixels",
-            verdict["passed"],
+            f"{verdict.min_iou_ratio:.0%} of the reference's mean IoU, {verdict.reference_mean_iou:.4f}, and "
+            f"{verdict.min_pixel_agreement:.1%} of its pixels",
+            f"mean IoU {verdict.mean_iou:.4f} and {verdict.pixel_agreement:.2%} of the pixels",
+            verdict.passed,
         )
-        for verdict in verdicts
+        for verdict in (record.engine.accuracy if record.engine else [])
     ]

@@ -91,13 +91,14 @@ def _bottleneck(summary: pd.DataFrame) -> Iterable[Statement]:
 
 def _reading(valid: pd.DataFrame) -> Iterable[Statement]:
     io = valid[valid["mode"] == "io"]
-    ceilings = selection.fastest(io[io["reader"] == "raw"], ["cache"]).set_index("cache")
-    for _, cell in selection.fastest(io[io["reader"] != "raw"], ["cache"]).iterrows():
+    ceilings = selection.fastest(io[io["reader"] == "pread-discard"], ["cache"]).set_index("cache")
+    for _, cell in selection.fastest(io[io["reader"] != "pread-discard"], ["cache"]).iterrows():
         basis, share = _basis(cell), 0.0
         if cell["cache"] in ceilings.index:
             ceiling = ceilings.loc[cell["cache"], "gigabytes_per_second"]
             share = cell["gigabytes_per_second"] / ceiling
-            basis += f" That is {share:.0%} of the ceiling, raw's {ceiling:.3g} GB/s: it throws away what it reads."
+            basis += f" That is {share:.0%} of the ceiling, pread-discard's {ceiling:.3g} GB/s: "
+            basis += "it throws away what it reads."
         if high := share > metrics.INCONSISTENT_ABOVE:
             basis += " No reader beats it on the same machine: the machine has changed in between."
         source = "storage (page cache cold)" if cell["cache"] == "cold" else "memory (page cache warm)"

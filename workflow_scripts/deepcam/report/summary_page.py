@@ -114,7 +114,7 @@ def what_was_run(
         (
             "runs",
             f"{settings['warmup_runs']} to warm up, not counted; all but cold ones last at "
-            f"least {settings['min_seconds']:g} s; {config['benchmark']['repeats']} x in new processes",
+            f"least {settings['min_seconds']:g} s; {config['benchmark']['starts']} x in new processes",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""From what was measured to tables: a row per cell, per engine and device, per channel."""
+"""Tables of what was measured: a row per cell, per engine and device, or per channel."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ import pandas as pd
 from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.grid import NONE, Cell
-from deepcam.record import cell_summary, metrics
+from deepcam.record import cell_summary, metrics, store
+from deepcam.record.columns import Bottleneck, Metrics
+from deepcam.record.model import Record
 
 DEVICES = (1, 8, 64, 1024)
-"""Numbers of devices that storage is sized for."""
+"""Numbers of devices for which the required storage bandwidth is computed."""
 
-ACCURACY = ("engine", "device", "samples", *CLASSES, "mean_iou", *(f"reference {name}" for name in CLASSES),
-            "reference_mean_iou", "required_mean_iou", "agreement", "required_agreement", "largest_margin_lost",
-            "median_margin", "passed")  # fmt: skip
-"""Columns of the table of accuracy; a class's name is its IoU, and margins are differences of logits."""
+ACCURACY = (
+    "engine", "device", "samples", *CLASSES, "mean_iou", *(f"reference {name}" for name in CLASSES),
+    "reference_mean_iou", "required_mean_iou", "pixel_agreement", "required_pixel_agreement", "max_logit_margin_loss",
+    "median_logit_margin", "passed",
+)  # fmt: skip
+"""Columns of the table of accuracy. A class's column is its IoU, and margins are differences of logits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """What figures are drawn from."""
+    """The tables that figures are drawn from."""
 
     summary: pd.DataFrame
     accuracy: pd.DataFrame
@@ -36,7 +40,7 @@ class Tables:
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
-        """The tables that `write` has left in `folder`."""
+        """Read the tables that `write` has written to `folder`."""
         return cls(
             pd.read_parquet(folder / "summary.parquet"),
             pd.read_csv(folder / "accuracy.csv"),
@@ -44,55 +48,62 @@ class Tables:
         )
 
 
-def summary(records: Iterable[metrics.Record]) -> pd.DataFrame:
-    """One row per cell in the order of cells, all its repeats pooled.
+def summary(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per cell in the order of cells: the cell's fields, its metrics over all starts, and its bottleneck.
 
-    Inference cells whose reader and engine were also measured alone, with the same settings, name their bottleneck.
+    An inference cell has a bottleneck if it and the io and compute cells with the same settings are valid.
     """
-    by_cell: dict[Cell, list[metrics.Record]] = collections.defaultdict(list)
+    by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
     for record in records:
-        by_cell[Cell(**record["cell"])].append(record)
-    rows = {cell: cell_summary.row(by_cell[cell]) for cell in sorted(by_cell)}
-    # A verdict that leans on an invalid cell would be none.
-    rates = {cell: _rate(row) for cell, row in rows.items() if row["valid"]}
-    verdicts = {}
-    for cell in rows:
-        if cell.mode == "inference" and cell in rates:
-            io = rates.get(dataclasses.replace(cell, mode="io", engine=NONE))
-            compute = rates.get(
-                dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
-            )
-            if io and compute:
-                verdicts[cell] = metrics.bottleneck(rates[cell], io, compute)
-                if verdicts[cell]["bottleneck"] == "inconsistent":
-                    known = rows[cell]["warnings"]
-                    rows[cell]["warnings"] = "; ".join(filter(None, [known, _inconsistent(verdicts[cell])]))
-    table = pd.DataFrame([row | verdicts.get(cell, metrics.NO_BOTTLENECK) for cell, row in rows.items()])
+        by_cell[record.cell].append(record)
+    metrics_of = {
+        cell: cell_summary.summarize(of_cell, [check for record in of_cell for check in record.checks])
+        for cell, of_cell in sorted(by_cell.items())
+    }
+    rates = {cell: _rate(found) for cell, found in metrics_of.items() if found.valid}
+    table = pd.DataFrame([_row(cell, found, _bottleneck(cell, rates)) for cell, found in metrics_of.items()])
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
-def _rate(row: Mapping[str, Any]) -> metrics.Rate:
-    return metrics.Rate(*(row[f"{name}samples_per_second"] for name in ("", "lowest_", "highest_")))
+def _rate(found: Metrics) -> metrics.Rate:
+    return metrics.Rate(found.samples_per_second, found.samples_per_second_min, found.samples_per_second_max)
 
 
-def _inconsistent(verdict: Mapping[str, Any]) -> str:
+def _bottleneck(cell: Cell, rates: Mapping[Cell, metrics.Rate]) -> Bottleneck | None:
+    io = dataclasses.replace(cell, mode="io", engine=NONE)
+    compute = dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
+    if cell.mode != "inference" or not rates.keys() >= {cell, io, compute}:
+        return None
+    return metrics.bottleneck(rates[cell], rates[io], rates[compute])
+
+
+def _row(cell: Cell, found: Metrics, bottleneck: Bottleneck | None) -> dict[str, Any]:
+    row = dataclasses.asdict(cell) | found.model_dump()
+    if bottleneck is None:
+        return row | dict.fromkeys(Bottleneck.model_fields)
+    if bottleneck.bottleneck == "measurement-conflict":
+        row["warnings"] = "; ".join(filter(None, [found.warnings, _conflict(bottleneck)]))
+    return row | bottleneck.model_dump()
+
+
+def _conflict(bottleneck: Bottleneck) -> str:
     return (
-        f"bottleneck: expected at most {metrics.INCONSISTENT_ABOVE:.0%} of the lower of reading and computing alone, "
-        f"got {verdict['overlap_efficiency']:.0%}"
+        f"bottleneck: expected at most {metrics.CONFLICT_ABOVE:.0%} of the lower of reading and computing alone, "
+        f"got {bottleneck.overlap_efficiency:.0%}"
     )
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """The fastest valid cell per mode, reader, cache and engine, in that order."""
+    """The fastest valid cell for each mode, reader, cache and engine, in that order."""
     keys = ["mode", "reader", "cache", "engine"]
     fastest = table[table["valid"]].sort_values("samples_per_second", kind="stable", ascending=False)
     return fastest.drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
 
 
 def sizing(table: pd.DataFrame) -> pd.DataFrame:
-    """GB/s that storage must deliver to keep many of the devices measured here busy, by each engine's best cell."""
+    """Storage bandwidth in GB/s that keeps DEVICES 90 % utilised, for each engine's fastest valid compute cell."""
     compute = table[table["valid"] & (table["mode"] == "compute")].copy()
-    compute["samples_per_second_per_device"] = compute["samples_per_second"] / compute["devices"]
+    compute["samples_per_second_per_device"] = compute["samples_per_second"] / compute["num_devices"]
     fastest = compute.sort_values("samples_per_second_per_device", kind="stable", ascending=False)
     fastest = fastest.drop_duplicates("engine").sort_values("engine", kind="stable").reset_index(drop=True)
     sized = fastest[["engine", "local_batch_size", "samples_per_second_per_device"]].copy()
@@ -105,26 +116,25 @@ def sizing(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracy(verdicts: Iterable[Path]) -> pd.DataFrame:
-    """The accuracy gate's verdicts, in files <engine>/<device>.json, a row each, sorted."""
-    rows = []
-    for path in sorted(verdicts):
-        verdict = json.loads(path.read_text())
-        rows.append(
-            {name: verdict[name] for name in ACCURACY if name in verdict}
-            | verdict["iou"]
-            | {f"reference {name}": value for name, value in verdict["reference_iou"].items()}
-            | {
-                "engine": path.parent.name,
-                "device": path.stem,
-                "required_mean_iou": verdict["min_iou_ratio"] * verdict["reference_mean_iou"],
-                "required_agreement": verdict["min_agreement"],
-            }
-        )
-    return pd.DataFrame(rows, columns=list(ACCURACY))
+    """The accuracy verdicts in files <engine>/<device>.json, a row each, sorted."""
+    return pd.DataFrame([_accuracy_row(path) for path in sorted(verdicts)], columns=list(ACCURACY))
+
+
+def _accuracy_row(path: Path) -> dict[str, Any]:
+    verdict = store.read_verdict(path)
+    return {
+        **verdict.model_dump(),
+        **verdict.iou,
+        **{f"reference {name}": value for name, value in verdict.reference_iou.items()},
+        "engine": path.parent.name,
+        "device": path.stem,
+        "required_mean_iou": verdict.min_iou_ratio * verdict.reference_mean_iou,
+        "required_pixel_agreement": verdict.min_pixel_agreement,
+    }
 
 
 def channels(dataset: Path, used: Collection[int]) -> pd.DataFrame:
-    """What dataset.json says of each channel, in the channel's own unit; `used` are those that the network sees."""
+    """Statistics of each channel from dataset.json, in the channel's own unit; the network sees the channels `used`."""
     return pd.DataFrame(
         {
             "channel": channel["name"],
@@ -140,7 +150,7 @@ def channels(dataset: Path, used: Collection[int]) -> pd.DataFrame:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write as CSV or Parquet, by the suffix, atomically."""
+    """Write a table as CSV or Parquet, depending on the suffix, atomically."""
     with files.atomic_path(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)

@@ -3,7 +3,7 @@
 `inter_threads * intra_threads` threads take chunks in order, a sample being `intra_threads` chunks, so that about
 `inter_threads` samples are in flight. Cold cells read with O_DIRECT: a cold page cache is then no part of the way.
 
-pread: a ring of batch buffers. raw: the same reads into one buffer per thread, thrown away; the ceiling.
+pread: a ring of batch buffers. pread-discard: the same reads into one buffer per thread, thrown away; the ceiling.
 
 How a sample reaches its place: O_DIRECT wants file offset, memory address and length in whole blocks, but the samples
 of a batch lie back to back, without the npy headers between them. Both fit, as a sample is a whole number of blocks:
@@ -37,7 +37,7 @@ BLOCK = 4096
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadReader:
     """Threads that wait until iteration starts. InputError where O_DIRECT is wanted and refused."""
-    return PreadReader(files, options, discard=name == "raw")
+    return PreadReader(files, options, discard=name == "pread-discard")
 
 
 def npy_header(shape: Sequence[int]) -> bytes:

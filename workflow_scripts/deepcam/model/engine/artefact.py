@@ -15,11 +15,11 @@ import torch
 from deepcam import files, machine
 from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
-from deepcam.model import fingerprint
 from deepcam.model.device import torch_device
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph
 from deepcam.model.engine.runtime import InferenceFunction, LoadedEngine, allow_tf32, wrap_for_gpu
 from deepcam.model.engine_spec import EngineSpec, resolve_precision, source_sha256
+from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint
 from deepcam.model.network import STRIDE, NetworkSpec
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,7 +55,6 @@ def build(spec: EngineSpec, network: NetworkSpec, dataset: Path, device: str, ma
     backend = _backend(spec.backend)
     backend.prepare(model)
     graph = InferenceGraph(model, minimum, maximum, DTYPES[precision], network.channels).to(device)
-    fingerprint_path = fingerprint.path_of(output)
     with files.locked(output.with_suffix(".lock")), tempfile.TemporaryDirectory() as scratch:
         start = time.perf_counter()
         package = Path(scratch) / output.name
@@ -63,11 +62,11 @@ def build(spec: EngineSpec, network: NetworkSpec, dataset: Path, device: str, ma
         backend.package(graph, BuildTarget(precision, device, shape, max_batch), package, Path(scratch))
         seconds = time.perf_counter() - start
         # A process that dies here must not leave an old fingerprint beside a new engine.
-        fingerprint_path.unlink(missing_ok=True)
+        fingerprint_path(output).unlink(missing_ok=True)
         with files.atomic_path(output) as temporary:
             shutil.copyfile(package, temporary)
         files.write_json(
-            fingerprint_path,
+            fingerprint_path(output),
             {
                 "backend": spec.backend,
                 "requested_precision": spec.precision,
@@ -93,23 +92,19 @@ def load(path: Path, device: str) -> LoadedEngine:
     Raises InputError if the engine or its fingerprint is missing, or if it was built for another machine or software.
     """
     if not path.is_file():
-        raise InputError(f"{path}: missing; {fingerprint.ADVICE}")
-    found = fingerprint.read(path)
+        raise InputError(f"{path}: missing; {ADVICE}")
+    fingerprint = read_fingerprint(path)
     try:
-        built = {field: found[field] for field in FINGERPRINT_FIELDS}
-        backend, precision, cuda_graphs = (found[field] for field in ("backend", "precision", "cuda_graphs"))
-        shape, max_batch = found["input_shape"], found["max_batch"]
+        built = {field: fingerprint[field] for field in FINGERPRINT_FIELDS}
+        backend, precision, cuda_graphs = (fingerprint[field] for field in ("backend", "precision", "cuda_graphs"))
+        shape, max_batch = fingerprint["input_shape"], fingerprint["max_batch"]
     except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{fingerprint.path_of(path)}: not an engine's fingerprint ({error!r}); {fingerprint.ADVICE}"
-        ) from None
+        raise InputError(f"{fingerprint_path(path)}: not an engine's fingerprint ({error!r}); {ADVICE}") from None
     for field, here in fingerprint_fields(backend, device).items():
         if built[field] != here:
-            raise InputError(
-                f"{path}: built with {field} {built[field]!r}, but here it is {here!r}; {fingerprint.ADVICE}"
-            )
+            raise InputError(f"{path}: built with {field} {built[field]!r}, but here it is {here!r}; {ADVICE}")
     run = _backend(backend).load(path, device)
-    return _loaded(run, precision, cuda_graphs, device, shape, max_batch, found)
+    return _loaded(run, precision, cuda_graphs, device, shape, max_batch, fingerprint)
 
 
 def reference(network: NetworkSpec, dataset: Path, device: str, max_batch: int) -> LoadedEngine:
@@ -143,14 +138,14 @@ def _loaded(
     device: str,
     shape: list[int],
     max_batch: int,
-    found: dict[str, Any],
+    fingerprint: dict[str, Any],
 ) -> LoadedEngine:
     target = torch_device(device)
     if target.type == "cuda":
         # A process runs engines on one device only, and compiled code uses the current device's stream.
         torch.cuda.set_device(target)
         run = wrap_for_gpu(run, precision, cuda_graphs, target, shape, max_batch)
-    return LoadedEngine(run, target, tuple(shape), max_batch, found)
+    return LoadedEngine(run, target, tuple(shape), max_batch, fingerprint)
 
 
 def _check_native_precision(precision: str, device: str) -> None:

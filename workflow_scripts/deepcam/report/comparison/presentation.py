@@ -114,12 +114,12 @@ def caveats(a: Results, b: Results, cells: Sequence[Comparison]) -> list[str]:
         found.append(
             f"{len(few)} of {len(judged)} cells have too few runs to tell, which is not the same as no difference; "
             f"in {below} of them the whole interval is under 1. For one cell alone to stand out among {len(judged)} "
-            f"takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.repeats."
+            f"takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.starts."
         )
     if any(min(cell.a_repeats, cell.b_repeats) == 1 for cell in judged):
         found.append(
             "One repeat: nothing tells a small difference between A and B from one between two starts of the same "
-            "program. Raise benchmark.repeats."
+            "program. Raise benchmark.starts."
         )
     if a.config is None or b.config is None:
         lacking = " and ".join(name for name, side in (("A", a), ("B", b)) if side.config is None)

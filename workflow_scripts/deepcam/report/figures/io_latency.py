@@ -32,7 +32,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         for (axes,), cache in zip(panels, caches, strict=True):
             here = shown[shown["cache"] == cache].reset_index(drop=True)
             for row, cell in here.iterrows():
-                colour = "black" if cell["reader"] == "raw" else style.colour(shown["reader"], cell["reader"])
+                colour = "black" if cell["reader"] == "pread-discard" else style.colour(shown["reader"], cell["reader"])
                 known = [name for name, (_, fewest) in PERCENTILES.items() if cell["batches"] >= fewest]
                 milliseconds = [cell[f"{name}_seconds"] * 1000 for name in known]
                 axes.plot(milliseconds, [row] * len(milliseconds), color=colour, linewidth=1.5)

@@ -26,14 +26,14 @@ def data(tables: Tables) -> pd.DataFrame:
 def draw(shown: pd.DataFrame) -> Figure:
     caches, all_ranks = sorted(shown["cache"].unique()), sorted(shown["ranks"].unique())
     batches = sorted(shown["local_batch_size"].unique())
-    readers = shown.loc[shown["reader"] != "raw", "reader"]
+    readers = shown.loc[shown["reader"] != "pread-discard", "reader"]
     with matplotlib.rc_context(style.STYLE):
         figure, panels = style.panels(len(caches), len(all_ranks))
         for row, cache in zip(panels, caches, strict=True):
             for axes, ranks in zip(row, all_ranks, strict=True):
                 here = shown[(shown["cache"] == cache) & (shown["ranks"] == ranks)]
                 for (reader, batch), points in here.groupby(["reader", "local_batch_size"]):
-                    ceiling = reader == "raw"
+                    ceiling = reader == "pread-discard"
                     name = f"{reader} (ceiling)" if ceiling else reader
                     style.line(
                         axes,

@@ -40,9 +40,9 @@ def draw(shown: pd.DataFrame) -> Figure:
         for (upper, lower), (mode, cache) in zip(zip(*panels, strict=True), columns, strict=True):
             here = shown[(shown["mode"] == mode) & (shown["cache"] == cache)]
             for name, points in here.groupby("name"):
-                ceiling = name == "raw"
+                ceiling = name == "pread-discard"
                 look = {
-                    "color": "black" if ceiling else style.colour(names[names != "raw"], name),
+                    "color": "black" if ceiling else style.colour(names[names != "pread-discard"], name),
                     "marker": "o",
                     "linestyle": "--" if ceiling else "-",
                     "label": f"{name} (ceiling)" if ceiling else name,

@@ -1,0 +1,193 @@
+"""Records and accuracy verdicts on disk: read back as they were, converted if they are old, refused in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from deepcam.errors import InputError
+from deepcam.record import store
+from deepcam.record.model import Record
+from record_example import cell_content, judged, record, verdict
+
+VERSION_4 = Path(__file__).parents[2] / "fixtures/record_v4.json"
+"""A real record of mode inference, of commit 665a5df."""
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def read_old(folder, **changes):
+    """The record of VERSION_4 with some of its content changed, as it is read."""
+    [found] = store.read([write(folder / "0.json", json.loads(VERSION_4.read_text()) | changes)])
+    return found
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    made = judged(cell_content(mode="inference", engine="eager-fp32"))
+    assert store.read([write(tmp_path / "0.json", made.model_dump(mode="json"))]) == [made]
+
+
+def test_a_record_of_version_4_is_converted():
+    old = json.loads(VERSION_4.read_text())
+    [new] = store.read([VERSION_4])
+    assert new.schema_version == 5
+    assert new.cell.id == "inference_pread_cold_aotinductor-auto_r0001_b002_t01x01"
+    assert new.settings.model_dump() == old["settings"]
+    assert new.dataset.samples == old["dataset"]["samples"]
+    assert new.environment.background_cpu_load == old["environment"]["other_load"]
+    for run, old_run in zip(new.runs, old["runs"], strict=True):
+        assert run.epochs == old_run["passes"]
+        assert run.page_cache_residency_min == old_run["residency_low"]
+        assert run.page_cache_residency_max == old_run["residency_high"]
+        for rank, old_rank in zip(run.ranks, old_run["ranks"], strict=True):
+            assert rank.seconds == old_rank["seconds"]
+            assert rank.batch_interval_seconds == old_rank["batch_seconds"]
+            assert rank.background_cpu_load == old_rank["other_load"]
+            assert rank.peak_rss_bytes == old_rank["peak_memory_bytes"]
+            assert rank.bytes_read_from_storage == old_rank["storage_bytes"]
+            assert rank.device.model_dump() == old_rank["device"]
+
+
+def test_an_engine_of_version_4_keeps_its_fingerprint_and_its_verdict():
+    old = json.loads(VERSION_4.read_text())["engine"]
+    [new] = store.read([VERSION_4])
+    assert new.engine.precision == "fp32"
+    assert new.engine.model_dump()["weights_sha256"] == old["weights_sha256"]
+    [found], [before] = new.engine.accuracy, old["accuracy"]
+    assert found.iou == before["iou"] and found.passed
+    assert found.pixel_agreement == before["agreement"]
+    assert found.min_pixel_agreement == before["min_agreement"]
+    assert found.max_logit_margin_loss == before["largest_margin_lost"]
+    assert found.median_logit_margin == before["median_margin"]
+
+
+def test_the_metrics_of_version_4_have_the_names_and_values_of_today():
+    old = json.loads(VERSION_4.read_text())["metrics"]
+    [new] = store.read([VERSION_4])
+    metrics = new.metrics
+    assert metrics.samples_per_second == old["samples_per_second"]
+    assert metrics.batch_interval_p50_seconds == old["p50_seconds"]
+    assert metrics.batch_interval_p90_seconds == old["p90_seconds"]
+    assert metrics.batch_interval_p95_seconds == old["p95_seconds"]
+    assert metrics.batch_interval_p99_seconds == old["p99_seconds"]
+    assert metrics.batch_interval_max_seconds == old["max_seconds"]
+    assert metrics.throughput_cv == old["spread"]
+    assert metrics.samples_per_second_ci_low == old["ci_low_samples_per_second"]
+    assert metrics.samples_per_second_ci_high == old["ci_high_samples_per_second"]
+    assert metrics.samples_per_second_min == old["lowest_samples_per_second"]
+    assert metrics.samples_per_second_max == old["highest_samples_per_second"]
+    assert metrics.straggler_gap == old["rank_imbalance"]
+    assert metrics.straggler_node == old["slowest_node"]
+    assert metrics.peak_rss_bytes == old["memory_bytes"]
+    assert (metrics.num_runs, metrics.num_batches) == (old["runs"], old["batches"])
+    assert (metrics.num_devices, metrics.num_nodes) == (old["devices"], old["nodes"])
+    assert metrics.invalid_reasons.startswith("background_cpu_load: expected at most 10%")
+    assert "; throughput_cv: expected at most 10%" in metrics.invalid_reasons
+
+
+OLD_CHECKS = (
+    "run_count",
+    "samples_once",
+    "spread",
+    "spread_small",
+    "other_load",
+    "nodes_alike",
+    "fetched_from_storage",
+)
+
+
+def test_the_checks_of_version_4_have_the_names_of_today(tmp_path):
+    checks = [{"name": name, "level": "error", "expected": 1, "actual": 1.5, "ok": True} for name in OLD_CHECKS]
+    assert [check.name for check in read_old(tmp_path, checks=checks).checks] == [
+        "run_count",
+        "every_sample_once",
+        "throughput_cv",
+        "throughput_cv_small",
+        "background_cpu_load",
+        "homogeneous_nodes",
+        "bytes_read_from_storage",
+    ]
+
+
+def test_the_reader_raw_of_version_4_is_pread_discard(tmp_path):
+    cell = json.loads(VERSION_4.read_text())["cell"] | {"mode": "io", "reader": "raw", "engine": "none"}
+    found = read_old(tmp_path, cell=cell, engine=None)
+    assert found.cell.reader == "pread-discard"
+    assert found.engine is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a benchmark record (Invalid JSON: EOF while parsing"),
+        ("[]", "not a benchmark record ("),
+        ('{"runs": []}', "not a benchmark record (schema_version: Field required)"),
+        ('{"schema_version": 5}', "not a benchmark record (cell: Field required)"),
+        ('{"schema_version": 4}', "not a benchmark record (KeyError('cell'))"),
+        (
+            '{"schema_version": 3}',
+            "version 3, but versions 4 and 5 are supported; delete it and run the workflow again",
+        ),
+        ('{"schema_version": 6}', "version 6, but versions 4 and 5 are supported; update the workflow"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused_in_one_line(content, message, tmp_path):
+    (tmp_path / "0.json").write_text(content)
+    with pytest.raises(InputError) as error:
+        store.read([tmp_path / "0.json"])
+    assert message in str(error.value) and str(error.value).startswith(f"{tmp_path}/0.json: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("settings.runs", 0, "greater than or equal to 1"),
+        ("settings.shuffle", "sometimes", "should be 'none', 'rank' or 'global'"),
+        ("cell.cache", "lukewarm", "should match pattern"),
+        ("cell.ranks", "2", "should be a valid integer"),
+        ("dataset.samples", [], "at least 1 item"),
+        ("dataset.sample_shape", [2, 2], "Field required"),
+        ("runs.0.ranks.0.seconds", 0, "greater than 0"),
+        ("runs.0.ranks.0.batch_samples.1", 0, "greater than or equal to 1"),
+        ("runs.0.page_cache_residency_max", 1.1, "less than or equal to 1"),
+        ("runs.0.ranks.1.seconds", float("nan"), "finite number"),
+        ("environment.ranks.0.cores.0", -1, "greater than or equal to 0"),
+        ("environment.extra", 1, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_place(path, value, message, tmp_path):
+    content = record().model_dump(mode="json")
+    *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    place = content
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    with pytest.raises(InputError) as error:
+        store.read([write(tmp_path / "0.json", content)])
+    assert f"({path}" in str(error.value) and message in str(error.value)
+
+
+def test_verdicts_of_today_and_of_before_are_read(tmp_path):
+    new = verdict()
+    names = {
+        "pixel_agreement": "agreement",
+        "min_pixel_agreement": "min_agreement",
+        "max_logit_margin_loss": "largest_margin_lost",
+        "median_logit_margin": "median_margin",
+    }
+    old = {names.get(key, key): value for key, value in new.items()}
+    for content in (new, old):
+        assert store.read_verdict(write(tmp_path / "cpu.json", content)).model_dump() == new
+    for content in ([], {}, {"samples": 0}):
+        with pytest.raises(InputError, match=r"cpu\.json: not an accuracy verdict"):
+            store.read_verdict(write(tmp_path / "cpu.json", content))
+
+
+def test_every_field_has_a_description():
+    schema = Record.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for name, field in part.get("properties", {}).items():
+            assert field.get("description"), f"{part['title']}.{name}"

@@ -1,0 +1,97 @@
+"""The columns of the summary table, with their units. A record's metrics are the same, for that record alone.
+
+A column that is null here is an empty field of the table.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """Base of everything in a record: frozen, no unknown fields, no conversion of types, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Metrics(Model):
+    """Metrics over all runs of a configuration. Percentiles are over the batches of all ranks and runs."""
+
+    samples_per_second: float = Field(
+        description="Throughput: the total number of samples divided by the slowest rank's time; the median run's."
+    )
+    gigabytes_per_second: float | None = Field(
+        description="Throughput in GB (1e9 bytes) of npy files; null in mode compute."
+    )
+    seconds_per_sample: float = Field(description="1 / samples_per_second.")
+    batch_interval_p50_seconds: float = Field(description="Median time from one finished batch of a rank to the next.")
+    batch_interval_p90_seconds: float = Field(description="90th percentile of that time.")
+    batch_interval_p99_seconds: float = Field(description="99th percentile of that time.")
+    throughput_cv: float = Field(
+        description="Coefficient of variation of the runs' throughput: standard deviation / mean."
+    )
+    cpu_utilisation: float = Field(
+        description="CPU time of all ranks / (wall time x number of their cores); 1 means all cores were busy."
+    )
+    valid: bool = Field(description="True if no check of level error failed.")
+    invalid_reasons: str = Field(description="Failed checks of level error.")
+    warnings: str = Field(description="Failed checks of level warning.")
+    batch_interval_p95_seconds: float = Field(description="95th percentile of the batch interval.")
+    batch_interval_max_seconds: float = Field(description="Longest batch interval.")
+    samples_per_second_ci_low: float | None = Field(
+        description="Lower end of the 95 % confidence interval of samples_per_second; null for fewer than 5 runs."
+    )
+    samples_per_second_ci_high: float | None = Field(description="Upper end of that interval.")
+    samples_per_second_min: float = Field(description="Throughput of the slowest run.")
+    samples_per_second_max: float = Field(description="Throughput of the fastest run.")
+    samples_per_second_per_rank: float = Field(description="samples_per_second / ranks.")
+    straggler_gap: float = Field(
+        description="(slowest rank's time - fastest rank's time) / slowest rank's time; the median run's."
+    )
+    straggler_node: str = Field(description="The node of the slowest rank in most runs.")
+    node_cpu_utilisation: float = Field(
+        description="Share of all cores of the job's nodes that any process kept busy; the median run's."
+    )
+    peak_rss_bytes: int = Field(description="Sum of the ranks' peak resident memory, with mapped files, bytes.")
+    global_batch_size: int = Field(description="ranks x local_batch_size.")
+    precision: str = Field(description="Precision that the engine computes in; empty in mode io.")
+    num_runs: int = Field(description="Number of measured runs.")
+    num_batches: int = Field(description="Number of measured batches.")
+    sample_bytes: float = Field(description="Size of a sample's npy file, bytes.")
+    num_devices: int = Field(description="Number of devices: GPUs, or nodes if their CPUs compute.")
+    num_nodes: int = Field(description="Number of nodes.")
+    joules_per_sample: float | None = Field(description="Energy of all GPUs / samples; null without a GPU.")
+    device_watts: float | None = Field(description="Power of all GPUs, watts; null without a GPU.")
+    device_utilisation: float | None = Field(
+        description="Mean share of the time in which the GPUs ran a kernel; null without a GPU."
+    )
+    device_memory_bytes: float | None = Field(
+        description="Memory in use on the fullest GPU, bytes; null without a GPU."
+    )
+
+
+class Bottleneck(Model):
+    """What limits a configuration of mode inference: its throughput beside the I/O-only and compute-only ones."""
+
+    io_only_samples_per_second: float = Field(description="Throughput of mode io with the same settings.")
+    compute_only_samples_per_second: float = Field(description="Throughput of mode compute with the same settings.")
+    accelerator_utilisation: float = Field(description="samples_per_second / compute_only_samples_per_second.")
+    overlap_efficiency: float = Field(
+        description="samples_per_second / the lower of the I/O-only and compute-only throughput."
+    )
+    overlap_efficiency_min: float = Field(
+        description="The same from the slowest end-to-end run and the fastest I/O-only and compute-only runs."
+    )
+    overlap_efficiency_max: float = Field(
+        description="The same from the fastest end-to-end run and the slowest I/O-only and compute-only runs."
+    )
+    bottleneck: Literal["storage", "compute", "overlap-limited", "measurement-conflict"] = Field(
+        description="storage or compute: the lower of the two, if overlap_efficiency is 0.9 to 1.1; overlap-limited: "
+        "below 0.9, reading and computing slow each other down; measurement-conflict: above 1.1, the machine's speed "
+        "changed between the measurements."
+    )
+    bottleneck_certain: bool = Field(
+        description="True if overlap_efficiency_min and overlap_efficiency_max lead to the same bottleneck."
+    )
