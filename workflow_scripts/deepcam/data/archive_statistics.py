@@ -51,7 +51,7 @@ def fetch_statistics(base_url: str) -> list[Channel] | None:
         if low > high:
             raise InputError(f"{url}: minval {low:g} of channel {channel} is above its maxval {high:g}: check the URL")
     return [
-        Channel(name=channel, **{name: float(numbers[i]) for name, numbers in values.items()})
+        Channel.model_validate({"name": channel} | {name: float(numbers[i]) for name, numbers in values.items()})
         for i, channel in enumerate(CHANNELS)
     ]
 
