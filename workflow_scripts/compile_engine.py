@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from deepcam import cli, climate
+from deepcam import cli, climate, config
 from deepcam.model import engine
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", choices=get_args(engine.Backend), required=True)
-    parser.add_argument("--precision", choices=get_args(engine.Precision), default="auto")
+    parser.add_argument("--backend", choices=get_args(config.Backend), required=True)
+    parser.add_argument("--precision", choices=get_args(config.Precision), default="auto")
     parser.add_argument("--cuda-graphs", action="store_true", help="replay CUDA graphs, on a GPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint")
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="engine to write, .pt2; a .json comes beside it")
     arguments = parser.parse_args()
     engine.build(
-        engine.EngineSpec(arguments.backend, arguments.precision, arguments.cuda_graphs),
+        config.Engine(backend=arguments.backend, precision=arguments.precision, cuda_graphs=arguments.cuda_graphs),
         arguments.model,
         arguments.dataset,
         arguments.device,

@@ -35,12 +35,12 @@ def make_report(code, folder, *config):
 def tiny():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     update_config(config, yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
-    return parse(config).model_dump(mode="json", exclude_none=True)
+    return parse(config).model_dump(mode="json")
 
 
 def write_records(results):
     """A record for each cell of the tiny grid; the runs of one varied too much."""
-    cells = grid.cells(tiny())
+    cells = grid.cells(parse(tiny()))
     for number, of_grid in enumerate(cells):
         fields = {name: getattr(of_grid, name) for name in of_grid.__dataclass_fields__}
         made = cell(0.1 if of_grid.mode == "io" else 2.0 + 0.1 * (of_grid.mode == "inference"), **fields)

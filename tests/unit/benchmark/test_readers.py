@@ -95,12 +95,13 @@ def test_a_run_left_early_can_be_closed(files, name):
         next(iter(reader))
 
 
+@pytest.mark.usefixtures("disk")  # evicts
 @pytest.mark.parametrize("name", HOST_READERS)
 def test_nothing_is_read_before_iteration_starts(files, name):
     page_cache.evict(files)
     with open_reader(name, files, options()):
         time.sleep(0.1)
-        assert page_cache.resident_fraction(files) < 0.2  # DALI looks at headers
+        assert page_cache.resident_fraction(files) < 0.2  # DALI reads headers
 
 
 def test_workers_of_torch_live_until_the_reader_is_closed(files):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from deepcam.climate import MODEL_CHANNELS
+from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint, engine, network
 from deepcam.model.engine import artefact
@@ -72,7 +73,7 @@ def folder(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path, backend: str, output: Path, **changes: object) -> Path:
     arguments = {
-        "spec": engine.EngineSpec(backend, "fp32"),
+        "spec": Engine(backend=backend, precision="fp32"),
         "weights": folder / "model.pth",
         "dataset": folder / "dataset.json",
         "device": "cpu",
@@ -196,7 +197,7 @@ def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torc
         ({"width_multiplier": 0.5}, "does not fit the network"),
         ({"max_batch": 0}, "max batch is 0"),
         ({"device": "cuda:99"}, "choose another"),
-        ({"spec": engine.EngineSpec("eager", "fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
+        ({"spec": Engine(backend="eager", precision="fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
         ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
     ],
 )
@@ -235,7 +236,7 @@ def test_a_gpu_that_lacks_a_precision_is_refused(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
-        build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
+        build(folder, "eager", tmp_path / "e.pt2", spec=Engine(backend="eager", precision=precision), device="cuda:0")
 
 
 LOADS_ALONE = """

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from deepcam.climate import MODEL_CHANNELS
+from deepcam.config import Engine
 from deepcam.data import synthesis
 from deepcam.errors import InputError
 from deepcam.model import accuracy, engine, split_file
@@ -62,7 +63,7 @@ def expected(folder: Path, batch: torch.Tensor) -> torch.Tensor:
 
 
 def build(folder: Path, backend: str, precision: str) -> Path:
-    spec = engine.EngineSpec(backend, precision)
+    spec = Engine(backend=backend, precision=precision)
     output = folder / f"{spec.name}.pt2"
     if not output.exists():
         model, dataset = folder / "model.pth", folder / "dataset.json"

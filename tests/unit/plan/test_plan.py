@@ -21,7 +21,7 @@ ENGINES = frozenset({("eager-fp32", "cpu"), ("aotinductor-auto", "cpu")})
 def config(**data):
     made = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     made["data"] |= data
-    return parse(made).model_dump(mode="json", exclude_none=True)
+    return parse(made).model_dump(mode="json")
 
 
 def make(found=NOTHING, **data):

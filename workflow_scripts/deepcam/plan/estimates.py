@@ -12,8 +12,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from deepcam import climate, grid
+from deepcam import climate
 from deepcam.benchmark.timed_loop import MARGIN
+from deepcam.config import parse
 from deepcam.grid import Cell
 from deepcam.record.model import Record
 
@@ -71,11 +72,11 @@ def benchmark(
     cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[Like, float]
 ) -> float:
     """One job: its start, and its runs over all samples, of which warm and compute ones last `min_seconds`."""
-    settings = grid.of_mode(cell.mode, config)
+    settings = parse(config).benchmark.of_mode(cell.mode)
     run = samples / rates.get(like(cell), assumed_rate(cell, config, devices, cores))
-    runs = settings["warmup_runs"] + settings["runs"]
+    runs = settings.warmup_runs + settings.runs
     if cell.cache != "cold":
-        run = max(run, settings["min_seconds"] * MARGIN)
+        run = max(run, settings.min_seconds * MARGIN)
         runs += 1  # to learn how many passes last that long
     return LAUNCH_SECONDS[cell.mode] + runs * run
 

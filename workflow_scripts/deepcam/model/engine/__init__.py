@@ -7,6 +7,5 @@ besides torch an engine depends on.
 
 from deepcam.model.engine.artefact import FINGERPRINT_FIELDS, build, load, reference
 from deepcam.model.engine.runtime import Engine
-from deepcam.model.engine_spec import Backend, EngineSpec, Precision
 
-__all__ = ["FINGERPRINT_FIELDS", "Backend", "Engine", "EngineSpec", "Precision", "build", "load", "reference"]
+__all__ = ["FINGERPRINT_FIELDS", "Engine", "build", "load", "reference"]

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from deepcam import files, machine
+from deepcam import config, files, machine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint
 from deepcam.model.engine.graph import Build, InferenceGraph
 from deepcam.model.engine.runtime import Engine, Run, allow_tf32, on_gpu
-from deepcam.model.engine_spec import EngineSpec, resolve_precision, source_sha256
+from deepcam.model.engine_spec import check_device, resolve_precision, source_sha256
 from deepcam.model.network import STRIDE, DeepLabV3Plus
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -33,7 +33,7 @@ ADVICE = "rebuild it with: snakemake --forcerun compile_engine, and this run's o
 
 
 def build(
-    spec: EngineSpec,
+    spec: config.Engine,
     weights: Path,
     dataset: Path,
     device: str,
@@ -51,7 +51,7 @@ def build(
         raise InputError(f"{output}: an engine's name must end in .pt2; rename the output")
     if max_batch < 1:
         raise InputError(f"max batch is {max_batch}; it must be at least 1")
-    spec.refuse_on(device)
+    check_device(spec, device)
     precision = resolve_precision(spec.precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
     if device != "cpu":
