@@ -7,7 +7,7 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help venv plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
+.PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,6 +15,9 @@ help: ## this list
 
 venv: ## the environment; again only when the requirements change
 	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
+
+dev: ## the environment with what only the checks need: pytest, ruff, snakefmt, mypy, import-linter
+	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt envs/requirements-dev.txt
 
 # Snakemake's own talk only where it fails.
 SILENT = exec 3>&1; talk=$$($(1) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }
@@ -32,7 +35,7 @@ report: venv ## the report again, from the records that there are; nothing is me
 bundle: venv ## results/bundle.tar.gz: all to build the report elsewhere and to repeat the run
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
-test: venv ## every check there is
+test: dev ## every check there is
 	python -m pytest
 
 perf-data: venv ## downloads beside curl, conversion beside cp, the job graph as it grows; wants a quiet machine
@@ -47,7 +50,7 @@ perf-engines: venv ## engines on the CPU beside each other and OpenVINO (pip ins
 perf-workflow: venv ## 1,000 cells x 5 repeats with a simulated benchmark: interrupted, resumed, one cell failing
 	python tests/performance/long_run.py $(ARGS)
 
-gpu-check: venv ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
+gpu-check: dev ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)
 
 container = $(or $(CONTAINER),$(error neither podman nor docker is found: install one of them, or name it with CONTAINER=))

@@ -1,21 +1,21 @@
 #!/bin/sh
-# Makes a Python virtual environment with the packages of a requirements file:
+# Makes a Python virtual environment with the packages of one or more requirements files:
 #
-#     envs/bootstrap.sh VENV_DIR REQUIREMENTS_FILE
+#     envs/bootstrap.sh VENV_DIR REQUIREMENTS_FILE...
 #
 # Checks first that the machine has what the benchmark needs; when something is missing, the first line printed says
-# what and how to get it. After a success VENV_DIR/.installed holds the sha256 of the requirements files used (the file
-# given and those it includes), so that the next call with unchanged files does nothing.
+# what and how to get it. After a success VENV_DIR/.installed holds the sha256 of the requirements files used (the files
+# given and those they include), so that the next call with some or all of them, unchanged, does nothing.
 #
 # PYTHON is the interpreter to use (python3 unless set), CXX the C++ compiler (g++ or c++ unless set).
 set -eu
 
-if [ $# -ne 2 ]; then
-    echo "usage: $0 VENV_DIR REQUIREMENTS_FILE" >&2
+if [ $# -lt 2 ]; then
+    echo "usage: $0 VENV_DIR REQUIREMENTS_FILE..." >&2
     exit 2
 fi
 venv=$1
-requirements=$2
+shift
 python=${PYTHON:-python3}
 
 fail() {
@@ -50,7 +50,14 @@ requirement_files() (
 )
 
 is_installed() {
-    [ -x "$venv/bin/python" ] && [ -f "$venv/.installed" ] && [ "$(cat "$venv/.installed")" = "$digests" ]
+    [ -x "$venv/bin/python" ] && [ -f "$venv/.installed" ] || return 1
+    installed=$(cat "$venv/.installed")
+    for digest in $digests; do
+        case $installed in
+        *"$digest"*) ;;
+        *) return 1 ;;
+        esac
+    done
 }
 
 check_python() {
@@ -88,7 +95,7 @@ check_flock() {
     has flock || missing "flock (of util-linux) is not found" "util-linux" "util-linux"
 }
 
-files=$(requirement_files "$requirements")
+files=$(for requirements in "$@"; do requirement_files "$requirements" || exit 1; done)
 digests=$(printf '%s\n' "$files" | while IFS= read -r file; do sha256sum <"$file" | cut -d ' ' -f 1; done)
 
 # What runs the benchmark later, not only the install, needs the compiler and flock: they are looked for every time.
@@ -119,13 +126,17 @@ trap 'exit 130' INT
 : >"$venv/.installing"
 rm -f "$venv/.installed"
 
-echo "bootstrap: installing $requirements into $venv: takes minutes, downloads about 1 GB (PyTorch for the CPU)" \
+echo "bootstrap: installing $* into $venv: takes minutes, downloads about 1 GB (PyTorch for the CPU)" \
     "to 4 GB (PyTorch with CUDA), TensorRT not counted"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"; then
+for requirements in "$@"; do
+    set -- "$@" -r "$requirements"
+    shift
+done
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; then
     # pip gave up by itself and left whole packages: the next call goes on from here.
     rm -f "$venv/.installing"
-    fail "pip could not install $requirements (its message is above); run this again when that is mended"
+    fail "pip could not install these requirements (its message is above); run this again when that is mended"
 fi
 printf '%s\n' "$digests" >"$venv/.installed.new"
 mv "$venv/.installed.new" "$venv/.installed"

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
-from deepcam import climate, grid, machine
+from deepcam import grid, machine
 from deepcam import config as configuration
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
@@ -41,18 +41,17 @@ def device_names():
 
 try:
     settings = configuration.parse(config)
-    config.update(settings.model_dump(mode="json", exclude_none=True))
+    config.update(settings.model_dump(mode="json"))
     DEVICES = device_names()
-    NUM_FILES = climate.sample_count(*(config["data"][key] for key in ("source", "split", "num_files")))
-    CELLS = {cell.id: cell for cell in grid.cells(config | {"data": config["data"] | {"num_files": NUM_FILES}})}
+    NUM_FILES = settings.data.num_samples
+    CELLS = {cell.id: cell for cell in grid.cells(settings)}
     PARTS_FOLDER = os.path.join(workflow.basedir, config["model"]["parts"])
     MODEL_PARTS = split_file.part_paths(PARTS_FOLDER)
-    SPECS = [engine_spec.EngineSpec(**engine) for engine in config["engines"]]
+    SPECS = settings.engines
     if not REPORT_ONLY:
         for spec, device in itertools.product(SPECS, DEVICES):
-            spec.refuse_on(device)
-        if DEVICES == ["cpu"]:
-            grid.refuse_gpu_readers(CELLS.values())
+            engine_spec.check_device(spec, device)
+        grid.check_devices(CELLS.values(), DEVICES)
 except InputError as error:
     refuse(error)
 
@@ -61,7 +60,7 @@ DATASET = f"{DATA}/dataset.json"
 if REPORT_ONLY and not os.path.exists(DATASET):
     DATASET = bundle.DATASET  # of data that stayed elsewhere
 SHARDS = grid.shard_ids(NUM_FILES, config["data"]["files_per_shard"])
-ENGINES = {grid.engine_name(engine): engine for engine in config["engines"]}
+ENGINES = {engine.name: engine for engine in settings.engines}
 HDF5 = f"{DATA}/hdf5/{'synthetic' if config['data']['source'] == 'synthetic' else 'archive'}"
 NPY_MANIFESTS = [f"{DATA}/npy/shard-{shard}/manifest.tsv" for shard in SHARDS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
@@ -105,7 +104,7 @@ def check_packages():
     if workflow.deployment_settings.deployment_method:
         return
     try:
-        engine_spec.refuse_without_packages(SPECS)
+        engine_spec.check_packages(SPECS)
     except InputError as error:
         refuse(error)
 
@@ -119,7 +118,7 @@ def check_devices():
     """Refuse what devices cannot do, before any job."""
     try:
         if on_cluster():
-            grid.refuse_on_cluster(config["devices"], config["benchmark"]["ranks_per_node"])
+            grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
             for spec, device in itertools.product(SPECS, DEVICES):
                 engine_spec.resolve_precision(spec.precision, device)

@@ -35,9 +35,9 @@ rule compile_engine:
     resources:
         **DEVICE_JOB,
     params:
-        backend=lambda wildcards: ENGINES[wildcards.engine]["backend"],
-        precision=lambda wildcards: ENGINES[wildcards.engine]["precision"],
-        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine]["cuda_graphs"] else "",
+        backend=lambda wildcards: ENGINES[wildcards.engine].backend,
+        precision=lambda wildcards: ENGINES[wildcards.engine].precision,
+        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine].cuda_graphs else "",
         device=lambda wildcards: torch_device(wildcards.device),
         max_batch=MAX_BATCH,
         width_multiplier=config["model"]["width_multiplier"],

@@ -1,4 +1,4 @@
-"""From the records of a grid, and what is known of its engines and data, to the tables."""
+"""Make the tables from the records of a grid, the accuracy verdicts on its engines, and its dataset."""
 
 import argparse
 from pathlib import Path
@@ -11,8 +11,8 @@ from deepcam.report import tables
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")
-    parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts of the accuracy gate")
+    parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
+    parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts, <engine>/<device>.json")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
     parser.add_argument("--output", type=Path, required=True, help="folder for the tables")

@@ -1,9 +1,9 @@
-"""Compare two results, cell by cell: is B slower than A, and what else differs? The Markdown is printed too.
+"""Compare two results, cell by cell: is B slower than A, and what else differs?
 
-A and B are each a results folder, the folder that has it, or a .tar.gz bundle of it; A is the baseline. Written are
-comparison.csv, comparison.svg, comparison.png and comparison.md.
+A and B are each a results folder, the folder that contains it, or a .tar.gz bundle. A is the baseline. The program
+writes comparison.csv, comparison.svg, comparison.png and comparison.md, and prints the latter.
 
-Exit status: 0; 1 with --fail-below where B falls short; 2 where input is bad.
+Exit status: 0 on success; 1 if --fail-below finds a regression; 2 if input is bad.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from deepcam.report.comparison import differences, presentation, sides, signific
 from deepcam.report.figures import style
 
 FAIL_BELOW = """\
-exit with status 1 if, of a cell that is valid in A, the whole 95 %% confidence interval of the ratio B/A is under
-RATIO, or it is not valid in B, missing in B, or has fewer than 3 runs in A or B; also if no cell is valid in A. The
-interval knows how runs differ, but not how two starts of one program do: leave room for that, with 0.9, not 0.99
+exit with status 1 if a cell that is valid in A has a ratio B/A whose whole 95 %% confidence interval is below RATIO,
+or if it is invalid in B, missing in B, or has fewer than 3 runs in A or B; also if no cell is valid in A. The interval
+covers the variation between runs, but not between two starts of a program, so leave a margin: 0.9 rather than 0.99
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", metavar="A", type=Path, help="the baseline")
-    parser.add_argument("b", metavar="B", type=Path, help="what is held against it")
+    parser.add_argument("b", metavar="B", type=Path, help="the results to compare with it")
     parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")
     parser.add_argument("--fail-below", type=ratio, metavar="RATIO", help=FAIL_BELOW)
     arguments = parser.parse_args()
@@ -36,14 +36,14 @@ def main() -> None:
     except (InputError, OSError) as error:
         parser.exit(2, f"error: {error}\n")  # not 1, which says that B is slower
     if arguments.fail_below is not None:
-        found = significance.shortfalls(cells, arguments.fail_below)
-        for shortfall in found:
-            print(f"--fail-below {arguments.fail_below:g}: {shortfall}", file=sys.stderr)
+        found = significance.regressions(cells, arguments.fail_below)
+        for regression in found:
+            print(f"--fail-below {arguments.fail_below:g}: {regression}", file=sys.stderr)
         sys.exit(1 if found else 0)
 
 
 def ratio(text: str) -> float:
-    """argparse names this function where `text` is no number."""
+    """Parse a ratio. argparse names this function in its error if `text` is not a number."""
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a ratio; give a number over 0, such as 0.9")

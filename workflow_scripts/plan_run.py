@@ -33,7 +33,7 @@ def found(data: Path) -> plan.Found:
         npy_shards=len(list(data.glob("npy/shard-*/manifest.tsv"))),
         dataset=(data / "dataset.json").exists(),
         engines=frozenset((path.parent.name, path.stem) for path in RESULTS.glob("accuracy/*/*.json")),
-        records=[store.glance(path) for path in sorted(RESULTS.glob("benchmark/*/*.json"))],
+        records=store.read(sorted(RESULTS.glob("benchmark/*/*.json"))),
         tables=(RESULTS / "tables/summary.csv").exists(),
     )
 

@@ -1,4 +1,4 @@
-"""Draw one figure of the report from the tables, and write what it shows as CSV."""
+"""Draw one figure of the report from the tables, and write the rows that it shows as CSV."""
 
 import argparse
 import importlib
@@ -12,14 +12,14 @@ from deepcam.report.figures import style
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", choices=sorted({*contents.FIGURES} - {contents.PREDICTIONS}), required=True)
-    parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
     parser.add_argument("--svg", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
     figure = importlib.import_module(f"deepcam.report.figures.{arguments.figure}")
     shown = figure.data(tables.Tables.read(arguments.tables))
-    drawn = style.nothing("No cell has what this figure shows.") if shown.empty else figure.draw(shown)
+    drawn = style.empty_figure("No configuration has data for this figure.") if shown.empty else figure.draw(shown)
     style.save(drawn, arguments.svg, arguments.png)
     tables.write(shown, arguments.csv)
 

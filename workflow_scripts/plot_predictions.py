@@ -1,4 +1,4 @@
-"""Draw the masks that an engine predicted for a few samples, beside the true ones."""
+"""Draw the masks that an engine predicted for a few samples, next to the true masks."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from deepcam.report.figures import style
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, required=True, help="npz file of predict_samples")
+    parser.add_argument("--predictions", type=Path, required=True, help="npz file written by predict_samples")
     parser.add_argument("--svg", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""The summary page: what was run, what limits it, and what is not valid."""
+"""Write the summary page: what was run, the bottleneck, the best results, and what is not valid."""
 
 import argparse
 import json
@@ -14,10 +14,10 @@ from deepcam.report.tables import Tables
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
-    parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")
+    parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
+    parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--config", type=Path, required=True, help="the configuration as it held")
+    parser.add_argument("--config", type=Path, required=True, help="the configuration that was used")
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="SVG files")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     args = parser.parse_args()
@@ -26,7 +26,7 @@ def main() -> None:
         Tables.read(args.tables),
         best=pd.read_csv(args.tables / "best.csv"),
         sizing=pd.read_csv(args.tables / "sizing.csv"),
-        records=[store.glance(path) for path in present],  # checked for the tables
+        records=store.read(present),
         missing=missing,
         dataset=json.loads(args.dataset.read_text()),
         config=yaml.safe_load(args.config.read_text()),

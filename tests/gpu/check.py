@@ -1,8 +1,9 @@
-"""Everything that needs a GPU, in order, going on after a failure, one table last: `make gpu-check`.
+"""Run everything that needs a GPU, step by step, and print a table of the results. `make gpu-check` runs this.
 
 python tests/gpu/check.py OUT [--dry-run] writes the summary page, a bundle of records, tables and figures, a profile
-and the logs to the folder OUT. It needs what envs/requirements-gpu.txt lists, not this project's own environment.
---dry-run walks the same path on the CPU, small.
+and the logs to the folder OUT. A step that fails does not stop the next ones. The program needs the packages in
+envs/requirements-gpu.txt, but not this project's own environment. --dry-run runs the same steps on the CPU with small
+samples.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
 WORKFLOW_SECONDS = 420
-"""After these the workflow is stopped; what it measured until then is reported."""
+"""The workflow is stopped after this time. The results up to then are reported."""
 
 ENVIRONMENT = """
 import json
@@ -36,24 +37,25 @@ print(json.dumps(environment.describe_node(Path('.')) | environment.describe(), 
 TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps")
 
 MADE = ("summary.html", "bundle.tar.gz", "tables/summary.csv")
-"""Of the report: the page to look at, and all that it comes from."""
+"""Results that are copied to OUT: the summary page, and everything that it is made from."""
 
 KEPT = ("model/engines/*/*.json", "logs/*/*/*.log")
-"""What is not in the bundle, but told if something failed."""
+"""Files that are not in the bundle, but explain failures."""
 
 COLUMNS = (
-    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "spread",
-    "joules_per_sample", "device_memory_bytes", "utilisation", "overlap_efficiency", "bottleneck", "invalid_reasons",
+    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "throughput_cv",
+    "joules_per_sample", "device_memory_bytes", "accelerator_utilisation", "overlap_efficiency", "bottleneck",
+    "invalid_reasons",
 )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder for the results; made if missing")
-    parser.add_argument("--dry-run", action="store_true", help="on the CPU, with small samples")
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="overlays over tests/gpu/check.yaml")
+    parser.add_argument("out", type=Path, help="folder for the results, created if it is missing")
+    parser.add_argument("--dry-run", action="store_true", help="run on the CPU, with small samples")
+    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="overlays of tests/gpu/check.yaml")
     parser.add_argument(
-        "--work-dir", type=Path, help="folder for samples and engines, about 10 GB; else a temporary one"
+        "--work-dir", type=Path, help="folder for samples and engines, about 10 GB (default: a temporary folder)"
     )
     arguments = parser.parse_args()
     out = arguments.out.resolve()
@@ -75,21 +77,19 @@ def main() -> None:
 
 
 def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[str, list[str]]]:
-    """Name and command of each step; each runs in `work`, and is asked for when the ones before have ended."""
+    """Name and command of each step, which runs in `work`. A step is requested when the previous ones have ended."""
     python = [sys.executable, "-m"]
     width, device = ("0.25", "cpu") if dry else ("1.0", "cuda:0")
     yield "environment", [sys.executable, "-c", ENVIRONMENT]
     yield "driver", ["lscpu"] if dry else ["nvidia-smi", "-q"]
-    for tested in (
-        "benchmark/test_readers",
-        "model/test_engine_gpu",
-    ):  # apart: what kills one process must not hide the other's results
+    # These run in two processes: a crash of one must not hide the results of the other.
+    for tested in ("benchmark/test_readers", "model/test_engine_gpu"):
         tests = str(ROOT / f"tests/unit/{tested}.py")
         yield (
             f"{tested.partition('test_')[2]} tests",
             [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", tests],
         )
-    # Untrained weights leave classes nearly tied, so that no engine of lower precision would pass the accuracy gate.
+    # With untrained weights the classes are nearly tied, so engines of lower precision would miss the accuracy target.
     sizes = ["32", "48", "32", "2", "2"] if dry else ["768", "1152", "288", "4", "200"]
     yield "weights", [
         *python, "train_model", "--seed", "1", "--samples", "4" if dry else "64", "--learning-rate", "0.001",
@@ -111,7 +111,7 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[
         "--workflow-profile", str(ROOT / "profiles/default"), "--configfile", *map(str, overlays),
     ]  # fmt: skip
     yield "workflow", ["timeout", "--signal=INT", "--kill-after=20", str(WORKFLOW_SECONDS), *snakemake]
-    # Of the records that there are, should the workflow not have come so far.
+    # This makes the report of the existing records even if the workflow did not finish.
     yield "report", ["env", "DEEPCAM_REPORT_ONLY=1", *snakemake, "--rerun-incomplete", "--", "bundle"]
     for name in MADE:
         if (work / "results" / name).exists():
@@ -124,7 +124,10 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[
 
 
 def run(name: str, command: list[str], work: Path, log: TextIO) -> str:
-    """One step, a row of the table. Its output goes to the log; the end of it also to the terminal, if it failed."""
+    """Run one step and return its row of the table.
+
+    Its output goes to the log. If the step fails, the end of its output also goes to the terminal.
+    """
     print(f"\n=== {name}: {' '.join(command)}", file=log, flush=True)
     begin, start = log.tell(), time.monotonic()
     ok = subprocess.run(command, cwd=work, stdout=log, stderr=subprocess.STDOUT).returncode == 0
@@ -137,9 +140,9 @@ def run(name: str, command: list[str], work: Path, log: TextIO) -> str:
 
 
 def cells(summary: Path) -> list[str]:
-    """A line per cell."""
+    """A line per configuration."""
     if not summary.exists():
-        return ["no cell was measured"]
+        return ["no configuration was measured"]
     with open(summary, newline="") as file:
         return [" ".join(COLUMNS), *(" ".join(row.get(c) or "-" for c in COLUMNS) for row in csv.DictReader(file))]
 

@@ -1,8 +1,8 @@
 #!/bin/bash
-# The weights for share/, made on a machine with a GPU, without Snakemake or a network: tests/gpu/train.sh OUT [OPTION ...]
-# Recipe: config/config.yaml with config/train-gpu.yaml, then the options, which go to train_model. The number of steps
-# is what fits into SECONDS_TO_TRAIN (default 180); put it into train-gpu.yaml when the weights are committed.
-# Leaves in OUT: evaluation.json, predictions.png, train.log, parts/{model_part_*,SHA256SUMS}.
+# Train the weights for share/ on a machine with a GPU, without Snakemake or a network: tests/gpu/train.sh OUT [OPTION ...]
+# The recipe is config/config.yaml with config/train-gpu.yaml; the options are passed on to train_model. Training takes
+# as many steps as fit into SECONDS_TO_TRAIN (default 180). Write their number into train-gpu.yaml when you commit the
+# weights. OUT gets evaluation.json, predictions.png, predictions.csv, train.log and parts/{model_part_*,SHA256SUMS}.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: tests/gpu/train.sh OUT [OPTION ...]}")
 shift
@@ -20,7 +20,7 @@ train() {
         --channels 0 1 2 10 --threads "$(nproc)" --checkpoint "$work/checkpoint.pt" --output "$work/model.pth" "$@"
 }
 
-# Which memory layout is faster depends on the GPU and on cuDNN's depthwise kernels.
+# The GPU and cuDNN's depthwise kernels decide which memory layout is faster.
 best=0
 for layout in channels_last contiguous; do
     train --memory-layout $layout --samples 2 --steps 60 --evaluation-samples 1 --threads 2 \
@@ -35,7 +35,7 @@ echo "trains $steps steps in layout $fastest"
 train --memory-layout "$fastest" --steps "$steps" --evaluation "$out/evaluation.json" "$@"
 python3 -m split_model --model "$work/model.pth" --output-dir "$out/parts"
 
-# Prediction maps as the workflow makes them, on samples of the default run.
+# Draw prediction maps of samples of the default run, as the workflow does.
 python3 -m fetch_file_index --source synthetic --split validation --num-files 3 --output "$work/index.tsv" \
     --statistics "$work/statistics.json"
 python3 -m synthesize_shard --index "$work/index.tsv" --shard 0 --files-per-shard 3 --height 768 --width 1152 \
@@ -45,6 +45,8 @@ python3 -m describe_dataset --npy-dir "$work/npy" --shards 1 --source synthetic 
     --statistics "$work/statistics.json" --output "$work/dataset.json"
 python3 -m compile_engine --backend eager --precision fp32 --device cpu --model "$work/model.pth" \
     --dataset "$work/dataset.json" --max-batch 1 --width-multiplier 0.25 --output "$work/engine.pt2"
-python3 -m plot_predictions --engine "$work/engine.pt2" --device cpu --dataset "$work/dataset.json" --samples 3 \
-    --svg "$work/predictions.svg" --png "$out/predictions.png"
+python3 -m predict_samples --engine "$work/engine.pt2" --device cpu --dataset "$work/dataset.json" --samples 3 \
+    --output "$work/predictions.npz"
+python3 -m plot_predictions --predictions "$work/predictions.npz" \
+    --svg "$work/predictions.svg" --png "$out/predictions.png" --csv "$out/predictions.csv"
 cat "$out/evaluation.json"

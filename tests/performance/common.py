@@ -1,4 +1,4 @@
-"""What the measurements of speed share: where the code is, options, turns, and how a machine is named."""
+"""Parts that all measurements of speed share: the path of the code, options, turns and the description of a machine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Value = TypeVar("Value")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """With the options that all measurements have."""
+    """A parser with the options that all measurements have."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repeats", type=int, default=5, help="measurements of each way")
-    options.add_argument("--dir", type=Path, default=ROOT / "results/performance", help="on the disk to be measured")
+    options.add_argument("--repeats", type=int, default=5, help="how often each way is measured")
+    options.add_argument("--dir", type=Path, default=ROOT / "results/performance", help="folder on the disk to measure")
     return options
 
 
 def in_turns(ways: Mapping[Key, Callable[[], Value]], repeats: int) -> dict[Key, list[Value]]:
-    """What each way measures, `repeats` times in turns after one round that does not count."""
+    """The values of each way, which take turns `repeats` times, after one round that does not count."""
     values: dict[Key, list[Value]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         print(f"turn {turn} of {repeats}", file=sys.stderr)
@@ -38,12 +38,12 @@ def in_turns(ways: Mapping[Key, Callable[[], Value]], repeats: int) -> dict[Key,
 
 
 def machine(place: Path) -> dict[str, Any]:
-    """This machine, with the storage under `place`, and its software."""
+    """Description of this machine, of the storage under `place`, and of the software."""
     return environment.describe_node(place) | environment.describe()
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """The machine of a result that has `machine` and `load_before`, in one line."""
+    """The machine of a result with `machine` and `load_before`, in one line."""
     machine = result["machine"]
     return (
         f"{machine['cpu']}, {machine['logical_cores']} cores, Linux {machine['kernel']}, "

@@ -1,12 +1,13 @@
-"""The data plane beside tools that everybody has: downloads and curl, conversion and cp, the job graph as it grows.
+"""Compare downloads with curl and conversion with cp and h5py, and measure how the job graph grows.
 
-Run by `make perf-data`. Writes results/performance/data.json and prints its tables. Everything in a table was measured
-in one run, in turns, on a machine that should have nothing else to do.
+`make perf-data` runs this. It writes results/performance/data.json and prints its tables. All numbers of a table come
+from one run, in which the ways take turns, on a machine that should be idle otherwise.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import statistics
@@ -156,7 +157,7 @@ def graph(folder: Path, num_files: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     if status:
         raise RuntimeError(f"the dry run for {num_files} files failed")
-    jobs = 2 * -(-num_files // FILES_PER_SHARD) + 3
+    jobs = 2 * math.ceil(num_files / FILES_PER_SHARD) + 3
     return {"files": num_files, "jobs": jobs, "seconds": seconds, "peak_bytes": usage.ru_maxrss * 1024}
 
 
@@ -164,7 +165,7 @@ def tables(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     lines = [common.headline(result)]
     for title in ("download", "conversion"):
-        lines += ["", f"| {title} | GB/s | slowest to fastest | ours to this |", "|---|---|---|---|"]
+        lines += ["", f"| {title} | GB/s | slowest to fastest | time / ours |", "|---|---|---|---|"]
         ours = statistics.median(result[title]["ours"])
         for name, seconds in result[title].items():
             rates = [

@@ -1,8 +1,8 @@
-"""Engines on a CPU beside each other and beside OpenVINO: time and memory for one full-size sample, raw batch to mask.
+"""Compare engines on a CPU with each other and with OpenVINO: time and memory from a full-size batch to its mask.
 
-Run by `make perf-engines`. Writes results/performance/engines.json and prints its tables. Each engine is loaded in a
-process of its own, so that its memory can be told; they are called in turns, on a machine that should have nothing else
-to do.
+`make perf-engines` runs this. It writes results/performance/engines.json and prints its tables. Each engine runs in a
+process of its own, so that its memory can be measured. The engines take turns, on a machine that should be idle
+otherwise.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ import dataset_example
 import mlperf
 import torch
 from deepcam import climate, files, machine
+from deepcam.config import Engine
 from deepcam.model import checkpoint, engine, network, split_file
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
-    "eager fp32": engine.EngineSpec("eager", "fp32"),
-    "eager bf16": engine.EngineSpec("eager", "bf16"),
-    "aotinductor fp32": engine.EngineSpec("aotinductor", "fp32"),
-    "aotinductor bf16": engine.EngineSpec("aotinductor", "bf16"),
+    "eager fp32": Engine(backend="eager", precision="fp32"),
+    "eager bf16": Engine(backend="eager", precision="bf16"),
+    "aotinductor fp32": Engine(backend="aotinductor", precision="fp32"),
+    "aotinductor bf16": Engine(backend="aotinductor", precision="bf16"),
 }
 MAX_BATCH = 2  # of the default benchmark
 PAUSE_SECONDS = 0.3
@@ -79,12 +80,12 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     ends = {name: worker.close() for name, worker in workers.items()}
     _, expected = ends["eager fp32"]
     return {
-        name: {"calls": calls[name], "peak_bytes": peak, "agreement": (mask == expected).float().mean().item()}
+        name: {"calls": calls[name], "peak_bytes": peak, "pixel_agreement": (mask == expected).float().mean().item()}
         for name, (peak, mask) in ends.items()
     }
 
 
-def run_build(spec: engine.EngineSpec, weights: Path, dataset: Path, width: float, path: Path) -> None:
+def run_build(spec: Engine, weights: Path, dataset: Path, width: float, path: Path) -> None:
     """Build an engine as the workflow does: in a process of its own."""
     command = [
         sys.executable, "-m", "compile_engine", "--backend", spec.backend, "--precision", spec.precision,
@@ -163,8 +164,8 @@ def tables(result: dict[str, Any]) -> str:
     for width, found in result["widths"].items():
         lines += [
             "",
-            f"| width {width} | seconds | fastest to slowest | eager fp32 to this | CPU seconds | eager fp32 to this "
-            "| peak MiB | pixels as eager fp32 |",
+            f"| width {width} | seconds | fastest to slowest | eager fp32 / this | CPU seconds | eager fp32 / this "
+            "| peak MiB | pixels that agree with eager fp32 |",
             "|---|---|---|---|---|---|---|---|",
         ]
         clocks = {
@@ -177,7 +178,7 @@ def tables(result: dict[str, Any]) -> str:
             lines.append(
                 f"| {name} | {clocks[name][0]:.2f} | {min(wall):.2f} to {max(wall):.2f} | {ratios[0]:.2f} "
                 f"| {clocks[name][1]:.2f} | {ratios[1]:.2f} | {row['peak_bytes'] / 2**20:,.0f} "
-                f"| {row['agreement']:.4f} |"
+                f"| {row['pixel_agreement']:.4f} |"
             )
     return "\n".join(lines)
 

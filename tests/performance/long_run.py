@@ -1,7 +1,8 @@
-"""A grid of 1,000 cells, 5 repeats each: how the workflow bears that. The benchmark itself is simulated.
+"""Run a grid of 1,000 cells with 5 starts each through the workflow. The benchmark itself is simulated.
 
-Run by `make perf-workflow`. One cell fails, and the workflow is interrupted halfway; it is resumed; the cell is mended
-and the workflow started once more. Writes results/performance/long_run.json and prints its table.
+`make perf-workflow` runs this. One cell fails, and the workflow is interrupted halfway and resumed. Then the cell is
+repaired, and the workflow is started once more. The program writes results/performance/long_run.json and prints its
+table.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import common  # first: it finds the project's code
 from deepcam import files, grid
+from deepcam.config import parse
 
 REPEATS = 5
 # Real benchmarks run one at a time. These measure nothing, and 5,000 of them would take long.
@@ -35,7 +37,7 @@ CONFIG: dict[str, Any] = {
     "engines": [{"backend": "eager", "precision": "fp32", "cuda_graphs": False}],
     "benchmark": BENCHMARK,
 }
-CELLS = [cell.id for cell in grid.cells(CONFIG)]
+CELLS = [cell.id for cell in grid.cells(parse(CONFIG))]
 FAILING = CELLS[len(CELLS) // 3]
 
 

@@ -1,13 +1,12 @@
-"""All readers beside each other, beside fio, and beside a loop around DALI written by hand; and the cost of the clock.
+"""Compare all readers with each other, with fio and with a minimal DALI loop, and measure the overhead of the clock.
 
-Run by `make perf-readers`. Writes results/performance/readers.json and prints its tables. Everything in a table was
-measured in one run, in turns, on a machine that should have nothing else to do. Of the threads that are tried, those
-that were best for a way count.
+`make perf-readers` runs this. It writes results/performance/readers.json and prints its tables. All numbers of a table
+come from one run, in which the ways take turns, on a machine that should be idle otherwise. Each way is tried with
+several numbers of threads, and the best number counts.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import multiprocessing
@@ -30,34 +29,29 @@ from deepcam import climate, files
 from deepcam.benchmark import page_cache, ranks, timed_loop
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
+from deepcam.record.model import Settings
+from reader_targets import judge, tables, threads_of
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SAMPLE_BYTES = math.prod(SHAPE) * 4
 
 HOST_READERS = [name for name, reader in READERS.items() if not reader.gpu]
-DALI_READERS = [name for name in HOST_READERS if READERS[name].module == "dali"]
 LOOPS: dict[str, dict[str, Any]] = {
     "loop-mmap": {},
     "loop-buffered": {"dont_use_mmap": True},
     "loop-direct": {"dont_use_mmap": True, "use_o_direct": True},
 }
-"""The loop by hand: DALI's arguments for its three ways to read."""
+"""DALI's arguments for its three ways to read, in the minimal loop."""
 
 BLOCK = 4096
 FIO_BLOCK = 1 << 20
-"""Of `fio-1m`; that of `fio` is as large as a chunk of `raw` and `pread`."""
+"""Block size of `fio-1m`. The block size of `fio` is that of a chunk of `pread` and `pread-discard`."""
 
-MIN_SECONDS, WARM_PASSES = 0.3, 3
-"""How long a warm run is: of a reader, as in config.yaml, and of the others."""
+MIN_SECONDS, WARM_EPOCHS = 0.3, 3
+"""Length of a warm run: seconds for a reader, as in config.yaml, and epochs for fio and the DALI loop."""
 
 RESIDENCY_TOLERANCE = 0.01
 CLOCKED_BATCHES = 20_000
-
-LIKE_LOOP = 0.95
-"""Two equal ways differ by so much from run to run."""
-
-Rates = dict[Cell, list[float]]
-"""GB/s of each turn."""
 
 
 def main() -> None:
@@ -95,7 +89,7 @@ def main() -> None:
         for cell, values in rates.items()
     ]
     result["clock_seconds_a_batch"] = clock
-    result["targets"] = targets(rates, clock)
+    result["targets"] = judge(rates, LOOPS, clock, arguments.batch_size * SAMPLE_BYTES)
     files.write_json(arguments.dir / "readers.json", result)
     print(tables(result, rates))
 
@@ -117,7 +111,7 @@ def write_samples(folder: Path, count: int) -> tuple[Path, ...]:
 
 
 def grid(threads: Sequence[tuple[int, int]], batch_size: int) -> list[Cell]:
-    """All that is measured, cold and then warm. Whatever reads a sample in one piece takes no part in intra_threads."""
+    """All cells, the cold ones first. Ways that read a sample in one piece have one intra-sample thread only."""
     single = {*(name for name in HOST_READERS if not READERS[name].chunks), *LOOPS, "fio-1m"}
     return [
         Cell("io", way, cache, NONE, 1, batch_size, inter, intra)
@@ -129,8 +123,8 @@ def grid(threads: Sequence[tuple[int, int]], batch_size: int) -> list[Cell]:
 
 
 def ways(cells: Sequence[Cell], paths: tuple[Path, ...], workers: ExitStack) -> dict[Cell, Callable[[], float]]:
-    """How each cell is measured. Processes are kept from turn to turn: after the first, their memory is theirs."""
-    # One for each number of chunks, which DALI reads from the environment, once.
+    """The function that measures each cell. Processes live through all turns, so only the first waits for memory."""
+    # A process for each number of chunks, because DALI reads it from the environment only once.
     processes = {key: worker(workers) for key in {(cell.reader, cell.intra_threads) for cell in cells}}
 
     def way(cell: Cell) -> Callable[[], float]:
@@ -146,36 +140,36 @@ def worker(workers: ExitStack) -> ProcessPoolExecutor:
 
 
 def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
-    """GB/s of one of our readers in the benchmark's own loop."""
+    """GB/s of one of this project's readers in the timed loop."""
     warm = cell.cache == "warm"
-    plan = timed_loop.Plan(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
-    [run] = timed_loop.measure(plan, ranks.init_ranks(1)) or []
-    check_residency(cell, run.residency_low)
-    if run.ranks[0].samples != {path.name: run.passes for path in paths}:
-        raise RuntimeError(f"{cell.id}: did not read every sample once a pass")
-    return len(paths) * run.passes * SAMPLE_BYTES / run.ranks[0].seconds / 1e9
+    workload = timed_loop.Workload(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
+    [run] = timed_loop.measure(workload, ranks.init_ranks(1)) or []
+    check_residency(cell, run.page_cache_residency_min)
+    if run.ranks[0].samples != {path.name: run.epochs for path in paths}:
+        raise RuntimeError(f"{cell.id}: did not read every sample once per epoch")
+    return len(paths) * run.epochs * SAMPLE_BYTES / run.ranks[0].seconds / 1e9
 
 
-def one_run(warmup_runs: int, min_seconds: float) -> timed_loop.Settings:
-    """A single run: repeats are the turns."""
-    return timed_loop.Settings(warmup_runs, 1, min_seconds, drop_caches=False, shuffle="none")
+def one_run(warmup_runs: int, min_seconds: float) -> Settings:
+    """The settings of a single run. The turns repeat it."""
+    return Settings(warmup_runs=warmup_runs, runs=1, min_seconds=min_seconds, drop_caches=False, shuffle="none")
 
 
 def run_fio(cell: Cell, paths: tuple[Path, ...]) -> float:
-    """GB/s of fio: a thread for each chunk of a sample in flight, each thread with files of its own."""
+    """GB/s of fio with a thread for each chunk of each sample in flight. Each thread reads files of its own."""
     chunk = SAMPLE_BYTES // cell.intra_threads // BLOCK * BLOCK
     cold = cell.cache == "cold"
     command = [
         "fio", "--output-format=json", "--group_reporting", "--thread", "--rw=read", "--ioengine=psync",
         f"--bs={FIO_BLOCK if cell.reader == 'fio-1m' else chunk}", f"--direct={int(cold)}", "--invalidate=0",
-        "--file_service_type=sequential", f"--loops={1 if cold else WARM_PASSES}",
+        "--file_service_type=sequential", f"--loops={1 if cold else WARM_EPOCHS}",
     ]  # fmt: skip
     for thread in range(cell.inter_threads * cell.intra_threads):
         sample, place = divmod(thread, cell.intra_threads)
         own = paths[sample :: cell.inter_threads]
         names, start = ":".join(map(str, own)), place * chunk
         command += [f"--name={thread}", f"--filename={names}", f"--offset={start}", f"--size={chunk * len(own)}"]
-    # Huge pages, as our readers have them: without, O_DIRECT requests are small, and storage gives little over half.
+    # With huge pages, as in our readers. Without them O_DIRECT requests are small, and storage is about half as fast.
     huge = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if cold else {}
     prepare(cell, paths)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | huge)
@@ -184,7 +178,7 @@ def run_fio(cell: Cell, paths: tuple[Path, ...]) -> float:
 
 
 def run_loop(cell: Cell, paths: tuple[Path, ...]) -> float:
-    """GB/s of the least that one writes to read with DALI."""
+    """GB/s of the minimal DALI loop."""
     from nvidia.dali import Pipeline, fn
 
     prepare(cell, paths)
@@ -192,8 +186,8 @@ def run_loop(cell: Cell, paths: tuple[Path, ...]) -> float:
     with pipeline:
         pipeline.set_outputs(fn.readers.numpy(files=[str(path) for path in paths], **LOOPS[cell.reader]))
     pipeline.build()
-    passes = 1 if cell.cache == "cold" else WARM_PASSES
-    batches = passes * len(paths) // cell.local_batch_size
+    epochs = 1 if cell.cache == "cold" else WARM_EPOCHS
+    batches = epochs * len(paths) // cell.local_batch_size
     started = time.perf_counter()
     for _ in range(batches):
         pipeline.run()
@@ -201,7 +195,7 @@ def run_loop(cell: Cell, paths: tuple[Path, ...]) -> float:
 
 
 def prepare(cell: Cell, paths: tuple[Path, ...]) -> None:
-    """Bring the page cache into the cell's state."""
+    """Evict the files from the page cache, or load them into it, as the cell requires."""
     (page_cache.evict if cell.cache == "cold" else page_cache.preload)(paths)
     check_residency(cell, page_cache.resident_fraction(paths))
 
@@ -212,7 +206,7 @@ def check_residency(cell: Cell, resident: float) -> None:
 
 
 class Resident:
-    """A reader that has nothing to do."""
+    """A reader that returns the same batch in memory each time."""
 
     processes = ()
 
@@ -225,7 +219,7 @@ class Resident:
 
 
 def clock_seconds(batch_size: int, repeats: int, workers: ExitStack) -> float:
-    """What the benchmark's loop adds to a batch: a reader that has nothing to do, in that loop and in a bare one."""
+    """What the timed loop adds to a batch: the time of `Resident` in that loop minus the time in a bare loop."""
     process = worker(workers)
     loops = {loop: lambda loop=loop: process.submit(loop, batch_size).result() for loop in (benchmark_loop, bare_loop)}
     seconds = common.in_turns(loops, repeats)
@@ -235,9 +229,9 @@ def clock_seconds(batch_size: int, repeats: int, workers: ExitStack) -> float:
 def benchmark_loop(batch_size: int) -> float:
     reader = Resident(batch_size)
     cell = Cell("io", "resident", NONE, NONE, 1, batch_size, 1, 1)
-    plan = timed_loop.Plan(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
+    workload = timed_loop.Workload(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
     with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
-        [run] = timed_loop.measure(plan, ranks.init_ranks(1)) or []
+        [run] = timed_loop.measure(workload, ranks.init_ranks(1)) or []
     return run.ranks[0].seconds
 
 
@@ -247,64 +241,6 @@ def bare_loop(batch_size: int) -> float:
     for _ in reader:
         pass
     return time.perf_counter() - started
-
-
-def targets(rates: Rates, clock: float) -> list[dict[str, Any]]:
-    """All targets, judged by medians. The first are ratios of rates, the last is a share of time."""
-    medians = {cell: statistics.median(values) for cell, values in rates.items()}
-    found: list[dict[str, Any]] = []
-
-    def at_least(wanted: float, what: str, ratio: float) -> None:
-        found.append({"target": what, "wanted": f"at least {wanted}", "value": ratio, "met": ratio >= wanted})
-
-    def beside(cell: Cell, way: str) -> float:
-        return medians[cell] / medians[dataclasses.replace(cell, reader=way)]
-
-    for cache, of_raw, of_dali in (("cold", 0.95, 1.25), ("warm", 0.9, 1.1)):
-        pread, raw, dali, loop = (
-            best(medians, cache, names) for names in (["pread"], ["pread-discard"], DALI_READERS, list(LOOPS))
-        )
-        at_least(of_raw, f"{cache}: pread to raw, {threads_of(pread)} both", beside(pread, "pread-discard"))
-        at_least(of_dali, f"{cache}: pread to {dali.reader}, each at its best", medians[pread] / medians[dali])
-        at_least(0.7, f"{cache}: {dali.reader} to raw, each at its best", medians[dali] / medians[raw])
-        at_least(LIKE_LOOP, f"{cache}: {dali.reader} to {loop.reader}, each at its best", medians[dali] / medians[loop])
-        at_least(0.9, f"{cache}: raw to fio, {threads_of(raw)} both", beside(raw, "fio"))
-    same = [cell for cell in medians if (cell.reader, cell.cache, cell.intra_threads) == ("pread", "warm", 1)]
-    at_least(3, "warm: pread to torch, as many threads as workers", min(beside(cell, "torch") for cell in same))
-    raw = best(medians, "warm", ["pread-discard"])
-    share = clock / (raw.local_batch_size * SAMPLE_BYTES / 1e9 / medians[raw])
-    what = f"warm: the timed loop itself, {clock * 1e6:.1f} microseconds a batch, share of a batch of raw"
-    found.append({"target": what, "wanted": "at most 0.01", "value": share, "met": share <= 0.01})
-    return found
-
-
-def best(medians: dict[Cell, float], cache: str, names: Sequence[str]) -> Cell:
-    """The fastest cell of these ways."""
-    return max((cell for cell in medians if cell.cache == cache and cell.reader in names), key=medians.__getitem__)
-
-
-def threads_of(cell: Cell) -> str:
-    return f"{cell.inter_threads}x{cell.intra_threads}"
-
-
-def tables(result: dict[str, Any], rates: Rates) -> str:
-    """The result as Markdown."""
-    medians = {cell: statistics.median(values) for cell, values in rates.items()}
-    lines = [f"{common.headline(result)}, after: {result['load_after']:.1f}"]
-    for cache in ("cold", "warm"):
-        lines += ["", f"| {cache} | threads | GB/s | slowest to fastest | to raw |", "|---|---|---|---|---|"]
-        raw = medians[best(medians, cache, ["pread-discard"])]
-        for way in dict.fromkeys(cell.reader for cell in rates):
-            cell = best(medians, cache, [way])
-            low, middle, high = min(rates[cell]), medians[cell], max(rates[cell])
-            lines.append(
-                f"| {way} | {threads_of(cell)} | {middle:.2f} | {low:.2f} to {high:.2f} | {middle / raw:.2f} |"
-            )
-    lines += ["", "| target | wanted | measured | |", "|---|---|---|---|"]
-    for row in result["targets"]:
-        verdict = "pass" if row["met"] else "miss"
-        lines.append(f"| {row['target']} | {row['wanted']} | {row['value']:.3g} | {verdict} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""In the place of the launcher and the benchmark program: writes a copy of a record in a moment.
+"""Stands in for the launcher and the benchmark program: writes a copy of a record at once.
 
 python stand_in.py FOLDER RANKS <the benchmark's command line>
 
-FOLDER holds template.json, a record; `failing`, a cell's id, or nothing; and started.txt and done.txt, a line a job.
+FOLDER has these files: template.json, a record; `failing`, the id of the cell that fails, or nothing; started.txt and
+done.txt, which get a line per job.
 """
 
 import json

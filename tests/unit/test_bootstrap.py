@@ -252,3 +252,16 @@ def test_two_calls_at_once_install_once(machine):
     calls = [subprocess.Popen(command, env={"PATH": str(machine.bin)}) for _ in range(3)]
     assert [call.wait(timeout=60) for call in calls] == [0, 0, 0]
     assert machine.pip_calls() == 1
+
+
+def test_several_files_are_installed_together_and_some_of_them_are_then_there(machine):
+    checks = machine.folder / "requirements of checks.txt"
+    checks.write_text("# other contents\n")
+    machine.fake_venv()
+    assert machine.run().returncode == 0
+    assert machine.run(machine.venv, machine.requirements, checks).returncode == 0
+    last = (machine.folder / "pip.log").read_text().splitlines()[-1]
+    assert last.endswith(f"-r {machine.requirements} -r {checks}")
+    assert (machine.venv / ".installed").read_text() == sha256(machine.requirements, checks)
+    assert machine.run().returncode == 0
+    assert machine.pip_calls() == 2

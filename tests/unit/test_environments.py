@@ -1,4 +1,4 @@
-"""The four environment files agree with each other and with the environment that runs the tests."""
+"""The environment files agree with each other and with the environment that runs the tests."""
 
 import importlib.metadata
 import importlib.util
@@ -10,6 +10,7 @@ import yaml
 
 ENVS = Path(__file__).parents[2] / "envs"
 FILES = ("requirements-cpu.txt", "requirements-gpu.txt", "cpu.yaml", "gpu.yaml")
+DEV = "requirements-dev.txt"
 NAMED_CPU = [
     "snakemake",
     "torch",
@@ -62,15 +63,19 @@ def pins(name: str) -> dict[str, str]:
     return {normalized(match[1]): match[2] for match in matches if match}
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, DEV])
 def test_every_line_is_an_exact_pin(name):
     assert [line for line in lines(name) if not PIN.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, DEV])
 def test_no_package_is_pinned_twice(name):
     names = [normalized(line.split("==")[0]) for line in lines(name)]
     assert sorted(names) == sorted(set(names))
+
+
+def test_what_only_the_checks_need_is_not_installed_for_users():
+    assert not pins(DEV).keys() & pins("requirements-gpu.txt").keys()
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
@@ -96,17 +101,18 @@ def test_the_named_packages_are_there(name):
     assert [package for package in named if package not in pins(name)] == []
 
 
-@pytest.mark.parametrize("name", [*FILES, "bootstrap.sh"])
+@pytest.mark.parametrize("name", [*FILES, DEV, "bootstrap.sh"])
 def test_no_file_names_a_host(name):
     assert "://" not in (ENVS / name).read_text()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("snakemake") is None, reason="not the benchmark's environment")
-def test_cpu_pins_are_what_is_installed():
+@pytest.mark.parametrize("name", ["requirements-cpu.txt", DEV])
+def test_the_pins_are_what_is_installed(name):
     installed = {}
-    for package in pins("requirements-cpu.txt"):
+    for package in pins(name):
         try:
             installed[package] = importlib.metadata.version(package).split("+")[0]
         except importlib.metadata.PackageNotFoundError:
             installed[package] = "not installed"
-    assert installed == pins("requirements-cpu.txt")
+    assert installed == pins(name)

@@ -1,10 +1,12 @@
-"""The grid: which cells a configuration makes, and what their ids mean."""
+"""The grid: which cells a configuration asks for, and which cells there can be."""
 
 import copy
+import dataclasses
 
 import pytest
-from deepcam import grid
+from deepcam import config, grid
 from deepcam.errors import InputError
+from deepcam.grid import Cell
 
 CONFIG = {
     "data": {"num_files": 8},
@@ -26,26 +28,29 @@ CONFIG = {
 }
 
 
-def of_mode(mode, config=CONFIG):
-    return [cell for cell in grid.cells(config) if cell.mode == mode]
+def cells(given=CONFIG):
+    return grid.cells(config.parse(given))
+
+
+def of_mode(mode, given=CONFIG):
+    return [cell for cell in cells(given) if cell.mode == mode]
 
 
 def test_cells_are_sorted_and_unique():
-    cells = grid.cells(CONFIG)
-    assert cells == sorted(set(cells))
+    assert cells() == sorted(set(cells()))
 
 
 def test_thread_product_is_limited():
-    assert max(cell.inter_threads * cell.intra_threads for cell in grid.cells(CONFIG)) == 4
-    assert not [cell for cell in grid.cells(CONFIG) if (cell.inter_threads, cell.intra_threads) == (2, 4)]
+    assert max(cell.inter_threads * cell.intra_threads for cell in cells()) == 4
+    assert not [cell for cell in cells() if (cell.inter_threads, cell.intra_threads) == (2, 4)]
 
 
 def test_only_chunking_readers_have_intra_threads():
-    assert {cell.reader for cell in grid.cells(CONFIG) if cell.intra_threads > 1} == {"dali-direct", "pread-discard"}
+    assert {cell.reader for cell in cells() if cell.intra_threads > 1} == {"dali-direct", "pread-discard"}
 
 
 def test_readers_past_the_page_cache_have_no_warm_cells():
-    assert {cell.cache for cell in grid.cells(CONFIG) if cell.reader == "dali-direct"} == {"cold"}
+    assert {cell.cache for cell in cells() if cell.reader == "dali-direct"} == {"cold"}
 
 
 def test_modes_have_only_the_fields_they_use():
@@ -55,45 +60,78 @@ def test_modes_have_only_the_fields_they_use():
 
 
 def test_training_takes_batches_of_two_and_more_and_no_engine():
-    config = copy.deepcopy(CONFIG)
-    config["benchmark"]["modes"] = ["train"]
-    cells = of_mode("train", config)
-    assert {(cell.local_batch_size, cell.engine) for cell in cells} == {(2, "none")}
-    assert {cell.reader for cell in cells} == {"dali-mmap", "dali-direct"}
-    config["benchmark"]["local_batch_sizes"] = [1]
+    changed = copy.deepcopy(CONFIG)
+    changed["benchmark"]["modes"] = ["train"]
+    found = of_mode("train", changed)
+    assert {(cell.local_batch_size, cell.engine) for cell in found} == {(2, "none")}
+    assert {cell.reader for cell in found} == {"dali-mmap", "dali-direct"}
+    changed["benchmark"]["local_batch_sizes"] = [1]
     with pytest.raises(InputError, match="mode train has no cell"):
-        grid.cells(config)
+        cells(changed)
 
 
 def test_per_mode_axes_replace_the_common_ones():
-    config = copy.deepcopy(CONFIG)
-    config["benchmark"]["per_mode"] = {"inference": {"ranks": [1], "cache": ["warm"]}}
-    assert {(cell.ranks, cell.cache) for cell in of_mode("inference", config)} == {(1, "warm")}
-    assert {cell.ranks for cell in of_mode("io", config)} == {1, 2}
+    changed = copy.deepcopy(CONFIG)
+    changed["benchmark"]["per_mode"] = {"inference": {"ranks": [1], "cache": ["warm"]}}
+    assert {(cell.ranks, cell.cache) for cell in of_mode("inference", changed)} == {(1, "warm")}
+    assert {cell.ranks for cell in of_mode("io", changed)} == {1, 2}
 
 
-def test_ids_lead_back_to_cells():
-    for cell in grid.cells(CONFIG):
-        assert grid.Cell.from_id(cell.id) == cell
+def test_an_id_names_every_field():
+    assert Cell("io", "dali-mmap", "cold", "none", 2, 4, 8, 1).id == "io_dali-mmap_cold_none_r0002_b004_t08x01"
+    assert len({cell.id for cell in cells()}) == len(cells())
 
 
-def test_a_wrong_id_is_refused():
-    with pytest.raises(InputError, match="io_nothing"):
-        grid.Cell.from_id("io_nothing")
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, None),
+        ({"mode": "train", "local_batch_size": 1}, "mode train and 1 sample per batch and rank contradict each other"),
+        ({"mode": "train", "local_batch_size": 2}, None),
+        ({"reader": "dali-direct", "cache": "warm"}, "reader dali-direct and cache warm contradict each other"),
+        ({"reader": "numpy", "intra_threads": 2}, "reader numpy and 2 intra-sample threads contradict each other"),
+        ({"intra_threads": 4}, None),
+        ({"intra_threads": 4, "inter_threads": 3}, "3 x 4 threads are more than max_threads, 8"),
+        ({"mode": "inference", "reader": "pread-discard"}, "reader pread-discard and mode inference contradict"),
+        ({"reader": "dali-gds"}, "reader dali-gds needs a GPU"),
+        ({"reader": "none"}, "mode io and reader none contradict each other"),
+        ({"cache": "none"}, "mode io and cache none contradict each other"),
+        ({"mode": "compute"}, "mode compute and reader pread contradict each other"),
+        ({"mode": "compute", "reader": "none"}, "mode compute and cache cold contradict each other"),
+        ({"mode": "compute", "reader": "none", "cache": "none"}, None),
+    ],
+)
+def test_a_cell_that_cannot_be_says_why(change, problem):
+    found = dataclasses.replace(Cell("io", "pread", "cold", "none", 1, 1, 1, 1), **change).problem(["cpu"], 8)
+    assert found is None if problem is None else found.startswith(problem)
+
+
+def test_a_reader_that_needs_a_gpu_is_refused_on_the_cpu_only():
+    reading = [Cell("io", "dali-gds", "cold", "none", 1, 1, 1, 1)]
+    grid.check_devices(reading, ["cuda0"])
+    with pytest.raises(InputError, match=r"reader dali-gds needs a GPU.*change benchmark\.readers or devices"):
+        grid.check_devices(reading, ["cpu"])
+
+
+def test_an_engine_that_is_not_built_is_refused():
+    changed = copy.deepcopy(CONFIG)
+    changed["benchmark"]["per_mode"] = {"compute": {"engines": ["eager-fp16"]}}
+    with pytest.raises(InputError, match=r"per_mode\.compute\.engines: eager-fp16 is not built; built are eager-fp32"):
+        cells(changed)
 
 
 def test_an_empty_mode_is_refused():
-    config = copy.deepcopy(CONFIG)
-    config["benchmark"] |= {"readers": ["pread-discard"]}
+    changed = copy.deepcopy(CONFIG)
+    changed["benchmark"] |= {"readers": ["pread-discard"]}
     with pytest.raises(InputError, match="mode inference has no cell"):
-        grid.cells(config)
+        cells(changed)
 
 
 def test_a_batch_larger_than_the_dataset_is_refused():
-    config = copy.deepcopy(CONFIG)
-    config["data"]["num_files"] = 3
+    changed = copy.deepcopy(CONFIG)
+    changed["data"]["num_files"] = 3
     with pytest.raises(InputError, match=r"data\.num_files: 3 is less than the largest global batch, 4"):
-        grid.cells(config)
+        cells(changed)
 
 
 @pytest.mark.parametrize(("files", "per_shard", "ids"), [(1, 4, ["00000"]), (8, 4, ["00000", "00001"]), (9, 4, 3)])

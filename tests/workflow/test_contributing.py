@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md is true: its reader, added as its recipe says and in no other way, works."""
+"""The reader in CONTRIBUTING.md works if it is added as described there, without any other change."""
 
 import json
 import re
@@ -23,11 +23,11 @@ def run(folder, *command):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of the project, with the reader of the recipe."""
+    """A copy of the project with the reader of CONTRIBUTING.md."""
     folder = tmp_path_factory.mktemp("contribution")
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "results", "__pycache__"), dirs_exist_ok=True)
-    recipe = re.search(r"^## A new reader\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)[1]
-    module, line = re.findall(r"^```python\n(.*?)^```", recipe, re.M | re.S)
+    section = re.search(r"^## Add a reader\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)[1]
+    module, line = re.findall(r"^```python\n(.*?)^```", section, re.M | re.S)
     (folder / "workflow_scripts/deepcam/benchmark/readers/toy.py").write_text(module)
     insert(folder / "workflow_scripts/deepcam/grid.py", "READERS = {\n", line)
     insert(folder / "config/readers.yaml", "readers: [", "toy, ")
@@ -40,15 +40,15 @@ def insert(path, after, text):
     path.write_text(before.replace(after, after + text))
 
 
-def test_the_recipes_reader_passes_the_projects_own_checks(copy):
+def test_the_reader_passes_the_checks_of_the_project(copy):
     run(copy, "ruff", "check", ".")
     run(copy, "ruff", "format", "--check", ".")
     tests = ["tests/unit/benchmark/test_readers.py", "tests/workflow/test_static.py"]
     passed = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "toy or grid_of_readers", *tests)
-    assert int(re.search(r"(\d+) passed", passed)[1]) > 16  # batches, threads and cache states of one reader
+    assert int(re.search(r"(\d+) passed", passed)[1]) > 16  # batch sizes, threads and cache states of one reader
 
 
-def test_the_recipes_reader_is_measured_by_the_workflow(copy):
+def test_the_reader_is_measured_by_the_workflow(copy):
     (copy / "toy.yaml").write_text(json.dumps({"benchmark": OVERLAY}))
     run(copy, "snakemake", RECORD, "--cores", "2", "--configfile", "config/tiny.yaml", "toy.yaml")
     record = json.loads((copy / RECORD).read_text())

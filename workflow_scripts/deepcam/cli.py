@@ -1,4 +1,4 @@
-"""What all command line programs share: the log format, and how bad input ends a run."""
+"""What all command line programs share: the log format, and how a program ends after an error."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _rank() -> str:
-    """Which of several MPI ranks this is, as the launcher says."""
+    """The prefix that names the MPI rank of this process, as set by the launcher; empty without one."""
     rank = os.environ.get("PMIX_RANK", os.environ.get("SLURM_PROCID"))
     return f"rank {rank}: " if rank is not None else ""

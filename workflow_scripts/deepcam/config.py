@@ -124,9 +124,7 @@ class Data(Block):
     @classmethod
     def _limited(cls, streams: int, info: pydantic.ValidationInfo) -> int:
         if streams > 4 and not info.data.get("allow_more_streams"):
-            raise ValueError(
-                "must be at most 4; more need data.allow_more_streams: true, and the consent of the server's owner"
-            )
+            raise ValueError("must be at most 4; more need data.allow_more_streams and the server owner's consent")
         return streams
 
     @property
@@ -194,9 +192,13 @@ class ModeOverrides(Block):
     intra_threads: Values[Threads] | None = None
     runs: Positive | None = None
 
+    @pydantic.model_serializer(mode="wrap")
+    def _given(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialize(self).items() if value is not None}
+
 
 class EngineModeOverrides(ModeOverrides):
-    """The same for a mode that uses engines."""
+    """The keys that replace those of `benchmark` in one mode that uses engines."""
 
     engines: Values[Text] | None = Field(default=None, description="Names of engines; without this key, all engines")
 
@@ -255,10 +257,7 @@ class Benchmark(Block):
 
     def of_mode(self, mode: str) -> Benchmark:
         """This block with the keys of `per_mode` for `mode` in place of the common ones."""
-        overrides = dict(getattr(self.per_mode, mode))
-        return self.model_copy(
-            update={key: value for key, value in overrides.items() if key != "engines" and value is not None}
-        )
+        return self.model_copy(update=getattr(self.per_mode, mode).model_dump(exclude={"engines"}))
 
 
 class Cluster(Block):

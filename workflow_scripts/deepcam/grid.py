@@ -1,20 +1,23 @@
-"""The grid: from the configuration to benchmark cells. Pure functions."""
+"""The grid: which cells a configuration asks for, and which cells there can be. Pure functions."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
+import math
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from deepcam.errors import InputError
 
+if TYPE_CHECKING:  # config takes the names of modes and readers from here
+    from deepcam.config import Config
+
 NONE = "none"
-"""What a field holds where the mode has no use for it."""
+"""The value of a field for which the cell's mode has no use."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,7 @@ class ModeTraits:
     infers: bool = False
     """Turns samples into masks, so that its cells have an engine."""
     trains: bool = False
-    """Trains the network with each batch, which batch normalisation does not allow for a batch of one sample."""
+    """Trains the network with each batch."""
 
 
 MODES = {
@@ -43,13 +46,13 @@ class ReaderTraits:
 
     module: str
     chunks: bool = False
-    """Reads a sample in as many pieces as intra-sample threads; others have cells with one such thread only."""
+    """Reads a sample in as many pieces as there are intra-sample threads. Other readers have one such thread."""
     gpu: bool = False
-    """Reads into the memory of a GPU, and of nothing else."""
+    """Reads into the memory of a GPU only."""
     direct: bool = False
-    """Always goes past the page cache: it reads storage whatever that holds, so it has no warm cells."""
+    """Always bypasses the page cache, so that it has no warm cells."""
     discards: bool = False
-    """Throws away what it reads: no engine can follow it, so it has io cells only."""
+    """Discards what it reads, so that no engine can follow it: it has cells of mode io only."""
 
 
 READERS = {
@@ -64,27 +67,20 @@ READERS = {
 }
 
 RENAMED_READERS = {"raw": "pread-discard"}
-"""Names of an earlier version, which are understood in this version only."""
+"""Names of the previous version, which are still understood in this one."""
 
 
 def current_reader(name: str) -> str:
-    """The present name of a reader. An old one is answered with a warning on stderr."""
+    """The present name of a reader. An old name is answered with a warning on stderr."""
     if name not in RENAMED_READERS:
         return name
     print(f"warning: reader {name} is now called {RENAMED_READERS[name]}; use the new name", file=sys.stderr)
     return RENAMED_READERS[name]
 
 
-CELL_ID = re.compile(
-    r"(?P<mode>io|compute|inference|train)"
-    r"_(?P<reader>[a-z]+(?:-[a-z]+)?)_(?P<cache>cold|warm|none)_(?P<engine>[a-z0-9]+(?:-[a-z0-9]+)*)"
-    r"_r(?P<ranks>\d{4})_b(?P<local_batch_size>\d{3})_t(?P<inter_threads>\d{2})x(?P<intra_threads>\d{2})"
-)
-
-
 @dataclasses.dataclass(frozen=True, order=True)
 class Cell:
-    """One point of the grid. `local_batch_size` is per rank; threads are per rank too."""
+    """One point of the grid. The batch size and both numbers of threads are per rank."""
 
     mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
     reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
@@ -97,67 +93,103 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Readable, sortable, and safe as a file name."""
+        """A name that is readable, sortable, and safe as a file name."""
         return (
             f"{self.mode}_{self.reader}_{self.cache}_{self.engine}"
             f"_r{self.ranks:04d}_b{self.local_batch_size:03d}_t{self.inter_threads:02d}x{self.intra_threads:02d}"
         )
 
-    @classmethod
-    def from_id(cls, identifier: str) -> Cell:
-        """The inverse of `id`."""
-        match = CELL_ID.fullmatch(identifier)
-        if match is None:
-            raise InputError(f"{identifier}: not a cell id; ids look like {_EXAMPLE.id}")
-        fields = match.groupdict()
-        return cls(**{k: int(v) if v.isdigit() else v for k, v in fields.items()})
+    def problem(self, devices: Sequence[str] = (), max_threads: int | None = None) -> str | None:
+        """Why there can be no such cell, or None if there can be.
 
-
-_EXAMPLE = Cell("io", "dali-mmap", "cold", NONE, 1, 1, 2, 1)
-
-
-def engine_name(engine: Mapping[str, Any]) -> str:
-    """Name of an entry of `engines`: backend, precision as asked for, and graphs, such as aotinductor-auto-graphs."""
-    return f"{engine['backend']}-{engine['precision']}" + ("-graphs" if engine["cuda_graphs"] else "")
-
-
-def cells(config: Mapping[str, Any]) -> list[Cell]:
-    """All cells of a validated configuration, sorted. An empty grid is an InputError that names what to widen."""
-    found: set[Cell] = set()
-    built = [engine_name(engine) for engine in config["engines"]]
-    for mode in config["benchmark"]["modes"]:
-        for name in of_mode(mode, config)["readers"]:
-            if name not in READERS:
-                raise InputError(f"benchmark.readers: {name} is unknown; known are {', '.join(READERS)}")
-        for name in of_mode(mode, config).get("engines", []):
-            if name not in built:
-                raise InputError(
-                    f"benchmark.per_mode.{mode}.engines: {name} is not built; built are {', '.join(built)}"
-                )
-        found_of_mode = _cells_of_mode(mode, config)
-        if not found_of_mode:
-            raise InputError(
-                f"benchmark: mode {mode} has no cell; widen readers, cache, threads, or batches (train: 2)"
+        With `devices`, those that the cell would run on count too: cpu, or the names of GPUs.
+        """
+        mode = MODES[self.mode]
+        if not mode.reads:
+            for field, value in (("reader", self.reader), ("cache", self.cache)):
+                if value != NONE:
+                    return f"mode {self.mode} and {field} {value} contradict each other: nothing is read"
+            return None
+        for field, value in (("reader", self.reader), ("cache", self.cache)):
+            if value == NONE:
+                return f"mode {self.mode} and {field} none contradict each other: samples are read"
+        if mode.trains and self.local_batch_size == 1:
+            return (
+                f"mode {self.mode} and 1 sample per batch and rank contradict each other: batch normalisation needs at "
+                "least 2"
             )
-        found |= found_of_mode
+        return self._problem_of_reader(devices, max_threads)
+
+    def _problem_of_reader(self, devices: Sequence[str], max_threads: int | None) -> str | None:
+        reader = READERS[self.reader]
+        if reader.discards and self.mode != "io":
+            return f"reader {self.reader} and mode {self.mode} contradict each other: it discards what it reads"
+        if reader.direct and self.cache == "warm":
+            return f"reader {self.reader} and cache warm contradict each other: it bypasses the page cache"
+        if reader.gpu and "cpu" in devices:
+            return f"reader {self.reader} needs a GPU, but the device is the CPU"
+        if self.intra_threads > 1 and not reader.chunks:
+            return (
+                f"reader {self.reader} and {self.intra_threads} intra-sample threads contradict each other: it reads a "
+                "sample in one piece"
+            )
+        if max_threads is not None and self.inter_threads * self.intra_threads > max_threads:
+            return f"{self.inter_threads} x {self.intra_threads} threads are more than max_threads, {max_threads}"
+        return None
+
+
+def cells(settings: Config) -> list[Cell]:
+    """All cells of a configuration, sorted. Raises InputError for a mode without any, and for too few samples."""
+    found = {cell for mode in settings.benchmark.modes for cell in _cells_of_mode(mode, settings)}
     needed = max(cell.ranks * cell.local_batch_size for cell in found)
-    if needed > config["data"]["num_files"]:
+    if needed > settings.data.num_samples:
         raise InputError(
-            f"data.num_files: {config['data']['num_files']} is less than the largest global batch, {needed} "
+            f"data.num_files: {settings.data.num_samples} is less than the largest global batch, {needed} "
             "(ranks x local batch size); raise it, or lower benchmark.ranks or benchmark.local_batch_sizes"
         )
     return sorted(found)
 
 
-def refuse_gpu_readers(cells: Iterable[Cell]) -> None:
-    """Raise InputError where a cell's reader needs a GPU: for machines without one."""
+def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
+    axes, reads = settings.benchmark.of_mode(mode), MODES[mode].reads
+    asked = [
+        Cell(mode, *fields)
+        for fields in itertools.product(
+            axes.readers if reads else [NONE],
+            axes.cache if reads else [NONE],
+            _engines(mode, settings) if MODES[mode].infers else [NONE],
+            axes.ranks,
+            axes.local_batch_sizes,
+            axes.inter_threads if reads else [1],
+            axes.intra_threads if reads else [1],
+        )
+    ]
+    problems = {cell: cell.problem(max_threads=axes.max_threads) for cell in asked}
+    possible = [cell for cell, problem in problems.items() if problem is None]
+    if not possible:
+        raise InputError(f"benchmark: mode {mode} has no cell; {problems[asked[0]]}")
+    return possible
+
+
+def _engines(mode: str, settings: Config) -> Sequence[str]:
+    """Names of the engines of a mode."""
+    built = [engine.name for engine in settings.engines]
+    asked = getattr(settings.benchmark.per_mode, mode).engines or built
+    for name in asked:
+        if name not in built:
+            raise InputError(f"benchmark.per_mode.{mode}.engines: {name} is not built; built are {', '.join(built)}")
+    return asked
+
+
+def check_devices(cells: Iterable[Cell], devices: Sequence[str]) -> None:
+    """Raise InputError for a cell that cannot run on `devices`: cpu, or the names of GPUs."""
     for cell in cells:
-        if cell.reader != NONE and READERS[cell.reader].gpu:
-            raise InputError(f"benchmark.readers: {cell.reader} needs a GPU, and devices: here that is the CPU")
+        if problem := cell.problem(devices):
+            raise InputError(f"benchmark: {problem}; change benchmark.readers or devices")
 
 
-def refuse_on_cluster(devices: str | list[int], ranks_per_node: int) -> None:
-    """Raise InputError where `devices` says not what a cluster's jobs have, or a node has more ranks than GPUs."""
+def check_cluster(devices: str | Sequence[int], ranks_per_node: int) -> None:
+    """Raise InputError if `devices` does not say what a cluster's jobs have, or a node has more ranks than GPUs."""
     if devices == "cpu":
         return
     if isinstance(devices, str):
@@ -165,9 +197,10 @@ def refuse_on_cluster(devices: str | list[int], ranks_per_node: int) -> None:
             "devices: auto looks at this machine, but jobs run on others; state cpu, or indices of a node's GPUs"
         )
     counted = list(range(len(devices)))
-    if devices != counted:
+    if list(devices) != counted:
         raise InputError(
-            f"devices: {devices}: a job counts the GPUs that it is given from 0; {len(counted)} on a node are {counted}"
+            f"devices: {list(devices)}: a job counts the GPUs that it is given from 0; {len(counted)} on a node are "
+            f"{counted}"
         )
     if ranks_per_node > len(devices):
         raise InputError(
@@ -176,47 +209,6 @@ def refuse_on_cluster(devices: str | list[int], ranks_per_node: int) -> None:
         )
 
 
-def of_mode(mode: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The benchmark's settings for the cells of one mode."""
-    return {**config["benchmark"], **config["benchmark"]["per_mode"].get(mode, {})}
-
-
-def _cells_of_mode(mode: str, config: Mapping[str, Any]) -> set[Cell]:
-    axes = of_mode(mode, config)
-    engines = axes.get("engines", [engine_name(engine) for engine in config["engines"]])
-    if mode == "compute":
-        return {
-            Cell(mode, NONE, NONE, *x, 1, 1)
-            for x in itertools.product(engines, axes["ranks"], axes["local_batch_sizes"])
-        }
-    readers = axes["readers"]
-    if mode in ("inference", "train"):
-        readers = [reader for reader in readers if not READERS[reader].discards]
-    product = (
-        Cell(mode, *fields)
-        for fields in itertools.product(
-            readers,
-            axes["cache"],
-            engines if mode == "inference" else [NONE],
-            axes["ranks"],
-            axes["local_batch_sizes"],
-            axes["inter_threads"],
-            axes["intra_threads"],
-        )
-    )
-    return {cell for cell in product if _exists(cell, axes["max_threads"])}
-
-
-def _exists(cell: Cell, max_threads: int) -> bool:
-    if cell.mode == "train" and cell.local_batch_size == 1:  # batch norm of the pooled features has no variance then
-        return False
-    if cell.cache == "warm" and READERS[cell.reader].direct:
-        return False
-    if cell.intra_threads > 1 and not READERS[cell.reader].chunks:
-        return False
-    return cell.inter_threads * cell.intra_threads <= max_threads
-
-
 def shard_ids(num_files: int, files_per_shard: int) -> list[str]:
     """Five-digit ids of the shards that hold `num_files` files."""
-    return [f"{i:05d}" for i in range(-(-num_files // files_per_shard))]
+    return [f"{i:05d}" for i in range(math.ceil(num_files / files_per_shard))]

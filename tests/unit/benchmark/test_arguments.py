@@ -74,11 +74,19 @@ def test_the_originals_command_line_is_understood_with_dashes_and_underscores(fo
         ("--mode io --drop-fs-cache --cache cold --shuffle", "io_dali-mmap_cold_none_r0001_b002_t01x01"),
         ("--mode io --reader pread --max-intra-threads 4", "io_pread_warm_none_r0001_b002_t01x04"),
         ("--mode compute --engine e", "compute_none_none_e_r0001_b002_t01x01"),
+        ("--mode io --reader raw", "io_pread-discard_warm_none_r0001_b002_t01x01"),
         ("--mode io --ranks 2", "io_dali-mmap_warm_none_r0002_b001_t01x01"),
     ],
 )
 def test_options_map_onto_the_cell(folder: Path, words: str, cell: str) -> None:
     assert parse(folder, words).cell.id == cell
+
+
+def test_the_old_name_of_a_reader_is_understood_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parse(folder, "--mode io --reader raw")
+    assert capsys.readouterr().err == "warning: reader raw is now called pread-discard; use the new name\n"
 
 
 def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,13 +101,13 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --enable-gds --disable-mmap --device-id 0", "--enable-gds and --disable-mmap contradict"),
         ("--mode io --enable-gds", "dali-gds needs a GPU"),
         ("--mode io --cache warm --drop-fs-cache", "--cache warm and --drop-fs-cache contradict"),
-        ("--mode io --reader dali-direct --cache warm", "--cache warm and reader dali-direct contradict"),
-        ("--mode io --cache none", "--cache none and --mode io contradict"),
-        ("--mode io --reader none", "--reader none and --mode io contradict"),
-        ("--mode io --reader numpy --max-intra-threads 2", "--max-intra-threads 2 and reader numpy contradict"),
-        ("--mode inference --reader pread-discard", "--reader pread-discard and --mode inference contradict"),
-        ("--mode compute --reader pread", "--mode compute and reader pread contradict"),
-        ("--mode compute --cache warm", "--mode compute and cache warm contradict"),
+        ("--mode io --reader dali-direct --cache warm", "reader dali-direct and cache warm contradict"),
+        ("--mode io --cache none", "mode io and cache none contradict"),
+        ("--mode io --reader none", "mode io and reader none contradict"),
+        ("--mode io --reader numpy --max-intra-threads 2", "reader numpy and 2 intra-sample threads contradict"),
+        ("--mode inference --reader pread-discard", "reader pread-discard and mode inference contradict"),
+        ("--mode compute --reader pread", "mode compute and reader pread contradict"),
+        ("--mode compute --cache warm", "mode compute and cache warm contradict"),
         ("--mode io --devices cuda:1 --device-id 0", "--devices and --device-id contradict"),
         ("--mode io --trt-model-dir x", "engine files and --mode io contradict"),
         ("--mode inference --engine-files y --trt-model-dir x", "--engine-files and --trt-model-dir contradict"),
@@ -109,6 +117,8 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --ranks 3", "--batch-size 2: must be a multiple of the ranks, 3"),
         ("--mode io --max-inter-threads 0", "--max-inter-threads 0: must be at least 1"),
         ("--mode io --no-such-option", "unrecognized arguments: --no-such-option; see --help"),
+        ("--mode train --batch-size 1", "mode train and 1 sample per batch and rank contradict"),
+        ("--mode train --ranks 2", "mode train and 1 sample per batch and rank contradict"),
         ("--mode fly", "invalid choice: 'fly'"),
     ],
 )

@@ -95,8 +95,9 @@ def test_a_reader_can_be_closed_before_the_end(files, name):
         next(iter(reader))
 
 
+@pytest.mark.usefixtures("disk")  # files on tmpfs cannot be evicted
 @pytest.mark.parametrize("name", HOST_READERS)
-def test_nothing_is_read_before_iteration_starts(files, name, disk):
+def test_nothing_is_read_before_iteration_starts(files, name):
     page_cache.evict(files)
     with open_reader(name, files, options()):
         time.sleep(0.1)

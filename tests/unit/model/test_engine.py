@@ -17,6 +17,7 @@ import pytest
 import torch
 from dataset_example import dataset
 from deepcam.climate import MODEL_CHANNELS
+from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint, engine, network
 from deepcam.model.network import DeepLabV3Plus, NetworkSpec
@@ -69,7 +70,7 @@ def folder(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path, backend: str, output: Path, **changes: object) -> Path:
     arguments = {
-        "spec": engine.EngineSpec(backend, "fp32"),
+        "spec": Engine(backend=backend, precision="fp32"),
         "network": NetworkSpec(WIDTH, MODEL_CHANNELS, folder / "model.pth"),
         "dataset": folder / "dataset.json",
         "device": "cpu",
@@ -192,7 +193,7 @@ def test_a_batch_that_does_not_fit_is_rejected(eager: Path, spoil: Callable[[tor
         ({"weights": None}, "needs a checkpoint"),
         ({"max_batch": 0}, "max batch is 0"),
         ({"device": "cuda:99"}, "choose another"),
-        ({"spec": engine.EngineSpec("eager", "fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
+        ({"spec": Engine(backend="eager", precision="fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
         ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
     ],
 )
@@ -236,7 +237,7 @@ def test_a_precision_that_the_gpu_lacks_is_rejected(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
     with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
-        build(folder, "eager", tmp_path / "e.pt2", spec=engine.EngineSpec("eager", precision), device="cuda:0")
+        build(folder, "eager", tmp_path / "e.pt2", spec=Engine(backend="eager", precision=precision), device="cuda:0")
 
 
 LOADS_ALONE = """

@@ -12,6 +12,7 @@ import pytest
 import torch
 from dataset_example import dataset
 from deepcam.climate import MODEL_CHANNELS
+from deepcam.config import Engine
 from deepcam.data import synthesis
 from deepcam.errors import InputError
 from deepcam.model import accuracy, engine, split_file
@@ -65,7 +66,7 @@ def expected(folder: Path, batch: torch.Tensor) -> torch.Tensor:
 
 
 def build(folder: Path, backend: str, precision: str) -> Path:
-    spec = engine.EngineSpec(backend, precision)
+    spec = Engine(backend=backend, precision=precision)
     output = folder / f"{spec.name}.pt2"
     if not output.exists():
         engine.build(spec, network(folder), folder / "dataset.json", DEVICE, MAX_BATCH, output)

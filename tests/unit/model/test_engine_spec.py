@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from deepcam import grid, machine
+from deepcam import machine
+from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import engine_spec
-from deepcam.model.engine_spec import EngineSpec
 
 SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
 
@@ -42,42 +43,33 @@ def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason"),
+    ("keys", "reason"),
     [
-        (EngineSpec("tensorrt", "fp16"), "engines: tensorrt-fp16 on devices: cpu: TensorRT runs on NVIDIA GPUs only"),
-        (EngineSpec("eager", "fp32", True), "engines: eager-fp32-graphs on devices: cpu: CUDA graphs run on NVIDIA"),
-        (EngineSpec("aotinductor", "tf32"), "engines: aotinductor-tf32 on devices: cpu: only NVIDIA GPUs have tf32"),
         (
-            EngineSpec("eager", "fp16"),
-            "engines: eager-fp16 on devices: cpu: CPUs run .* by emulation",
+            {"backend": "tensorrt", "precision": "fp16"},
+            "tensorrt-fp16 on devices: cpu: TensorRT runs on NVIDIA GPUs only",
         ),
+        ({"backend": "eager", "cuda_graphs": True}, "eager-auto-graphs on devices: cpu: CUDA graphs run on NVIDIA"),
+        (
+            {"backend": "aotinductor", "precision": "tf32"},
+            "aotinductor-tf32 on devices: cpu: only NVIDIA GPUs have tf32",
+        ),
+        ({"backend": "eager", "precision": "fp16"}, "eager-fp16 on devices: cpu: CPUs run .* by emulation"),
     ],
 )
-def test_what_a_cpu_cannot_run_is_refused_there_only(spec: EngineSpec, reason: str) -> None:
-    with pytest.raises(InputError, match=reason):
-        spec.refuse_on("cpu")
-    spec.refuse_on("cuda0")
+def test_an_engine_that_a_cpu_cannot_run_is_refused_there_only(keys: dict[str, Any], reason: str) -> None:
+    engine = Engine(**keys)
+    with pytest.raises(InputError, match=f"engines: {reason}"):
+        engine_spec.check_device(engine, "cpu")
+    engine_spec.check_device(engine, "cuda0")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    engine_spec.refuse_without_packages([EngineSpec("aotinductor", "auto")])
+    engine_spec.check_packages([Engine(backend="aotinductor", precision="auto")])
     with pytest.raises(InputError, match="tensorrt-fp16 needs the Python package torch-tensorrt"):
-        engine_spec.refuse_without_packages([EngineSpec("tensorrt", "fp16")])
-
-
-def test_names_are_the_grids_and_lead_back_from_a_cell() -> None:
-    spec = EngineSpec("tensorrt", "fp16", cuda_graphs=True)
-    assert spec.name == "tensorrt-fp16-graphs"
-    assert EngineSpec("aotinductor", "auto").name == "aotinductor-auto"
-    cell = grid.Cell("compute", grid.NONE, grid.NONE, spec.name, 1, 1, 1, 1)
-    assert grid.Cell.from_id(cell.id) == cell
-
-
-def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(InputError, match="precision 'fp8' is unknown"):
-        EngineSpec("eager", "fp8")
+        engine_spec.check_packages([Engine(backend="tensorrt", precision="fp16")])
 
 
 def test_the_workflow_learns_all_this_without_torch() -> None:

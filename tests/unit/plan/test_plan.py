@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import record_example
 import yaml
 from deepcam.config import parse
 from deepcam.data import convert, synthesis
 from deepcam.errors import InputError
 from deepcam.plan import plan, terminal
 from deepcam.record import store
+from deepcam.record.model import Dataset, Settings
 
 ROOT = Path(__file__).parents[3]
 NOTHING = plan.Found(False, 0, False, frozenset(), (), False)
@@ -19,7 +21,7 @@ ENGINES = frozenset({("eager-fp32", "cpu"), ("aotinductor-auto", "cpu")})
 def config(**data):
     made = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     made["data"] |= data
-    return parse(made).model_dump(mode="json", exclude_none=True)
+    return parse(made).model_dump(mode="json")
 
 
 def make(found=NOTHING, **data):
@@ -35,15 +37,18 @@ def seconds(made):
 
 
 def record(cell, rate, **settings):
-    """What a plan reads of a record of the default configuration."""
+    """A record of the default configuration with this rate."""
     runs = 5 if cell.mode == "io" else 3
     default = {"warmup_runs": 1, "runs": runs, "min_seconds": 0.3, "drop_caches": False, "shuffle": "none"}
-    return {
-        "cell": dataclasses.asdict(cell),
-        "settings": default | settings,
-        "dataset": {"samples": ["sample"] * 8, "sample_shape": [768, 1152, 16]},
-        "metrics": {"samples_per_second": rate},
-    }
+    made = record_example.record()
+    return made.model_copy(
+        update={
+            "cell": cell,
+            "settings": Settings(**default | settings),
+            "dataset": Dataset(source="synthetic", sample_shape=(768, 1152, 16), bytes=8, samples=["sample"] * 8),
+            "metrics": made.metrics.model_copy(update={"samples_per_second": rate}),
+        }
+    )
 
 
 def test_bytes_are_those_of_real_files(tmp_path):
@@ -100,8 +105,8 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}'])
 def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
     (tmp_path / "0.json").write_text(text)
-    with pytest.raises(InputError, match=r"0\.json: not a record of version .*; delete it"):
-        store.glance(tmp_path / "0.json")
+    with pytest.raises(InputError, match=r"0\.json: .*; delete it and run the workflow again"):
+        store.read([tmp_path / "0.json"])
 
 
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():

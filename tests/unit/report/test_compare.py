@@ -56,8 +56,8 @@ def test_the_program_writes_and_prints_regressions_first(compared):
         "## Slower", "## No difference seen", "## Not valid", "## Only in A", "## What else differs"
     ]  # fmt: skip
     assert "**1 slower, 1 no difference seen, 1 not valid, 1 only in A. Lowest ratio: 0.793, " in result.stdout
-    assert "One repeat: " in result.stdout and "too few runs" not in result.stdout
-    assert re.search(rf"`{GRID[2].id}` \| \d\.\d+ \| B: spread: expected at most 10%, got 14% \|", result.stdout)
+    assert "One start: " in result.stdout and "too few runs" not in result.stdout
+    assert re.search(rf"`{GRID[2].id}` \| \d\.\d+ \| B: throughput_cv: expected at most 10%, got 14% \|", result.stdout)
     assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
     assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout
     table = pd.read_csv(out / "comparison.csv")

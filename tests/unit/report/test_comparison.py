@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 from deepcam.report.comparison import differences, presentation, significance
 from deepcam.report.comparison.sides import Results
-from record_example import node
-from results_example import GRID, STEADY, grid_of, measured, noisy, scaled
+from record_example import node, verdict
+from results_example import GRID, STEADY, grid_of, measured, measured_content, noisy, scaled, with_check
 
 
 def compared(a, b):
-    """The comparison of one cell: of A's repeats with B's, each a list of rates."""
+    """The comparison of one cell: of A's starts with B's, each a list of rates."""
     cell = GRID[0]
     [found] = significance.compare({cell: [measured(cell, r) for r in a]}, {cell: [measured(cell, r) for r in b]})
     return found
@@ -20,11 +20,11 @@ def verdicts(cells):
     return {cell.cell: cell.verdict for cell in cells}
 
 
-def test_the_ratio_is_that_of_the_medians_of_all_repeats():
+def test_the_ratio_is_that_of_the_medians_of_all_starts():
     found = compared([[8.0, 9.0, 10.0], [11.0, 12.0, 30.0]], [[20.0, 21.0, 22.0]])
     assert (found.a_samples_per_second, found.b_samples_per_second) == pytest.approx((10.5, 21.0))
     assert found.ratio == pytest.approx(2.0)
-    assert (found.a_runs, found.b_runs, found.a_repeats, found.b_repeats) == (6, 3, 2, 1)
+    assert (found.a_runs, found.b_runs, found.a_starts, found.b_starts) == (6, 3, 2, 1)
     # Of the 84 ways to deal nine ranks to 6 and 3, 7 put B as high as here, or higher; two-sided.
     assert found.p == pytest.approx(14 / 84)
 
@@ -47,7 +47,7 @@ def test_a_change_by_a_fifth_is_found_with_its_interval(factor, verdict):
 def test_noise_is_no_difference_and_passes():
     cells = significance.compare(grid_of(lambda i: noisy(i, 10)), grid_of(lambda i: noisy(100 + i, 10)))
     assert set(verdicts(cells).values()) == {"no difference seen"}
-    assert significance.shortfalls(cells, 0.95) == []
+    assert significance.regressions(cells, 0.95) == []
 
 
 def test_the_correction_tells_luck_in_one_of_many_cells_from_a_regression():
@@ -98,12 +98,12 @@ def test_a_cell_that_is_not_valid_has_its_reason_and_no_other_verdict():
     cell = GRID[0]
     [found] = significance.compare({cell: [measured(cell)]}, {cell: [measured(cell, scaled(0.5), valid=False)]})
     assert (found.verdict, found.p) == ("not valid", None)
-    assert found.reasons == "B: spread: expected at most 10%, got 14%"
+    assert found.reasons == "B: throughput_cv: expected at most 10%, got 14%"
 
 
 def shortfall(a, b, least=0.9):
     cell = GRID[0]
-    return significance.shortfalls(significance.compare({cell: [a]} if a else {}, {cell: [b]} if b else {}), least)
+    return significance.regressions(significance.compare({cell: [a]} if a else {}, {cell: [b]} if b else {}), least)
 
 
 def test_falling_short_takes_the_whole_interval():
@@ -116,7 +116,7 @@ def test_falling_short_takes_the_whole_interval():
 
 def test_one_regression_among_many_good_cells_falls_short():
     cells = significance.compare(grid_of(lambda i: STEADY), grid_of(lambda i: STEADY if i else scaled(0.8)))
-    assert len(significance.shortfalls(cells, 0.9)) == 1
+    assert len(significance.regressions(cells, 0.9)) == 1
 
 
 def test_what_cannot_be_judged_falls_short_if_it_was_valid_in_the_baseline():
@@ -126,15 +126,16 @@ def test_what_cannot_be_judged_falls_short_if_it_was_valid_in_the_baseline():
     assert shortfall(good, measured(GRID[0], [10.0, 10.0]))[0].endswith("so no interval to judge by")
     assert shortfall(bad, good) == shortfall(None, good) == ["A has no valid cell to hold B against"]
     cells = significance.compare({GRID[0]: [good], GRID[1]: [bad]}, {cell: [good] for cell in GRID[:3]})
-    assert significance.shortfalls(cells, 0.9) == []
+    assert significance.regressions(cells, 0.9) == []
 
 
 def test_differences_name_machine_software_settings_dataset_engine_and_configuration():
     cell = dataclasses.replace(GRID[0], mode="compute", engine="eager-fp32")
     engine = {"precision": "fp32", "torch": "2.13", "build_seconds": 1.0, "accuracy": []}
-    old = measured(cell, nodes=[node("old")], date="1", packages={"torch": "2.13", "dali": "1"}) | {"engine": engine}
-    new = measured(cell, nodes=[node("new")], date="2", packages={"torch": "2.14"}, other_load=0.05)
-    new |= {"engine": engine | {"torch": "2.14", "build_seconds": 2.0, "accuracy": [{}]}}
+    old = measured_content(cell, nodes=[node("old")], date="1", packages={"torch": "2.13", "dali": "1"})
+    old |= {"engine": engine}
+    new = measured_content(cell, nodes=[node("new")], date="2", packages={"torch": "2.14"}, background_cpu_load=0.05)
+    new |= {"engine": engine | {"torch": "2.14", "build_seconds": 2.0, "accuracy": [verdict()]}}
     new["environment"]["variables"] = {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "7"}
     new["settings"] |= {"shuffle": "rank"}
     new["dataset"] = {**new["dataset"], "source": "nersc", "sample_shape": [768, 1152, 16]}
@@ -142,6 +143,7 @@ def test_differences_name_machine_software_settings_dataset_engine_and_configura
         "cell": dataclasses.asdict(GRID[1]),
         "environment": new["environment"] | {"nodes": [node("lone", cpu="other")]},
     }
+    old, new, other = (with_check(made) for made in (old, new, other))
     found = differences.differences(
         Results("a", {cell: [old]}, {"benchmark": {"runs": 3}, "engines": [1], "data": {"dir": ""}}),
         Results("b", {cell: [new, old], GRID[1]: [other]}, {"benchmark": {"runs": 5}, "engines": [1]}),
@@ -166,18 +168,21 @@ def test_configurations_differ_only_if_both_are_known():
     assert caveat.endswith("no config.yaml in B.")
 
 
-def test_the_report_says_what_too_few_runs_and_one_repeat_mean():
+def test_the_report_says_what_too_few_runs_and_one_start_mean():
     known = {cell: [measured(cell, [10, 11, 12])] for cell in GRID[:2]}
     slower = {GRID[0]: [measured(GRID[0], [5, 6, 7])], GRID[1]: known[GRID[1]]}
     a, b = Results("a", known, None), Results("b", slower, None)
     report = presentation.markdown(a, b, significance.compare(known, slower), [])
-    assert "2 of 2 cells have too few runs to tell" in report and "in 1 of them the whole interval is under 1" in report
+    assert (
+        "2 of 2 cells have too few runs for a verdict" in report
+        and "in 1 of them the whole interval is below 1" in report
+    )
     assert "takes 5 runs in A and in B: raise benchmark.starts" in report
-    assert "- One repeat: " in report and "no config.yaml in A and B" in report
+    assert "- One start: " in report and "no config.yaml in A and B" in report
     assert "Nothing that was recorded." in report
-    twice = {cell: repeats * 2 for cell, repeats in known.items()}
+    twice = {cell: starts * 2 for cell, starts in known.items()}
     report = presentation.markdown(a, a, significance.compare(twice, twice), [])
-    assert "- One repeat: " not in report and "too few" not in report
+    assert "- One start: " not in report and "too few" not in report
 
 
 def test_the_figure_draws_a_long_grid_and_an_empty_one():

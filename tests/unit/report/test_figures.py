@@ -1,4 +1,4 @@
-"""Figures: what each shows of which cells, that it can be drawn, and that the same cells give the same bytes."""
+"""Each figure selects the right cells, can be drawn, and has the same bytes for the same cells."""
 
 import importlib
 import json
@@ -60,12 +60,12 @@ def test_the_same_cells_give_the_same_bytes(name, all_tables, tmp_path):
         return [(tmp_path / f"{place}.{suffix}").read_bytes() for suffix in ("svg", "png", "csv")]
 
     first = drawn("first", all_tables)
-    shuffled = all_tables.summary.sample(frac=1, random_state=1)  # the order of a table's rows is no message
+    shuffled = all_tables.summary.sample(frac=1, random_state=1)  # the order of the rows has no meaning
     assert drawn("second", tables.Tables(shuffled, all_tables.accuracy, all_tables.channels)) == first
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_what_a_figure_shows_can_come_from_its_csv(name, all_tables, tmp_path):
+def test_a_figure_can_be_drawn_from_its_csv(name, all_tables, tmp_path):
     tables.write(module(name).data(all_tables), tmp_path / "shown.csv")
     module(name).draw(pd.read_csv(tmp_path / "shown.csv", keep_default_na=False, na_values=[""]))
 
@@ -77,30 +77,30 @@ def test_every_figure_has_a_module_and_a_caption():
     assert captions >= set(contents.FIGURES)
 
 
-def test_throughput_takes_the_best_split_of_as_many_threads(all_tables):
+def test_io_throughput_shows_the_fastest_split_of_each_number_of_threads(all_tables):
     shown = module("io_throughput").data(all_tables)
     two = shown[(shown["reader"] == "pread") & (shown["threads"] == 2) & (shown["ranks"] == 1)]
-    assert two["inter_threads"].tolist() == [2, 2]  # cold and warm; 2 x 1 is faster than 1 x 2 here
+    assert two["inter_threads"].tolist() == [2, 2]  # cold and warm; the example is faster with 2 x 1 than with 1 x 2
     assert (shown["low"] <= shown["gigabytes_per_second"]).all()
     assert (shown["gigabytes_per_second"] <= shown["high"]).all()
 
 
-def test_the_heat_map_is_of_the_largest_number_of_ranks(all_tables):
+def test_the_heat_map_shows_the_largest_number_of_ranks(all_tables):
     shown = module("io_split").data(all_tables)
     assert set(shown["ranks"]) == {4}
     assert len(shown) == 2 * 2 * 2 * 2
 
 
-def test_scaling_compares_with_the_fewest_ranks(all_tables):
+def test_efficiency_is_relative_to_the_fewest_ranks(all_tables):
     shown = module("scaling").data(all_tables)
     pread = shown[(shown["reader"] == "pread") & (shown["cache"] == "warm")]
     assert pread["ranks"].tolist() == [1, 2, 4]
     assert pread["efficiency"].round(3).tolist() == [1, 1, 1]
-    assert pread["nodes"].tolist() == [1, 1, 2]
-    assert set(shown["mode"]) == {"io"}  # the others were measured with one number of ranks only
+    assert pread["num_nodes"].tolist() == [1, 1, 2]
+    assert set(shown["mode"]) == {"io"}  # the other modes were measured with one number of ranks
 
 
-def test_no_panel_cuts_off_what_another_one_shows(all_tables):
+def test_the_panels_of_a_row_have_the_same_scale(all_tables):
     shown = module("io_throughput").data(all_tables)
     for axes in module("io_throughput").draw(shown).axes:
         assert axes.get_ylim()[0] == 0
@@ -109,12 +109,17 @@ def test_no_panel_cuts_off_what_another_one_shows(all_tables):
 
 def test_a_percentile_of_few_batches_is_not_drawn(all_tables):
     shown = module("io_latency").data(all_tables)
-    assert shown["batches"].max() < 10
+    assert shown["num_batches"].max() < 10
     drawn = [line.get_marker() for line in module("io_latency").draw(shown).axes[0].lines]
     assert "D" not in drawn[:-5] and "s" not in drawn[:-5] and "o" in drawn
 
 
-def test_an_invalid_cell_is_hollow_and_gives_way_to_a_valid_one(all_tables):
+def test_an_empty_figure_says_why():
+    (text,) = style.empty_figure("No configuration has data for this figure.").texts
+    assert text.get_text() == "No configuration has data for this figure."
+
+
+def test_an_invalid_cell_is_hollow_and_valid_cells_have_precedence(all_tables):
     cells = all_tables.summary.copy()
     fastest = cells[(cells["mode"] == "io") & (cells["reader"] == "pread")]["samples_per_second"].idxmax()
     cells.loc[fastest, "valid"] = False
@@ -127,16 +132,18 @@ def test_an_invalid_cell_is_hollow_and_gives_way_to_a_valid_one(all_tables):
     assert any(line.get_markerfacecolor() == "white" for line in axes.lines)
 
 
-def test_inference_shows_its_ceilings(all_tables):
+def test_end_to_end_throughput_is_shown_with_its_limits(all_tables):
     shown = module("bottleneck").data(all_tables)
     assert shown["bottleneck"].tolist() == ["compute", "compute"]
+    verdicts = [text.get_text() for text in module("bottleneck").draw(shown).axes[0].texts]
+    assert verdicts[0] == "compute: 3.62 samples/s, 91 % of compute-only (90 % to 92 %)"
     figure = module("inference_throughput").draw(module("inference_throughput").data(all_tables))
-    assert figure.axes[0].get_title(loc="left") == "reading only: 7.96 samples/s, above this scale"
+    assert figure.axes[0].get_title(loc="left") == "I/O-only: 7.96 samples/s, above this scale"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "tensorrt-auto (fp16), compute only (ceiling)" in labels and "tensorrt-auto (fp16), pread warm" in labels
+    assert "tensorrt-auto (fp16), compute-only" in labels and "tensorrt-auto (fp16), pread warm" in labels
 
 
-def test_accuracy_is_that_of_the_worst_device(all_tables):
+def test_the_accuracy_of_the_worst_device_is_shown(all_tables):
     shown = module("accuracy_gate").data(all_tables)
     assert shown["engine"].tolist() == ["reference: eager fp32", "eager-fp32", "tensorrt-auto"]
     assert shown["tropical cyclone"].round(2).tolist() == [0.6, 0.7, 0.6]
@@ -147,7 +154,7 @@ def test_accuracy_is_that_of_the_worst_device(all_tables):
     assert against["required_mean_iou"].tolist() == [pytest.approx(0.891)] * 2
 
 
-def test_channels_are_told_with_their_deviation(all_tables):
+def test_channels_are_shown_with_their_standard_deviation(all_tables):
     shown = module("channel_ranges").data(all_tables)
     assert shown["standard_deviation"].tolist() == [2.0] * 16
     assert shown.loc[shown["used"], "channel"].tolist() == ["TMQ", "U850", "V850", "PRECT"]
@@ -169,7 +176,7 @@ def test_channels_are_told_with_their_deviation(all_tables):
             ["inference_throughput", "accuracy_throughput", "accuracy_gate", "predictions", "channel_ranges"],
         ),
     ],
-    ids=["reading", "splits and ranks", "computing"],
+    ids=["I/O-only", "splits and ranks", "compute-only"],
 )
-def test_a_grid_has_the_figures_that_it_has_cells_for(cells, names):
+def test_a_grid_has_the_figures_that_it_has_data_for(cells, names):
     assert contents.figures(cells) == names

@@ -14,7 +14,7 @@ def test_a_folder_its_parent_and_a_bundle_are_the_same(tmp_path):
     (results / "data/link").symlink_to("/etc/passwd")
     packed = bundle(tmp_path / "run.tar.gz", results)
     found = [sides.read(path) for path in (results, results.parent, packed)]
-    assert [len(repeats) for repeats in found[0].records.values()] == [2, 2]
+    assert [len(starts) for starts in found[0].records.values()] == [2, 2]
     assert found[0].config == {"devices": "cpu"}
     assert found[0].records == found[1].records == found[2].records
     assert found[0].config == found[1].config == found[2].config
@@ -74,7 +74,7 @@ def no_text(folder):
 
 
 def another_version(folder):
-    return write(folder, {GRID[0]: [measured(GRID[0]) | {"schema_version": 2}]})
+    return damaged(folder, b'{"schema_version": 2}')
 
 
 def damaged_in_a_bundle(folder):
@@ -95,7 +95,7 @@ def no_yaml(folder):
     ("make", "message"),
     [
         (lambda folder: folder, "does not exist; give a results folder, or a bundle of one"),
-        (empty, "has no record benchmark/<cell>/<repeat>.json"),
+        (empty, "has no record benchmark/<cell>/<start>.json"),
         (no_archive, "no .tar.gz bundle that can be read (not a gzip file)"),
         (cut_short, "no .tar.gz bundle that can be read"),
         (bundle_without_records, "has results in 0 top folders"),
@@ -104,7 +104,7 @@ def no_yaml(folder):
         (bundle_with_a_link, "is not a file inside of it"),
         (damaged, f"{GRID[0].id}/0.json: not a benchmark record"),
         (no_text, f"{GRID[0].id}/0.json: not a benchmark record"),
-        (another_version, f"{GRID[0].id}/0.json: not a benchmark record (4 was expected)"),
+        (another_version, f"{GRID[0].id}/0.json: a record of version 2, but versions 4 and 5 are supported"),
         (damaged_in_a_bundle, f"bad.tar.gz/deepcam-run/results/benchmark/{GRID[0].id}/0.json: not a benchmark record"),
         (no_configuration, "config.yaml: not a configuration, but list"),
         (no_yaml, "config.yaml: not YAML"),

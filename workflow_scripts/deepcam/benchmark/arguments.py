@@ -1,6 +1,6 @@
-"""The command line of run_benchmark: our options, and those of NVIDIA's DeepCAM driver, which mean the same here.
+"""The command line of run_benchmark. It also understands the options of NVIDIA's DeepCAM driver.
 
-Every name is understood with dashes and with underscores. Options that contradict each other are an InputError that
+Every option can be written with dashes or with underscores. Options that contradict each other raise an InputError that
 names both.
 """
 
@@ -17,71 +17,94 @@ from deepcam.benchmark.timed_loop import Settings
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.data import dataset
 from deepcam.errors import InputError
-from deepcam.grid import MODES, NONE, READERS, Cell
+from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
-"""Environment variables in which launchers say how many ranks they start."""
+"""Environment variables that launchers set to the number of ranks."""
 
 
 class Parser(argparse.ArgumentParser):
-    """One that says what is wrong in one line, without all its options."""
+    """A parser that reports an error in one line, without its list of options."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see --help")
 
 
 def parser() -> Parser:
-    """All options. Where the default depends on others it is None here."""
+    """All options. A default that depends on other options is None."""
     made = Parser(
         prog="run_benchmark",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure one cell: one process per rank, under an MPI launcher.\n\n"
+        description="Measure one cell of the grid, with one process per rank under an MPI launcher.\n\n"
         "mpirun -n 2 python -m mpi4py workflow_scripts/run_benchmark.py --mode io --reader pread --cache cold ...",
     )
     what = made.add_argument_group("what to measure")
-    made.add_argument("--outputfile", type=Path, required=True, help="the record, JSON")
-    what.add_argument("--mode", choices=MODES, required=True, help="read, compute on resident samples, both, or train")
-    what.add_argument("--batch-size", type=int, required=True, help="global: of all ranks together")
-    what.add_argument("--ranks", type=int, help="ranks that must have started; default: what the launcher says")
+    made.add_argument("--outputfile", type=Path, required=True, help="record to write, JSON")
+    what.add_argument(
+        "--mode",
+        choices=MODES,
+        required=True,
+        help="io reads, compute infers from samples in memory, inference does both, train reads and trains",
+    )
+    what.add_argument("--batch-size", type=int, required=True, help="samples per batch, of all ranks together")
+    what.add_argument(
+        "--ranks", type=int, help="number of ranks that must have started; default: what the launcher states"
+    )
     source = what.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", type=Path, help="dataset.json; file names in it are relative to it")
-    source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy, instead of --dataset")
+    source.add_argument("--dataset", type=Path, help="dataset.json; the file names in it are relative to its folder")
+    source.add_argument("--data-dirs", type=Path, nargs="+", help="folders with data-*.npy files, instead of --dataset")
     how = made.add_argument_group("how to read")
-    how.add_argument("--reader", choices=[*READERS, NONE], help="default dali-mmap")
+    how.add_argument(
+        "--reader", type=current_reader, choices=[*READERS, NONE], help="what reads the samples; default: dali-mmap"
+    )
     how.add_argument("--enable-gds", action="store_true", help="reader dali-gds: GPUDirect Storage")
     how.add_argument("--disable-mmap", action="store_true", help="reader dali-buffered: DALI without memory mapping")
-    how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default warm")
-    how.add_argument("--drop-fs-cache", action="store_true", help="cold, and as root drop all of the kernel's caches")
-    how.add_argument("--max-inter-threads", type=int, default=1, help="samples in flight per rank")
-    how.add_argument("--max-intra-threads", type=int, default=1, help="parallel chunks within one sample")
-    how.add_argument("--shuffle", action="store_true", help="each rank reads its samples in another order every pass")
-    how.add_argument("--global-shuffle", action="store_true", help="samples change ranks too, every pass")
+    how.add_argument("--cache", choices=["cold", "warm", NONE], help="state of the page cache; default: warm")
+    how.add_argument(
+        "--drop-fs-cache",
+        action="store_true",
+        help="use a cold page cache, and drop all of the kernel's caches; needs root",
+    )
+    how.add_argument("--max-inter-threads", type=int, default=1, help="samples that each rank reads at the same time")
+    how.add_argument("--max-intra-threads", type=int, default=1, help="chunks of a sample that are read in parallel")
+    how.add_argument("--shuffle", action="store_true", help="shuffle the samples within each rank, in each epoch")
+    how.add_argument(
+        "--global-shuffle", action="store_true", help="shuffle the samples across all ranks, in each epoch"
+    )
     engine = made.add_argument_group("what to compute with")
     engine.add_argument("--engine", default=NONE, help="name of the engine, for the record")
-    engine.add_argument("--engine-files", type=Path, nargs="*", default=[], help="one per device, in order")
+    engine.add_argument(
+        "--engine-files", type=Path, nargs="*", default=[], help="compiled engines, one per device in the same order"
+    )
     engine.add_argument("--trt-model-dir", type=Path, help="folder with cpu.pt2, or cuda0.pt2, cuda1.pt2, ...")
-    engine.add_argument("--accuracy-files", type=Path, nargs="*", default=[], help="the engine's verdicts, likewise")
-    engine.add_argument("--enable-trt", action="store_true", help="insist that the engine's backend is tensorrt")
-    engine.add_argument("--enable-fp16", action="store_true", help="insist that the engine's precision is fp16")
-    engine.add_argument("--enable-graphs", action="store_true", help="insist that the engine uses CUDA graphs")
-    engine.add_argument("--enable-nhwc", action="store_true", help="changes nothing: every engine runs in NHWC")
-    engine.add_argument("--preprocess", action="store_true", help="changes nothing: it is part of every engine")
-    engine.add_argument("--width-multiplier", type=float, default=1.0, help="of the network that --mode train trains")
-    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="that it takes")
-    engine.add_argument("--devices", nargs="+", help="of a node, in turn for its ranks: cpu (default) or cuda:N")
-    engine.add_argument("--device-count", type=int, help="the first N GPUs of each node")
-    engine.add_argument("--device-id", type=int, help="this GPU of each node, for all its ranks")
-    engine.add_argument("--visualize", action="store_true", help="afterwards draw the masks of the first samples")
-    engine.add_argument("--visualization-output-dir", type=Path, help="for the drawing; needs --visualize")
+    engine.add_argument(
+        "--accuracy-files", type=Path, nargs="*", default=[], help="results of the accuracy check, one per device"
+    )
+    engine.add_argument("--enable-trt", action="store_true", help="fail unless the engine's backend is tensorrt")
+    engine.add_argument("--enable-fp16", action="store_true", help="fail unless the engine's precision is fp16")
+    engine.add_argument("--enable-graphs", action="store_true", help="fail unless the engine uses CUDA graphs")
+    engine.add_argument("--enable-nhwc", action="store_true", help="no effect: every engine runs in NHWC")
+    engine.add_argument("--preprocess", action="store_true", help="no effect: preprocessing is part of every engine")
+    engine.add_argument(
+        "--width-multiplier", type=float, default=1.0, help="width of the network that --mode train trains"
+    )
+    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="channels that it reads")
+    engine.add_argument(
+        "--devices", nargs="+", help="devices that a node's ranks take in turn: cpu (default) or cuda:N"
+    )
+    engine.add_argument("--device-count", type=int, help="use the first N GPUs of each node")
+    engine.add_argument("--device-id", type=int, help="use GPU N of each node for all of its ranks")
+    engine.add_argument("--visualize", action="store_true", help="after the runs, draw the masks of the first samples")
+    engine.add_argument("--visualization-output-dir", type=Path, help="folder for the drawing; needs --visualize")
     length = made.add_argument_group("how long")
-    length.add_argument("--num-warmup-runs", type=int, default=1)
-    length.add_argument("--num-runs", type=int, default=5)
-    length.add_argument("--min-seconds", type=float, default=0.0, help="a warm or compute run lasts at least this long")
+    length.add_argument("--num-warmup-runs", type=int, default=1, help="runs before those that count")
+    length.add_argument("--num-runs", type=int, default=5, help="runs that count")
+    length.add_argument("--min-seconds", type=float, default=0.0, help="least duration of warm and compute-only runs")
     return made
 
 
 def parse(words: Sequence[str]) -> Job:
-    """The job that a command line asks for. InputError where it cannot be run as asked, before any work."""
+    """The job that a command line asks for. Raises InputError, before any work, if it cannot be run like that."""
     given = parser().parse_args([_with_dashes(word) for word in words])
     ranks = given.ranks if given.ranks is not None else _launched()
     if ranks < 1 or given.batch_size < ranks or given.batch_size % ranks:
@@ -89,26 +112,29 @@ def parse(words: Sequence[str]) -> Job:
     for name in ("max_inter_threads", "max_intra_threads", "num_runs"):
         if getattr(given, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(given, name)}: must be at least 1")
-    devices = _devices(given)
-    reader = _reader(given, devices)
+    mode, devices, reader = MODES[given.mode], _devices(given), _reader(given)
     cell = Cell(
         given.mode, reader, _cache(given, reader), given.engine, ranks, given.batch_size // ranks,
         given.max_inter_threads, given.max_intra_threads,
     )  # fmt: skip
-    masks = cell.mode in ("compute", "inference")
-    _refuse(
-        given.visualize and not masks, f"--visualize and --mode {cell.mode} contradict each other: no masks are made"
+    if problem := cell.problem(devices):
+        raise InputError(problem)
+    _check(
+        not given.visualize or mode.infers, f"--visualize and --mode {cell.mode} contradict each other: it has no masks"
     )
-    _refuse(given.preprocess and cell.mode == "io", "--preprocess and --mode io contradict each other: it only reads")
-    _refuse(
-        given.visualize != (given.visualization_output_dir is not None),
+    _check(
+        not given.preprocess or mode.infers or mode.trains,
+        f"--preprocess and --mode {cell.mode} contradict each other: it only reads",
+    )
+    _check(
+        given.visualize == (given.visualization_output_dir is not None),
         "--visualize and --visualization-output-dir: give both or neither",
     )
     samples = dataset.from_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs)
     return Job(
         cell=cell,
         dataset=samples,
-        training=_training(given, samples) if cell.mode == "train" else None,
+        training=_training(given, samples) if mode.trains else None,
         devices=devices,
         engine_files=_engine_files(given, devices),
         required=_required(given),
@@ -134,20 +160,20 @@ def _launched() -> int:
     return next((int(os.environ[name]) for name in LAUNCHERS if name in os.environ), 1)
 
 
-def _refuse(wrong: bool, message: str) -> None:
-    if wrong:
+def _check(right: bool, message: str) -> None:
+    if not right:
         raise InputError(message)
 
 
 def _one_of(options: dict[str, Any]) -> Any:
-    """The one option that was given, or None; two are a contradiction, unless they mean the same."""
+    """The option that was given, or None. Two options are a contradiction unless they mean the same."""
     asked = {name: value for name, value in options.items() if value}
     if len(set(map(str, asked.values()))) > 1:
         raise InputError(f"{' and '.join(asked)} contradict each other; leave one out")
     return next(iter(asked.values()), None)
 
 
-def _reader(given: argparse.Namespace, devices: list[str]) -> str:
+def _reader(given: argparse.Namespace) -> str:
     asked = _one_of(
         {
             f"--reader {given.reader}": given.reader,
@@ -155,33 +181,14 @@ def _reader(given: argparse.Namespace, devices: list[str]) -> str:
             "--disable-mmap": "dali-buffered" if given.disable_mmap else None,
         }
     )
-    if given.mode == "compute":
-        _refuse(asked not in (None, NONE), f"--mode compute and reader {asked} contradict each other: nothing is read")
-        return NONE
-    _refuse(asked == NONE, f"--reader none and --mode {given.mode} contradict each other; name a reader")
-    reader = asked or "dali-mmap"
-    intra = given.max_intra_threads
-    _refuse(
-        intra > 1 and not READERS[reader].chunks,
-        f"--max-intra-threads {intra} and reader {reader} contradict each other: it reads a sample in one piece",
-    )
-    _refuse(READERS[reader].gpu and devices == ["cpu"], f"reader {reader} needs a GPU; give --devices or --device-id")
-    _refuse(
-        READERS[reader].discards and given.mode != "io",
-        f"--reader {reader} and --mode {given.mode} contradict each other: it throws away what it reads",
-    )
-    return reader
+    return asked or ("dali-mmap" if MODES[given.mode].reads else NONE)
 
 
 def _cache(given: argparse.Namespace, reader: str) -> str:
     asked = _one_of({f"--cache {given.cache}": given.cache, "--drop-fs-cache": "cold" if given.drop_fs_cache else None})
-    if given.mode == "compute":
-        _refuse(asked not in (None, NONE), f"--mode compute and cache {asked} contradict each other: nothing is read")
-        return NONE
-    _refuse(asked == NONE, f"--cache none and --mode {given.mode} contradict each other; choose cold or warm")
-    direct = READERS[reader].direct
-    _refuse(direct and asked == "warm", f"--cache warm and reader {reader} contradict each other: it bypasses it")
-    return asked or ("cold" if direct else "warm")
+    if asked or reader == NONE:
+        return asked or NONE
+    return "cold" if READERS[reader].direct else "warm"
 
 
 def _devices(given: argparse.Namespace) -> list[str]:
@@ -199,13 +206,15 @@ def _engine_files(given: argparse.Namespace, devices: list[str]) -> list[Path]:
     folder = given.trt_model_dir
     in_folder = [folder / f"{device.replace(':', '')}.pt2" for device in devices] if folder else None
     files = _one_of({"--engine-files": given.engine_files, "--trt-model-dir": in_folder}) or []
-    without = given.mode in ("io", "train")
-    _refuse(bool(files) and without, f"engine files and --mode {given.mode} contradict each other: it uses none")
+    _check(
+        not files or MODES[given.mode].infers,
+        f"engine files and --mode {given.mode} contradict each other: it uses no engine",
+    )
     return files
 
 
 def _required(given: argparse.Namespace) -> dict[str, Any]:
-    """Option to the field of the engine's fingerprint, and its value, that the option insists on."""
+    """The options that require a value of a field of the engine's fingerprint, with the field and the value."""
     insisting = {
         "--enable-trt": (given.enable_trt, "backend", "tensorrt"),
         "--enable-fp16": (given.enable_fp16, "precision", "fp16"),
@@ -216,9 +225,9 @@ def _required(given: argparse.Namespace) -> dict[str, Any]:
 
 def _training(given: argparse.Namespace, samples: dataset.Dataset) -> Training:
     if samples.ranges is None:
-        raise InputError("--data-dirs and --mode train: it normalises with statistics; give --dataset")
+        raise InputError("--data-dirs and --mode train: training needs the statistics of the channels; give --dataset")
     unknown = [channel for channel in given.channels if not 0 <= channel < len(samples.ranges)]
-    _refuse(bool(unknown), f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
+    _check(not unknown, f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
     low, high = zip(*(samples.ranges[channel] for channel in given.channels), strict=True)
     return Training(tuple(given.channels), low, high, given.width_multiplier)
 

@@ -1,4 +1,4 @@
-"""What one benchmark job measures, and with what."""
+"""The description of one benchmark job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepcam.grid import Cell
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What mode train trains: channels of a sample, their ranges in the dataset, and the width of the network."""
+    """What mode train trains: the width of the network, its channels, and their ranges in the dataset."""
 
     channels: tuple[int, ...]
     minimum: tuple[float, ...]
@@ -23,11 +23,12 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One cell to measure, and with what.
+    """A cell to measure, and everything that this takes.
 
-    `devices` are a node's (cpu, or cuda:0, cuda:1, ...), taken in turn by its ranks; `engine_files` and
-    `accuracy_files` are for each of them, in the same order, or none in modes io and train. `required` maps an option
-    to a field of the engine's fingerprint and the value that it insists on; `visualization` is a folder to draw to.
+    The ranks of a node take its `devices` (cpu, or cuda:0, cuda:1, ...) in turn. There is one of `engine_files` and of
+    `accuracy_files` for each device, in the same order, or none if the mode uses no engine. `required` maps an option
+    to a field of the engine's fingerprint and the value that the option requires. Masks are drawn to the folder
+    `visualization`.
     """
 
     cell: Cell

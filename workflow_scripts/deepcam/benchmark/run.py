@@ -14,6 +14,7 @@ from deepcam.benchmark import environment, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.timed_loop import Workload, measure
 from deepcam.errors import InputError
+from deepcam.grid import MODES
 from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
 from deepcam.record.model import (
@@ -96,6 +97,8 @@ def run(job: Job) -> list[Prediction]:
 
 def check_job(job: Job) -> None:
     """Raise InputError, before any timing, for what this job cannot do here."""
+    if problem := job.cell.problem(job.devices):
+        raise InputError(problem)
     samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
     if samples < batch:
         raise InputError(
@@ -107,7 +110,7 @@ def check_job(job: Job) -> None:
             f"dataset has {samples} samples, and --mode train needs a multiple of the global batch size {batch}; "
             "change --batch-size"
         )
-    if job.cell.mode in ("compute", "inference") and len(job.engine_files) != len(job.devices):
+    if MODES[job.cell.mode].infers and len(job.engine_files) != len(job.devices):
         raise InputError(
             f"{len(job.engine_files)} engine files for {len(job.devices)} devices; {job.cell.mode} cells need the "
             "compiled engine of each device: give --engine-files or --trt-model-dir"

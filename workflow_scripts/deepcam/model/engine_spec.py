@@ -1,62 +1,39 @@
-"""Which engine is asked for, and whether a device can run it. Knows nothing of torch, which takes seconds to import."""
+"""Whether a device can run an engine, and from which sources engines are built. Torch is not imported."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
 
-from deepcam import grid, machine
+from deepcam import machine
+from deepcam.config import Engine
 from deepcam.errors import InputError
-
-Backend = Literal["eager", "aotinductor", "tensorrt"]
-Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 SOURCES = ("model/engine/*.py", "model/network.py", "climate.py")
 """The modules that define what an engine computes and how it is compiled, relative to the package."""
 
 
-@dataclasses.dataclass(frozen=True)
-class EngineSpec:
-    """Backend, precision, and on a GPU whether calls replay CUDA graphs. InputError for a name that is unknown."""
-
-    backend: Backend
-    precision: Precision
-    cuda_graphs: bool = False
-
-    def __post_init__(self) -> None:
-        for field, value, known in (
-            ("backend", self.backend, get_args(Backend)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            if value not in known:
-                raise InputError(f"engine {field} {value!r} is unknown; use one of {', '.join(known)}")
-
-    @property
-    def name(self) -> str:
-        return grid.engine_name(dataclasses.asdict(self))
-
-    def refuse_on(self, device: str) -> None:
-        """Raise InputError for what no device of this kind can run, `device` being cpu or cuda and a number."""
-        if device != "cpu":
-            return
-        reason = None
-        if self.backend == "tensorrt":
-            reason = "TensorRT runs on NVIDIA GPUs only"
-        elif self.cuda_graphs:
-            reason = "CUDA graphs run on NVIDIA GPUs only"
-        elif self.precision == "tf32":
-            reason = "only NVIDIA GPUs have tf32"
-        elif self.precision == "fp16":
-            reason = "CPUs run this network in fp16 by emulation"
-        if reason:
-            raise InputError(f"engines: {self.name} on devices: {device}: {reason}; change engines, or devices to GPUs")
+def check_device(engine: Engine, device: str) -> None:
+    """Raise InputError for an engine that no device of this kind can run. `device` is cpu, or cuda and a number."""
+    if device != "cpu":
+        return
+    reason = None
+    if engine.backend == "tensorrt":
+        reason = "TensorRT runs on NVIDIA GPUs only"
+    elif engine.cuda_graphs:
+        reason = "CUDA graphs run on NVIDIA GPUs only"
+    elif engine.precision == "tf32":
+        reason = "only NVIDIA GPUs have tf32"
+    elif engine.precision == "fp16":
+        reason = "CPUs run this network in fp16 by emulation"
+    if reason:
+        raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines, or devices to GPUs")
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """'fp32', 'tf32', 'bf16' or 'fp16'; auto is fp16 on CUDA, bf16 on a CPU with AMX for it, else fp32.
+    """The precision that is meant: fp32, tf32, bf16 or fp16. `auto` is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
 
     Raises InputError for bf16 on a CPU that only emulates it.
     """
@@ -74,18 +51,18 @@ def resolve_precision(precision: str, device: str) -> str:
     return precision
 
 
-def refuse_without_packages(specs: list[EngineSpec]) -> None:
+def check_packages(engines: Iterable[Engine]) -> None:
     """Raise InputError for a backend whose Python package this interpreter lacks."""
-    for spec in specs:
-        if spec.backend == "tensorrt" and importlib.util.find_spec("torch_tensorrt") is None:
+    for engine in engines:
+        if engine.backend == "tensorrt" and importlib.util.find_spec("torch_tensorrt") is None:
             raise InputError(
-                f"engines: {spec.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "
+                f"engines: {engine.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "
                 "(make venv KIND=gpu), or change engines"
             )
 
 
 def source_sha256() -> str:
-    """SHA-256 over SOURCES: an engine of another version of them is stale."""
+    """The SHA-256 of SOURCES. An engine that was built from others is stale."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         paths = sorted(Path(__file__).parents[1].glob(pattern))

@@ -12,10 +12,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from deepcam import climate, grid
+from deepcam import climate
 from deepcam.benchmark.timed_loop import MARGIN
+from deepcam.config import parse
 from deepcam.grid import Cell
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 
 Config = Mapping[str, Any]
 Like = tuple[str, str, str, str]
@@ -71,11 +72,11 @@ def benchmark(
     cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[Like, float]
 ) -> float:
     """One job: its start, and its runs over all samples, of which warm and compute ones last `min_seconds`."""
-    settings = grid.of_mode(cell.mode, config)
+    settings = parse(config).benchmark.of_mode(cell.mode)
     run = samples / rates.get(like(cell), assumed_rate(cell, config, devices, cores))
-    runs = settings["warmup_runs"] + settings["runs"]
+    runs = settings.warmup_runs + settings.runs
     if cell.cache != "cold":
-        run = max(run, settings["min_seconds"] * MARGIN)
+        run = max(run, settings.min_seconds * MARGIN)
         runs += 1  # to learn how many passes last that long
     return LAUNCH_SECONDS[cell.mode] + runs * run
 
@@ -84,8 +85,8 @@ def measured(records: Iterable[Record], config: Config) -> dict[Like, float]:
     """Median rates of the records whose samples have the configured shape."""
     found = collections.defaultdict(list)
     for record in records:
-        if record["dataset"]["sample_shape"] == sample_shape(config):
-            found[like(Cell(**record["cell"]))].append(record["metrics"]["samples_per_second"])
+        if list(record.dataset.sample_shape) == sample_shape(config):
+            found[like(record.cell)].append(record.metrics.samples_per_second)
     return {key: statistics.median(rates) for key, rates in found.items()}
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepcam import climate, grid
+from deepcam.config import parse
 from deepcam.grid import Cell
 from deepcam.plan import estimates
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 
 PIXEL_BYTES = 4 * (len(climate.CHANNELS) + len(climate.LABELS))
 HDF5_HEADER_BYTES, NPY_HEADER_BYTES = 4728, 2 * 128
@@ -75,8 +76,8 @@ def make(config: Mapping[str, Any], devices: Sequence[str], report_jobs: int, co
     hdf5, npy = sample_bytes(data["height"], data["width"])
     at_a_time = new_samples if data["keep_hdf5"] else min(new_samples, 2 * data["files_per_shard"])
 
-    cells = grid.cells({**config, "data": data | {"num_files": samples}})
-    there = collections.Counter(Cell(**r["cell"]) for r in found.records if is_current(r, samples, config))
+    cells = grid.cells(parse(config))
+    there = collections.Counter(r.cell for r in found.records if is_current(r, samples, config))
     new_records = [cell for cell in cells for _ in range(starts - there[cell])]
     rates = estimates.measured(found.records, config)
     seconds = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
@@ -122,12 +123,14 @@ def sample_bytes(height: int, width: int) -> tuple[int, int]:
 
 def is_current(record: Record, samples: int, config: Mapping[str, Any]) -> bool:
     """Whether a record is of as many samples of the same shape, measured with the same settings."""
-    cell, benchmark = record["cell"], grid.of_mode(record["cell"]["mode"], config)
-    settings = {key: benchmark[key] for key in ("warmup_runs", "runs", "min_seconds", "shuffle", "drop_caches")}
-    settings["drop_caches"] &= cell["cache"] == "cold"
-    dataset = record["dataset"]
+    cell, benchmark = record.cell, parse(config).benchmark.of_mode(record.cell.mode)
+    settings = {
+        key: getattr(benchmark, key) for key in ("warmup_runs", "runs", "min_seconds", "shuffle", "drop_caches")
+    }
+    settings["drop_caches"] &= cell.cache == "cold"
+    dataset = record.dataset
     return (
-        record["settings"] == settings
-        and len(dataset["samples"]) == samples
-        and dataset["sample_shape"] == estimates.sample_shape(config)
+        record.settings.model_dump() == settings
+        and len(dataset.samples) == samples
+        and list(dataset.sample_shape) == estimates.sample_shape(config)
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
 
 from deepcam.errors import InputError
 from deepcam.record.model import SCHEMA_VERSION, AccuracyVerdict, Record
@@ -34,7 +34,7 @@ def read(paths: Iterable[Path]) -> list[Record]:
 def read_verdict(path: Path) -> AccuracyVerdict:
     """Read and check an accuracy verdict, of any version. Raises InputError for one that is damaged."""
     try:
-        return AccuracyVerdict.model_validate_json(json.dumps(upgrade_verdict(json.loads(path.read_bytes()))))
+        return AccuracyVerdict.model_validate_json(to_json(upgrade_verdict(from_json(path.read_bytes()))))
     except (ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
@@ -46,7 +46,7 @@ def _read(path: Path) -> Record:
     try:
         version = _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
-            content = json.dumps(upgrade_record(json.loads(content))).encode()
+            content = to_json(upgrade_record(from_json(content)))
         elif version != SCHEMA_VERSION:
             advice = "update the workflow" if version > SCHEMA_VERSION else "delete it and run the workflow again"
             raise InputError(

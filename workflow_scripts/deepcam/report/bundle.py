@@ -1,4 +1,4 @@
-"""A run as one archive: what it takes to build its report again elsewhere, and to run it again."""
+"""A run as one archive, from which its report can be built again elsewhere, and with which it can be repeated."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ CODE = (
     "Snakefile", "Makefile", "README.md", "LICENSE", "pyproject.toml",
     "config", "envs", "profiles", "rules", "share", "workflow_scripts",
 )  # fmt: skip
-"""Of the workflow's folder: what runs it."""
+"""Files and folders of the workflow that are packed."""
 
 LEFT_OUT = ("__pycache__", ".snakemake", files.TEMPORARY)
 
 DATASET = "results/data/dataset.json"
-"""Where the description of the data stands in the bundle."""
+"""Path of the dataset's description in the bundle."""
 
 TOP = "deepcam-bundle"
-"""The folder that the archive unpacks to."""
+"""The folder that the archive unpacks into."""
 
 REPRODUCE = """# A run of the DeepCAM inference and IO benchmark
 
-`results/summary.html` says what was run and what came of it. All commands are for this folder, and need what the README
-says under "Two commands".
+`results/summary.html` shows what was run and the results. Run all commands in this folder. They need what the README
+lists under "Two commands".
 
-The tables, figures and pages again from the records, byte for byte, and Snakemake's report around them:
+Build the tables, figures and pages again from the records, byte for byte, together with Snakemake's report:
 
     make report KIND={kind} ARGS="--configfile config/bundle.yaml"
     sha256sum --check results.sha256
 
-The same measurements on this machine, beside these:
+Repeat the measurements on this machine, and compare them with these:
 
     mv results results-of-the-bundle
     make run KIND={kind} ARGS="--configfile config/bundle.yaml"
     .venv/bin/python workflow_scripts/compare.py results-of-the-bundle results
 
-The packages are those of `envs/requirements-{kind}.txt`, every version pinned. Each record in `results/benchmark` holds
-the machine, the software and the raw times that its numbers come from.
+`envs/requirements-{kind}.txt` pins the version of every package. Each record in `results/benchmark` describes the
+machine and the software, and holds the raw times behind its numbers.
 """
 
 
 def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output: Path, kind: str) -> None:
-    """Archive the workflow in `code` and the files in `made` (relative paths): the same bytes for the same content.
+    """Archive the workflow in `code` and the files in `made` (relative paths); the same content gives the same bytes.
 
-    `config` is the configuration as it held, `dataset` the description of the data, wherever they lie, `kind` the
-    environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing.
+    `config` is the configuration that was used and `dataset` the description of the data, wherever they are. `kind` is
+    the environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing.
     """
     results = {str(path): path for path in made} | {DATASET: dataset}
     for path in results.values():

@@ -1,4 +1,4 @@
-"""What the tables come to, in sentences: for someone who reads nothing else. Pure functions."""
+"""The findings of the report in sentences, for readers of nothing else. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from deepcam.record import metrics
 from deepcam.report.figures import selection
 from deepcam.text import count
 
+BASELINE = "pread-discard"
+"""The reader that discards what it reads. Its rate is the read-and-discard baseline of the other readers."""
+
 VERDICTS = {
-    "storage": "Reading limits inference",
-    "compute": "Computing limits inference",
-    "contended": "Reading and computing disturb each other",
-    "inconsistent": "No verdict: inference was faster than its parts alone, so measure again on a quiet machine",
+    "storage": "Storage is the bottleneck of inference",
+    "compute": "Compute is the bottleneck of inference",
+    "overlap-limited": "Inference is overlap-limited: reading and computing slow each other down",
+    "measurement-conflict": "No bottleneck verdict: the measurements conflict; repeat them on a quiet machine",
 }
-"""What a cell's bottleneck means."""
+"""The meaning of the values of the column `bottleneck`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Statement:
-    """One finding, and the measurement under it; `good` is false where something is missing or not valid."""
+    """One finding and the measurements that it is based on. `good` is false if something is missing or invalid."""
 
     finding: str
     basis: str
@@ -30,11 +33,12 @@ class Statement:
 
 
 def statements(
-    summary: pd.DataFrame, sizing: pd.DataFrame, missing: int, unlike: Mapping[str, Sequence[str]]
+    summary: pd.DataFrame, sizing: pd.DataFrame, missing: int, differing: Mapping[str, Sequence[str]]
 ) -> list[Statement]:
-    """The bottleneck, the best of reading and of inference, the storage that devices need, and what is not valid.
+    """The bottleneck, the best I/O and inference results, the storage that devices need, and what is not valid.
 
-    `unlike` is what is not the same in all records of machine and software, as `metadata.unlike` finds it.
+    `missing` is the number of missing records. `differing` are the keys of machine and software whose values differ
+    between records, from `metadata.differing_metadata`.
     """
     valid = summary[summary["valid"]]
     return [
@@ -43,7 +47,7 @@ def statements(
         *_inference(valid),
         *_sizing(valid, sizing),
         _validity(summary, missing),
-        *_unlike(unlike),
+        *_differing(differing),
     ]
 
 
@@ -56,61 +60,71 @@ def settings(cell: pd.Series) -> str:
     return ", ".join(filter(None, words))
 
 
-def _named(cells: pd.DataFrame) -> pd.DataFrame:
+def _with_precision(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(engine=selection.engine_labels(cells))
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _basis(cell: pd.Series) -> str:
-    """What a rate rests on: settings, the range of its runs, and what to bear in mind."""
-    low, high = cell["lowest_samples_per_second"], cell["highest_samples_per_second"]
+    """The settings of a throughput, the range of its runs, and its warnings."""
+    low, high = cell["samples_per_second_min"], cell["samples_per_second_max"]
     warning = f" Warning: {cell['warnings']}." if cell["warnings"] else ""
-    return f"{settings(cell)}; {cell['runs']} runs from {low:.3g} to {high:.3g} samples/s.{warning}"
+    return f"Measured with {settings(cell)}; {cell['num_runs']} runs, {low:.3g} to {high:.3g} samples/s.{warning}"
 
 
 def _bottleneck(summary: pd.DataFrame) -> Iterable[Statement]:
     inference = summary[summary["mode"] == "inference"]
-    judged = _named(inference[inference["valid"] & inference["bottleneck"].notna()])
+    judged = _with_precision(inference[inference["valid"] & inference["bottleneck"].notna()])
     if judged.empty and not inference.empty:
         yield Statement(
-            "No verdict on what limits inference",
-            "No valid inference cell has valid cells of reading alone and of computing alone with its settings.",
+            "No bottleneck verdict",
+            "No valid end-to-end configuration has valid I/O-only and compute-only results with the same settings.",
             good=False,
         )
     for _, cell in selection.fastest(judged, ["cache"]).iterrows():
-        doubt = "" if cell["bottleneck_certain"] else ", but not for certain"
+        doubt = "" if cell["bottleneck_certain"] else ", with low confidence"
+        efficiency, low, high = (
+            _percent(cell[name]) for name in ("overlap_efficiency", "overlap_efficiency_min", "overlap_efficiency_max")
+        )
+        parts = {
+            "I/O-only": cell["io_only_samples_per_second"],
+            "compute-only": cell["compute_only_samples_per_second"],
+        }
+        slower, faster = sorted(parts, key=lambda part: parts[part])
         yield Statement(
-            f"{VERDICTS[cell['bottleneck']]}{doubt} (page cache {cell['cache']})",
-            f"Inference reaches {cell['samples_per_second']:.3g} samples/s; reading alone "
-            f"{cell['io_samples_per_second']:.3g}, computing alone {cell['compute_samples_per_second']:.3g}: "
-            f"{cell['overlap_efficiency']:.0%} of the lower one, {cell['overlap_efficiency_low']:.0%} to "
-            f"{cell['overlap_efficiency_high']:.0%} by the runs' extremes, and from 90 % on that one is the limit. "
-            f"{_basis(cell)} Of {count(len(inference), 'inference cell')}, {len(judged)} could be compared like this.",
-            good=cell["bottleneck"] != "inconsistent",
+            f"{VERDICTS[cell['bottleneck']]}{doubt} ({cell['cache']} page cache)",
+            f"End-to-end reaches {cell['samples_per_second']:.3g} samples/s. That is {efficiency} (range {low} to "
+            f"{high}) of {slower}, which reaches {parts[slower]:.3g}; {faster} reaches {parts[faster]:.3g}. "
+            f"{_basis(cell)} {len(judged)} of {count(len(inference), 'end-to-end configuration')} can be compared "
+            "with I/O-only and compute-only results.",
+            good=cell["bottleneck"] != "measurement-conflict",
         )
 
 
 def _reading(valid: pd.DataFrame) -> Iterable[Statement]:
     io = valid[valid["mode"] == "io"]
-    ceilings = selection.fastest(io[io["reader"] == "pread-discard"], ["cache"]).set_index("cache")
-    for _, cell in selection.fastest(io[io["reader"] != "pread-discard"], ["cache"]).iterrows():
+    baselines = selection.fastest(io[io["reader"] == BASELINE], ["cache"]).set_index("cache")
+    for _, cell in selection.fastest(io[io["reader"] != BASELINE], ["cache"]).iterrows():
         basis, share = _basis(cell), 0.0
-        if cell["cache"] in ceilings.index:
-            ceiling = ceilings.loc[cell["cache"], "gigabytes_per_second"]
-            share = cell["gigabytes_per_second"] / ceiling
-            basis += f" That is {share:.0%} of the ceiling, pread-discard's {ceiling:.3g} GB/s: "
-            basis += "it throws away what it reads."
-        if high := share > metrics.INCONSISTENT_ABOVE:
-            basis += " No reader beats it on the same machine: the machine has changed in between."
-        source = "storage (page cache cold)" if cell["cache"] == "cold" else "memory (page cache warm)"
-        yield Statement(f"{cell['gigabytes_per_second']:.3g} GB/s of samples from {source}", basis, good=not high)
+        if cell["cache"] in baselines.index:
+            baseline = baselines.loc[cell["cache"], "gigabytes_per_second"]
+            share = cell["gigabytes_per_second"] / baseline
+            basis += f" That is {_percent(share)} of the read-and-discard baseline ({baseline:.3g} GB/s)."
+        if too_fast := share > metrics.CONFLICT_ABOVE:
+            basis += " No reader can be that much faster, so the machine's speed changed between the measurements."
+        source = "storage (cold page cache)" if cell["cache"] == "cold" else "memory (warm page cache)"
+        yield Statement(f"{cell['gigabytes_per_second']:.3g} GB/s of samples from {source}", basis, good=not too_fast)
 
 
 def _inference(valid: pd.DataFrame) -> Iterable[Statement]:
-    for mode, words in (("inference", "with reading"), ("compute", "without reading")):
-        cells = selection.by_speed(_named(valid[valid["mode"] == mode]))
+    for mode, words in (("inference", "end-to-end"), ("compute", "compute-only")):
+        cells = selection.by_speed(_with_precision(valid[valid["mode"] == mode]))
         for _, cell in cells.head(1).iterrows():
-            cache = f" (page cache {cell['cache']})" if cell["cache"] != "none" else ""
-            yield Statement(f"{cell['samples_per_second']:.3g} samples/s of inference {words}{cache}", _basis(cell))
+            cache = f" ({cell['cache']} page cache)" if cell["cache"] != "none" else ""
+            yield Statement(f"{cell['samples_per_second']:.3g} samples/s {words}{cache}", _basis(cell))
 
 
 def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
@@ -118,24 +132,24 @@ def _sizing(valid: pd.DataFrame, sizing: pd.DataFrame) -> Iterable[Statement]:
     columns = [name for name in sizing.columns if name.startswith("gigabytes_per_second_for_")]
     cold = valid[(valid["mode"] == "io") & (valid["cache"] == "cold")]["gigabytes_per_second"]
     for _, device in fastest.head(1).iterrows():
-        many = (f"{int(name.rpartition('_')[2]):,} devices {device[name]:.3g}" for name in columns[1:])
+        many = (f"{int(name.rpartition('_')[2]):,} devices need {device[name]:.3g}" for name in columns[1:])
         needed = device[columns[0]]
         rate = cold.max()
-        fed = f" This storage, read cold at {rate:.3g} GB/s, would feed {rate / needed:.3g}." if len(cold) else ""
+        fed = f" This storage ({rate:.3g} GB/s cold) could feed about {rate / needed:.3g}." if len(cold) else ""
         yield Statement(
-            f"{needed:.3g} GB/s of storage keep one such device 90 % busy",
-            f"A device is a GPU, or a node's CPU where there is none. Computed: {', '.join(many)} GB/s, from "
-            f"{device['engine']} at batch {device['local_batch_size']}; nothing was run on that many.{fed}",
+            f"Each device needs {needed:.3g} GB/s of storage bandwidth to stay 90 % utilised",
+            f"A device is a GPU, or a node's CPU if there is no GPU. Extrapolated from {device['engine']} at batch "
+            f"{device['local_batch_size']}, not measured: {', '.join(many)} GB/s.{fed}",
         )
 
 
-def _unlike(unlike: Mapping[str, Sequence[str]]) -> Iterable[Statement]:
-    """Cells on nodes of several kinds, or from before and after an update, are no comparison of settings."""
-    if unlike:
-        differ = "; ".join(f"{key}: {' or '.join(values)}" for key, values in unlike.items())
+def _differing(differing: Mapping[str, Sequence[str]]) -> Iterable[Statement]:
+    """Results from nodes of several kinds, or from before and after an update, do not compare settings alone."""
+    if differing:
+        differences = "; ".join(f"{key}: {' or '.join(values)}" for key, values in differing.items())
         yield Statement(
-            "Not all cells were measured on one kind of machine with one software",
-            f"What differs between cells may come from that. {differ}.",
+            "Not all configurations were measured on the same kind of machine with the same software",
+            f"Configurations may differ for that reason. {differences}.",
             good=False,
         )
 
@@ -143,5 +157,7 @@ def _unlike(unlike: Mapping[str, Sequence[str]]) -> Iterable[Statement]:
 def _validity(summary: pd.DataFrame, missing: int) -> Statement:
     good = int(summary["valid"].sum())
     warned = int((summary["valid"] & (summary["warnings"] != "")).sum())
-    basis = f"{count(warned, 'valid cell')} with warnings. {count(missing, 'record')} missing."
-    return Statement(f"{good} of {count(len(summary), 'cell')} valid", basis, good == len(summary) and not missing)
+    basis = f"{count(warned, 'valid configuration')} with warnings. {count(missing, 'record')} missing."
+    return Statement(
+        f"{good} of {count(len(summary), 'configuration')} valid", basis, good == len(summary) and not missing
+    )

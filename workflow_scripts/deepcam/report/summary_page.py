@@ -1,4 +1,4 @@
-"""The summary page: one HTML file without anything from elsewhere. Pure functions."""
+"""The summary page: one HTML file that refers to no other file. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ import pandas as pd
 
 from deepcam.climate import CLASSES
 from deepcam.record import metadata
-from deepcam.record.store import Record
+from deepcam.record.model import Environment, FileSystem, Record
 from deepcam.report import contents, findings
 from deepcam.report.figures import selection
 from deepcam.report.tables import Tables
+from deepcam.text import count
 
 SHARE = contents.CAPTIONS
 
 FIGURES = ("bottleneck", "io_throughput")
-"""Drawn on the page itself, where the grid has them."""
+"""Figures on the page itself, if the grid has data for them."""
 
 AXES = {
     "reader": "readers", "cache": "page cache", "engine": "engines", "ranks": "ranks", "local_batch_size": "batch",
-    "inter_threads": "inter-sample threads", "intra_threads": "intra-sample threads", "runs": "runs",
+    "inter_threads": "inter-sample threads", "intra_threads": "intra-sample threads", "num_runs": "runs",
 }  # fmt: skip
 
 BEST = {
     "mode": "mode", "reader": "reader", "cache": "page cache", "engine": "engine", "ranks": "ranks",
     "local_batch_size": "batch", "inter_threads": "inter", "intra_threads": "intra",
-    "samples_per_second": "samples/s", "gigabytes_per_second": "GB/s", "p99_seconds": "p99 (s)",
+    "samples_per_second": "samples/s", "gigabytes_per_second": "GB/s", "batch_interval_p99_seconds": "p99 (s)",
 }  # fmt: skip
-"""Columns of the table of best cells."""
+"""Columns of the table of the fastest configurations, with their headings."""
 
 
 def render(
@@ -47,7 +48,7 @@ def render(
     config: Mapping[str, Any],
     figures: Iterable[Path],
 ) -> str:
-    """The page's HTML. `figures` are SVG files, of which FIGURES are shown."""
+    """The page's HTML. `missing` are the paths of missing records. Of the SVG files `figures`, it shows FIGURES."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SHARE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -56,7 +57,7 @@ def render(
     summary = tables.summary
     found = {path.stem: path for path in figures}
     return environment.get_template("summary.html.j2").render(
-        statements=findings.statements(summary, sizing, len(missing), metadata.unlike(records)),
+        statements=findings.statements(summary, sizing, len(missing), metadata.differing_metadata(records)),
         what=what_was_run(records, dataset, config, tables),
         figures=[_figure(name, found[name]) for name in FIGURES if name in found],
         best=best[list(BEST)].rename(columns=BEST),
@@ -68,14 +69,14 @@ def render(
 
 
 def number(value: Any) -> str:
-    """Three digits for measured values, all for counts; empty for none."""
+    """Measured values with three digits, counts with all digits; empty for NaN."""
     if not isinstance(value, float):
         return str(value)
     return "" if value != value else f"{value:#.3g}".rstrip(".")
 
 
 def _reasons(cells: pd.DataFrame, column: str) -> tuple[list[tuple[str, int]], list[tuple[str, pd.Series, str]]]:
-    """Reasons that several cells share word for word, with their number; the cells with the reasons that are theirs."""
+    """The reasons that several cells share, with the number of cells; and the cells that have reasons of their own."""
     of_cells = [(cell, cell[column].split("; ")) for _, cell in cells.iterrows()]
     counts = collections.Counter(reason for _, reasons in of_cells for reason in reasons)
     shared = [(reason, found) for reason, found in sorted(counts.items()) if found > 1]
@@ -86,21 +87,21 @@ def _reasons(cells: pd.DataFrame, column: str) -> tuple[list[tuple[str, int]], l
 def what_was_run(
     records: Sequence[Record], dataset: Mapping[str, Any], config: Mapping[str, Any], tables: Tables
 ) -> list[tuple[str, str]]:
-    """Machine, data, model and grid in words: label and text. What differs between records is listed."""
-    environments, settings = [record["environment"] for record in records], records[0]["settings"]
-    nodes = [node for environment in environments for node in environment["nodes"]]
+    """Machine, data, model and grid: labels and texts. A text lists all values that occur in the records."""
+    environments, settings = [record.environment for record in records], records[0].settings
+    nodes = [node for environment in environments for node in environment.nodes]
     height, width, depth = dataset["sample_shape"]
     return [
-        ("when", _span([e["date"] for e in environments])),
-        ("node", ", ".join(sorted({node["name"] for node in nodes}))),
-        ("CPU", _join(f"{node['cpu']}, {node['logical_cores']} logical cores" for node in nodes)),
-        ("memory", _join(f"{node['memory_bytes'] / 2**30:.0f} GiB" for node in nodes)),
-        ("GPU", _join(", ".join(node["gpus"]) or "none" for node in nodes)),
-        ("driver", _join(node["driver"] or "none" for node in nodes)),
-        ("storage", _join(_storage(node["file_system"]) for node in nodes)),
-        ("kernel", _join(node["kernel"] for node in nodes)),
-        ("software", _join(_software(e) for e in environments)),
-        ("workflow", _join(e["git_commit"] or "not from a git checkout" for e in environments)),
+        ("when", _span([environment.date for environment in environments])),
+        ("node", ", ".join(sorted({node.name for node in nodes}))),
+        ("CPU", _join(f"{node.cpu}, {node.logical_cores} logical cores" for node in nodes)),
+        ("memory", _join(f"{node.memory_bytes / 2**30:.0f} GiB" for node in nodes)),
+        ("GPU", _join(", ".join(node.gpus) or "none" for node in nodes)),
+        ("driver", _join(node.driver or "none" for node in nodes)),
+        ("storage", _join(_storage(node.file_system) for node in nodes)),
+        ("kernel", _join(node.kernel for node in nodes)),
+        ("software", _join(_software(environment) for environment in environments)),
+        ("workflow", _join(environment.git_commit or "not from a git checkout" for environment in environments)),
         (
             "data",
             f"{dataset['num_samples']} samples ({dataset['source']}) of {height} x {width} x {depth} float32, "
@@ -113,20 +114,21 @@ def what_was_run(
         *((f"mode {mode}", _grid(cells)) for mode, cells in tables.summary.groupby("mode")),
         (
             "runs",
-            f"{settings['warmup_runs']} to warm up, not counted; all but cold ones last at "
-            f"least {settings['min_seconds']:g} s; {config['benchmark']['starts']} x in new processes",
+            f"{count(settings.warmup_runs, 'warm-up run')}, not recorded. Warm and compute runs last at least "
+            f"{settings.min_seconds:g} s; a cold run is one epoch. Each configuration was started "
+            f"{count(config['benchmark']['starts'], 'time')}.",
         ),
     ]
 
 
 def _grid(cells: pd.DataFrame) -> str:
-    """The axes of a mode's cells; threads are its reader's."""
+    """The settings of a mode's cells. Threads are those of the reader."""
     named = cells.assign(engine=selection.engine_labels(cells))
     if (cells["reader"] == "none").all():
         named = named.assign(inter_threads="none", intra_threads="none")
     axes = {words: named[column].drop_duplicates().tolist() for column, words in AXES.items()}
     texts = (f"{words} {', '.join(map(str, values))}" for words, values in axes.items() if values != ["none"])
-    return f"{len(cells)} cells: {'; '.join(texts)}"
+    return f"{count(len(cells), 'configuration')}: {'; '.join(texts)}"
 
 
 def _join(texts: Iterable[str]) -> str:
@@ -137,19 +139,19 @@ def _span(dates: Sequence[str]) -> str:
     return f"{min(dates)} to {max(dates)}".replace("T", " ").replace("+00:00", " UTC")
 
 
-def _storage(file_system: Mapping[str, Any]) -> str:
-    model = f", {file_system['model']}" if file_system.get("model") else ""
-    caveat = f"; {file_system['caveat']}" if file_system["caveat"] else ""
-    return f"{file_system['type']} on {file_system['device']}{model}{caveat}"
+def _storage(file_system: FileSystem) -> str:
+    model = f", {file_system.model}" if file_system.model else ""
+    caveat = f"; {file_system.caveat}" if file_system.caveat else ""
+    return f"{file_system.type} on {file_system.device}{model}{caveat}"
 
 
-def _software(environment: Mapping[str, Any]) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    return f"Python {environment['python']}, {packages}, {environment['mpi']}"
+def _software(environment: Environment) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
+    return f"Python {environment.python}, {packages}, {environment.mpi}"
 
 
 def _classes(fractions: Sequence[float] | None) -> str:
-    """Shares of the pixels; not known of data that the archive described itself."""
+    """Shares of the pixels, which are unknown for data with the archive's own statistics."""
     if fractions is None:
         return ""
     return "; pixels: " + ", ".join(f"{share:.2%} {name}" for name, share in zip(CLASSES, fractions, strict=True))
@@ -161,7 +163,7 @@ def _accuracy(accuracy: pd.DataFrame) -> str:
     reference, samples = accuracy["reference_mean_iou"].min(), accuracy["samples"].min()
     failed = sorted(set(accuracy.loc[~accuracy["passed"].astype(bool), "engine"]))
     gate = f"failed: {', '.join(failed)}" if failed else "all engines passed"
-    return f"; mean IoU {reference:.3f} on {samples} samples in float32; accuracy gate: {gate}"
+    return f"; mean IoU {reference:.3f} on {samples} samples in float32; accuracy target: {gate}"
 
 
 def _figure(name: str, path: Path) -> dict[str, str]:

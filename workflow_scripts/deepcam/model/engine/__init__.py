@@ -7,6 +7,5 @@ module with the same four functions: `prepare` changes the network before it is 
 
 from deepcam.model.engine.artefact import FINGERPRINT_FIELDS, build, load, reference
 from deepcam.model.engine.runtime import LoadedEngine
-from deepcam.model.engine_spec import Backend, EngineSpec, Precision
 
-__all__ = ["FINGERPRINT_FIELDS", "Backend", "EngineSpec", "LoadedEngine", "Precision", "build", "load", "reference"]
+__all__ = ["FINGERPRINT_FIELDS", "LoadedEngine", "build", "load", "reference"]

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from deepcam import files, machine
+from deepcam.config import Engine
 from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
 from deepcam.model.device import torch_device
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph
 from deepcam.model.engine.runtime import InferenceFunction, LoadedEngine, allow_tf32, wrap_for_gpu
-from deepcam.model.engine_spec import EngineSpec, resolve_precision, source_sha256
+from deepcam.model.engine_spec import check_device, resolve_precision, source_sha256
 from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint
 from deepcam.model.network import STRIDE, NetworkSpec
 
@@ -31,7 +32,7 @@ FINGERPRINT_FIELDS = (
 """Fields that must be equal where an engine is built and where it is loaded."""
 
 
-def build(spec: EngineSpec, network: NetworkSpec, dataset: Path, device: str, max_batch: int, output: Path) -> None:
+def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_batch: int, output: Path) -> None:
     """Build an engine (.pt2) for batches of 1..max_batch samples, and its fingerprint (.json) beside it.
 
     `network` names a checkpoint, `dataset` is dataset.json, whose sample shape and channel ranges the engine takes.
@@ -43,7 +44,7 @@ def build(spec: EngineSpec, network: NetworkSpec, dataset: Path, device: str, ma
         raise InputError(f"max batch is {max_batch}; it must be at least 1")
     if network.weights is None:
         raise InputError(f"{output}: an engine needs a checkpoint; give one")
-    spec.refuse_on(device)
+    check_device(spec, device)
     precision = resolve_precision(spec.precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
     if device != "cpu":

@@ -1,4 +1,4 @@
-"""What else differs between A and B: machine, software, settings, dataset, engines, configuration. Pure functions."""
+"""Other differences between A and B: machine, software, settings, dataset, engines, configuration. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcam.record import metadata
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 from deepcam.report.comparison.sides import Results
 
 ABSENT = "-"
@@ -15,7 +15,7 @@ ABSENT = "-"
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A dotted key with its value in A and in B, as text; `-` where it is absent."""
+    """A dotted key with its value in A and in B, as text; `-` if it is absent."""
 
     key: str
     a: str
@@ -23,9 +23,10 @@ class Difference:
 
 
 def differences(a: Results, b: Results) -> list[Difference]:
-    """The keys whose values differ, sorted. Records are those of the cells that both have: others prove nothing.
+    """The keys whose values differ, sorted. Only records of cells that both A and B have are compared.
 
-    Several values, of several nodes for instance, are all named. Configurations count if both are known.
+    If a key has several values, for instance on several nodes, all are listed. The configurations are compared if both
+    are known.
     """
     common = a.records.keys() & b.records.keys()
     configs = (a.config, b.config) if a.config is not None and b.config is not None else ({}, {})

@@ -1,4 +1,4 @@
-"""A comparison as a table, a figure and Markdown. Pure functions; no dates, so the same results give the same bytes."""
+"""A comparison as a table, a figure and Markdown, without dates: the same results give the same bytes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam.grid import Cell
 from deepcam.report.comparison.differences import Difference
 from deepcam.report.comparison.sides import Results
 from deepcam.report.comparison.significance import (
@@ -33,59 +34,64 @@ LOOKS = {
     FASTER: (COLOURS[2], "^"),
     NOT_VALID: ("grey", "D"),
 }
-"""Colour and marker of a verdict."""
+"""Verdict to colour and marker."""
 
 ROW_INCHES = 0.21
-"""Height of a cell in the figure: its label is 9 points. A long grid makes a long page, to scroll."""
+"""Height of a cell in the figure, whose label has 9 points. A long grid makes a long page."""
 
 
 def table(cells: Iterable[Comparison]) -> pd.DataFrame:
     """One row per cell in their order: the fields of the cell, then those of its comparison."""
     rows = [dataclasses.asdict(cell) for cell in cells]
-    return pd.DataFrame([row.pop("cell") | row for row in rows])
+    columns = [field.name for kind in (Cell, Comparison) for field in dataclasses.fields(kind) if field.name != "cell"]
+    return pd.DataFrame([row.pop("cell") | row for row in rows], columns=columns)
 
 
 def figure(cells: Iterable[Comparison]) -> Figure:
-    """Ratio and 95 % confidence interval of each cell that both have, slowest at the top; hollow: not valid."""
+    """Ratio and 95 % confidence interval of each cell that A and B have, slowest at the top.
+
+    Cells that are not valid have hollow markers.
+    """
     drawn = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
     with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(10, 1.6 + ROW_INCHES * len(drawn)), layout="constrained")
         axes = made.subplots()
         axes.axvline(1, color="black", linewidth=1)
+        shown = table(drawn).astype({"ratio": float, "ci_low": float, "ci_high": float})
         for verdict, (colour, marker) in LOOKS.items():
-            rows = [row for row, cell in enumerate(drawn) if cell.verdict == verdict]
+            rows = shown[shown["verdict"] == verdict]
             axes.plot(
-                [drawn[row].ratio for row in rows],
-                rows,
+                rows["ratio"],
+                rows.index,
                 linestyle="none",
                 marker=marker,
                 color=colour,
                 markerfacecolor="white" if verdict == NOT_VALID else colour,
                 label=verdict,
             )
-            rows = [row for row in rows if drawn[row].ci_low is not None]
-            axes.hlines(rows, [drawn[row].ci_low for row in rows], [drawn[row].ci_high for row in rows], color=colour)
+            rows = rows.dropna(subset=["ci_low"])
+            axes.hlines(rows.index, rows["ci_low"], rows["ci_high"], color=colour)
         axes.set_yticks(range(len(drawn)), labels=[cell.cell.id for cell in drawn], fontsize=9)
         axes.set_ylim(len(drawn) - 0.4, -0.6)
-        axes.set_xlabel("throughput of B over that of A (samples/s over samples/s), 95 % confidence interval")
+        axes.set_xlabel("throughput of B / throughput of A, with 95 % confidence interval")
         axes.tick_params(top=True, labeltop=True)
         made.legend(loc="outside lower center", ncols=len(LOOKS))
     return made
 
 
 def headline(cells: Sequence[Comparison]) -> str:
-    """One line: how many cells of each verdict, and the lowest ratio of a valid one."""
+    """One line with the number of cells for each verdict, and the lowest ratio of a valid cell."""
     counts = collections.Counter(cell.verdict for cell in cells)
     found = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-    valid = [cell for cell in cells if cell.a_valid and cell.b_valid]
-    if not valid:
+    ratios = [(c.ratio, c.cell.id) for c in cells if c.a_valid and c.b_valid and c.ratio is not None]
+    if not ratios:
         return f"{found}."
-    lowest = min(valid, key=lambda cell: cell.ratio)
-    return f"{found}. Lowest ratio: {lowest.ratio:.3f}, {lowest.cell.id}."
+    lowest, name = min(ratios)
+    return f"{found}. Lowest ratio: {lowest:.3f}, {name}."
 
 
 def markdown(a: Results, b: Results, cells: Sequence[Comparison], different: Sequence[Difference]) -> str:
-    """The whole comparison: headline, caveats, a section per verdict with regressions first, and what else differs."""
+    """The whole comparison: headline, caveats, a section per verdict with slower cells first, and other differences."""
     lines = ["# Comparison of two results", "", f"A: {_code(a.name)}, B: {_code(b.name)}", "", f"**{headline(cells)}**"]
     lines += ["", *(f"- {caveat}" for caveat in caveats(a, b, cells))]
     for verdict in VERDICTS:
@@ -101,25 +107,26 @@ def markdown(a: Results, b: Results, cells: Sequence[Comparison], different: Seq
 
 
 def caveats(a: Results, b: Results, cells: Sequence[Comparison]) -> list[str]:
-    """How the numbers are to be read, and what they cannot say."""
+    """How to read the numbers, and what they do not show."""
     judged = [cell for cell in cells if cell.a_valid and cell.b_valid]
     few = [cell for cell in judged if cell.verdict == TOO_FEW]
     found = [
-        "Ratio: median samples/s of B over that of A, with its 95 % confidence interval (bootstrap). p: two-sided "
-        "Mann-Whitney U test over runs, corrected for the number of cells (Benjamini and Hochberg). Both take runs as "
-        "independent; those of one repeat share a process, and what differs between two starts makes both too sure."
+        "Ratio: median samples/s of B divided by that of A, with its 95 % confidence interval (bootstrap). p: "
+        "two-sided Mann-Whitney U test of the runs, corrected for the number of cells (Benjamini and Hochberg). Both "
+        "assume that runs are independent. The runs of one start share a process, so if starts differ, both are too "
+        "confident."
     ]
     if few:
         below = sum(cell.ci_high is not None and cell.ci_high < 1 for cell in few)
         found.append(
-            f"{len(few)} of {len(judged)} cells have too few runs to tell, which is not the same as no difference; "
-            f"in {below} of them the whole interval is under 1. For one cell alone to stand out among {len(judged)} "
-            f"takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.starts."
+            f"{len(few)} of {len(judged)} cells have too few runs for a verdict, which does not mean that they are "
+            f"equal; in {below} of them the whole interval is below 1. To find a single slower cell among "
+            f"{len(judged)} takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.starts."
         )
-    if any(min(cell.a_repeats, cell.b_repeats) == 1 for cell in judged):
+    if any(min(cell.a_starts, cell.b_starts) == 1 for cell in judged):
         found.append(
-            "One repeat: nothing tells a small difference between A and B from one between two starts of the same "
-            "program. Raise benchmark.starts."
+            "One start: a small difference between A and B may be one between two starts of the same program. Raise "
+            "benchmark.starts."
         )
     if a.config is None or b.config is None:
         lacking = " and ".join(name for name, side in (("A", a), ("B", b)) if side.config is None)

@@ -1,4 +1,4 @@
-"""One side of a comparison: the records and the configuration in a results folder, or in a bundle of one."""
+"""One side of a comparison: the records and the configuration in a results folder or in a bundle."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import yaml
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 
 MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/[^/]+/\d+\.json|config\.yaml)")
-"""What is read of a bundle: files under one top folder."""
+"""The files that are read from a bundle, all in one top folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Where they are from, the records of each cell in the order of repeats, and the configuration if it is known."""
+    """Where the results come from, the records of each cell in the order of starts, and the configuration if known."""
 
     name: str
     records: Mapping[Cell, Sequence[Record]]
@@ -35,7 +35,8 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.
 
-    Raises InputError where there is no record, or one is damaged or of another version.
+    Records of version 4 are converted. Raises InputError if there is no record, or if one is damaged or of another
+    version.
     """
     if path.is_dir():
         return _read_folder(path, str(path))
@@ -65,7 +66,7 @@ def _extract(bundle: Path, folder: Path) -> None:
 
 
 def _extract_file(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """By hand: the filters that make extraction safe came with Python 3.11.4."""
+    """Extract one file with its own checks: tarfile has filters that make extraction safe since Python 3.11.4 only."""
     content = archive.extractfile(member) if member.isfile() else None
     if content is None or ".." in Path(member.name).parts:
         raise tarfile.TarError(f"{member.name} is not a file inside of it")
@@ -78,10 +79,10 @@ def _read_folder(folder: Path, name: str) -> Results:
     results = folder if (folder / "benchmark").is_dir() else folder / "results"
     paths = sorted(results.glob("benchmark/*/*.json"))
     if not paths:
-        raise InputError(f"{name}: has no record benchmark/<cell>/<repeat>.json; give a folder that a run has filled")
+        raise InputError(f"{name}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
     for record in store.read(paths):
-        by_cell[Cell(**record["cell"])].append(record)
+        by_cell[record.cell].append(record)
     return Results(name, dict(by_cell), _read_config(results / "config.yaml"))
 
 

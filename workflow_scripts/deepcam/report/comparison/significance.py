@@ -1,9 +1,9 @@
 """Is B slower than A? Cell by cell: the ratio of their throughputs, its uncertainty, and a verdict. Pure functions.
 
-What the numbers can bear: the interval and the test take runs as independent, but those of one repeat share a process.
-Where two starts of the same program differ, both are too sure of themselves. Simulated with 1 % between starts and 1 %
-within, the 95 % interval holds the true ratio three times in four, and one unchanged cell in six is called slower or
-faster; such differences are small, and `shortfalls` asks for large ones.
+The interval and the test assume that runs are independent, but the runs of one start share a process. If two starts of
+the same program differ, both are too confident. Simulated with 1 % variation between starts and 1 % within, the 95 %
+interval contains the true ratio three times in four, and one unchanged cell in six is called slower or faster. Such
+differences are small, and `regressions` looks for large ones.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from scipy import stats
 
 from deepcam.grid import Cell
 from deepcam.record import metrics, validity
-from deepcam.record.metrics import Record
+from deepcam.record.model import Record
 
 SLOWER, TOO_FEW, NO_DIFFERENCE, FASTER = "slower", "too few runs", "no difference seen", "faster"
 NOT_VALID, ONLY_A, ONLY_B = "not valid", "only in A", "only in B"
 VERDICTS = (SLOWER, TOO_FEW, NO_DIFFERENCE, FASTER, NOT_VALID, ONLY_A, ONLY_B)
-"""In the order in which they are told."""
+"""All verdicts in the order of the report."""
 
-LEVEL = 0.05
-"""Share of false ones among the differences that are called so (the false discovery rate)."""
+FDR_LEVEL = 0.05
+"""False discovery rate: the accepted share of false ones among the differences that are found."""
 
-FEWEST = 3
-"""Runs of each side that an interval needs."""
+MIN_RUNS = 3
+"""Minimum number of runs in A and in B for an interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One cell in A and B. `ratio` is B's median samples/s over A's, under 1 where B is slower.
+    """One cell in A and B. `ratio` is B's median samples/s divided by A's, below 1 if B is slower.
 
-    `ci_low` and `ci_high` are its 95 % confidence interval, None of fewer than 3 runs. `p` is that of the test and
-    `p_corrected` of all tests together; None where nothing was tested. `reasons` says why a cell is not valid. What A
-    or B lacks is None.
+    `ci_low` and `ci_high` are its 95 % confidence interval, None for fewer than MIN_RUNS runs. `p` is the result of
+    the test, `p_corrected` the same after the correction for all tests; both are None if the cell was not tested.
+    `reasons` says why a cell is not valid. Values that A or B lacks are None.
     """
 
     cell: Cell
@@ -51,19 +51,20 @@ class Comparison:
     b_samples_per_second: float | None
     a_runs: int
     b_runs: int
-    a_repeats: int
-    b_repeats: int
+    a_starts: int
+    b_starts: int
     a_valid: bool
     b_valid: bool
     reasons: str
 
 
 def compare(a: Mapping[Cell, Sequence[Record]], b: Mapping[Cell, Sequence[Record]]) -> list[Comparison]:
-    """Every cell of A and of B, all its repeats pooled: by verdict in the order of VERDICTS, then slowest first.
+    """Compare every cell of A and B, with the runs of all starts pooled.
 
-    A cell is slower or faster if its interval leaves out 1 and the two-sided Mann-Whitney U test says so too, after
-    Benjamini and Hochberg's correction for the number of cells. It has too few runs if not even runs that lie wholly
-    apart would have passed that; a cell in which such runs would have passed shows no difference.
+    The cells are sorted by verdict in the order of VERDICTS, then slowest first. A cell is slower or faster if its
+    interval excludes 1 and the two-sided Mann-Whitney U test is significant after Benjamini and Hochberg's correction
+    for the number of cells. It has too few runs if even runs without any overlap would not be significant. Otherwise
+    no difference is seen.
     """
     cells = [_measured(cell, a.get(cell, []), b.get(cell, [])) for cell in sorted(a.keys() | b.keys())]
     tested = [c for c in cells if c.p is not None]
@@ -73,19 +74,19 @@ def compare(a: Mapping[Cell, Sequence[Record]], b: Mapping[Cell, Sequence[Record
 
 
 def runs_needed(tests: int) -> int:
-    """How many runs on each side let one cell of so many stand out alone."""
-    runs = FEWEST
-    while _smallest_p(runs, runs) * tests > LEVEL:
+    """Number of runs in A and in B with which a single slower cell among `tests` cells can be significant."""
+    runs = MIN_RUNS
+    while _smallest_p(runs, runs) * tests > FDR_LEVEL:
         runs += 1
     return runs
 
 
-def shortfalls(cells: Sequence[Comparison], least: float) -> list[str]:
-    """Why B does not pass as no slower than `least` times A, a line each; empty where it passes.
+def regressions(cells: Sequence[Comparison], least: float) -> list[str]:
+    """The reasons why B is slower than `least` times A or cannot be judged, a line each; empty if B passes.
 
-    A cell falls short if its whole interval lies under `least`: noise has to be as large as the slowdown that is
-    looked for, and no correction hides one slow cell among many good ones. What was valid in A must be judged: it also
-    falls short where it is not valid or missing in B, or has no interval. So does an A without any valid cell.
+    A cell is a regression if its whole interval is below `least`. Noise alone must be as large as that slowdown to
+    cause one, and no correction hides one slow cell among many good ones. Cells that are valid in A must be judged, so
+    one that is invalid or missing in B or has no interval is reported too, and so is an A without any valid cell.
     """
     found = []
     for c in cells:
@@ -94,7 +95,7 @@ def shortfalls(cells: Sequence[Comparison], least: float) -> list[str]:
         if c.verdict in (ONLY_A, NOT_VALID):
             found.append(f"{c.cell.id}: valid in A, {'missing' if c.verdict == ONLY_A else 'not valid'} in B")
         elif c.ci_high is None:
-            found.append(f"{c.cell.id}: fewer than {FEWEST} runs in A or B, so no interval to judge by")
+            found.append(f"{c.cell.id}: fewer than {MIN_RUNS} runs in A or B, so no interval to judge by")
         elif c.ci_high < least:
             found.append(f"{c.cell.id}: {c.ratio:.3f} ({c.ci_low:.3f} to {c.ci_high:.3f}) is under {least:g}")
     if not any(c.a_valid for c in cells):
@@ -103,20 +104,20 @@ def shortfalls(cells: Sequence[Comparison], least: float) -> list[str]:
 
 
 def _measured(cell: Cell, a: Sequence[Record], b: Sequence[Record]) -> Comparison:
-    """What is known of a cell without a look at the others: all but the correction and what depends on it."""
+    """Compare one cell without the correction for the number of cells, which `_judged` adds."""
     a_rates, b_rates = metrics.throughputs(a), metrics.throughputs(b)
-    a_failures, b_failures = validity.failures(a, validity.ERROR), validity.failures(b, validity.ERROR)
+    a_failures, b_failures = _failures(a), _failures(b)
     ratio = low = high = p = None
     if a and b:
         ratio = float(np.median(b_rates) / np.median(a_rates))
-        if min(len(a_rates), len(b_rates)) >= FEWEST:
+        if min(len(a_rates), len(b_rates)) >= MIN_RUNS:
             low, high = _interval(a_rates, b_rates)
     verdict = TOO_FEW
     if not a or not b:
         verdict = ONLY_A if a else ONLY_B
     elif a_failures or b_failures:
         verdict = NOT_VALID
-    elif low is not None and _smallest_p(len(a_rates), len(b_rates)) <= LEVEL:
+    elif low is not None and _smallest_p(len(a_rates), len(b_rates)) <= FDR_LEVEL:
         p = float(stats.mannwhitneyu(a_rates, b_rates, method="exact").pvalue)
     return Comparison(
         cell=cell,
@@ -130,12 +131,16 @@ def _measured(cell: Cell, a: Sequence[Record], b: Sequence[Record]) -> Compariso
         b_samples_per_second=float(np.median(b_rates)) if b else None,
         a_runs=len(a_rates),
         b_runs=len(b_rates),
-        a_repeats=len(a),
-        b_repeats=len(b),
+        a_starts=len(a),
+        b_starts=len(b),
         a_valid=bool(a) and not a_failures,
         b_valid=bool(b) and not b_failures,
         reasons="; ".join(f"{side}: {failed}" for side, failed in (("A", a_failures), ("B", b_failures)) if failed),
     )
+
+
+def _failures(records: Sequence[Record]) -> str:
+    return validity.failures((check for record in records for check in record.checks), validity.ERROR)
 
 
 def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
@@ -152,21 +157,24 @@ def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 
 
 def _smallest_p(a_runs: int, b_runs: int) -> float:
-    """Of a two-sided Mann-Whitney U test: where every run of one side is faster than every run of the other."""
+    """p of a two-sided Mann-Whitney U test if every run of one side is faster than every run of the other."""
     return 2 / math.comb(a_runs + b_runs, a_runs)
 
 
 def _judged(tested: Sequence[Comparison]) -> list[Comparison]:
+    """Correct the tests for their number, and give each cell its verdict."""
     p = np.array([c.p for c in tested])
     corrected = stats.false_discovery_control(p) if tested else p
     found = []
     for i, c in enumerate(tested):
-        wholly_apart = p.copy()
-        wholly_apart[i] = _smallest_p(c.a_runs, c.b_runs)
+        without_overlap = p.copy()
+        without_overlap[i] = _smallest_p(c.a_runs, c.b_runs)
         verdict = NO_DIFFERENCE
-        if corrected[i] <= LEVEL and not c.ci_low <= 1 <= c.ci_high:
-            verdict = SLOWER if c.ratio < 1 else FASTER
-        elif stats.false_discovery_control(wholly_apart)[i] > LEVEL:
+        if corrected[i] <= FDR_LEVEL and c.ci_high is not None and c.ci_high < 1:
+            verdict = SLOWER
+        elif corrected[i] <= FDR_LEVEL and c.ci_low is not None and c.ci_low > 1:
+            verdict = FASTER
+        elif stats.false_discovery_control(without_overlap)[i] > FDR_LEVEL:
             verdict = TOO_FEW
         found.append(dataclasses.replace(c, verdict=verdict, p_corrected=float(corrected[i])))
     return found

@@ -1,4 +1,4 @@
-"""Figures: a module for each, named as its file, with two pure functions.
+"""Figures of the report: a module for each, with the figure's name and two pure functions.
 
-`data(tables)` is what it shows, a row a mark, as it also stands in the CSV beside it; `draw(data)` makes the figure.
+`data(tables)` returns the rows that the figure shows, which are also written as CSV. `draw(shown)` draws them.
 """

@@ -1,4 +1,4 @@
-"""Accuracy against throughput: what an engine gains in speed and gives up in agreement with the labels."""
+"""Accuracy against throughput of each engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from deepcam.report.tables import Tables
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """An engine's fastest compute cell (inference, where none was measured) beside its worst device's mean IoU."""
+    """The fastest compute-only cell of each engine, with the lowest mean IoU of its devices.
+
+    If nothing was measured compute-only, these are end-to-end cells.
+    """
     summary = tables.summary
     cells = summary[summary["mode"].isin(("compute", "inference"))]
     mode = "compute" if "compute" in set(cells["mode"]) else "inference"
@@ -26,6 +29,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 
 def draw(shown: pd.DataFrame) -> Figure:
+    """A point per engine, and the accuracy target as a dashed line. Invalid points are hollow."""
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -41,12 +45,13 @@ def draw(shown: pd.DataFrame) -> Figure:
                 markerfacecolor=colour if engine.valid and engine.passed else "white",
                 linestyle="none",
                 capsize=3,
-                label=f"{engine.engine}, {engine.mode}, batch {engine.local_batch_size}",
+                label=f"{engine.engine}, {style.MODE_LABELS[engine.mode]}, batch {engine.local_batch_size}",
             )
-        axes.axhline(shown["required_mean_iou"].max(), color="black", linestyle="--", label="the gate: 99 % of fp32's")
+        target = shown["required_mean_iou"].max()
+        axes.axhline(target, color="black", linestyle="--", label="accuracy target: 99 % of fp32")
         axes.set_xlabel("throughput (samples/s)")
-        axes.set_ylabel("mean IoU of the validation samples")
+        axes.set_ylabel("mean IoU on the validation samples")
         axes.set_xlim(left=0)
         axes.margins(y=0.4)
-        figure.legend(loc="outside lower center", ncols=2)
+        figure.legend(loc="outside lower center")  # in one column: an engine's label is long
     return figure

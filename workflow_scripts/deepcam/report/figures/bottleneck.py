@@ -1,6 +1,8 @@
-"""What limits inference: reading alone, computing alone, and both together, for cells that share their settings."""
+"""The bottleneck: I/O-only, compute-only and end-to-end throughput of configurations with the same settings."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -11,25 +13,27 @@ from deepcam.report.figures import selection, style
 from deepcam.report.tables import Tables
 
 MARKS = {
-    "io_samples_per_second": ("reading only", "#0072B2", ">"),
-    "compute_samples_per_second": ("computing only", "#D55E00", "s"),
-    "samples_per_second": ("inference: both", "black", "o"),
+    "io_only_samples_per_second": ("I/O-only", "#0072B2", ">"),
+    "compute_only_samples_per_second": ("compute-only", "#D55E00", "s"),
+    "samples_per_second": ("end-to-end", "black", "o"),
 }
+"""Label, colour and marker of each column."""
 
-LARGEST = 20
-"""Cells drawn, the fastest ones; the CSV has all."""
+MAX_ROWS = 20
+"""Number of cells drawn, the fastest ones. The CSV has all of them."""
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """Inference cells with a verdict, fastest first."""
+    """End-to-end cells with a verdict, the fastest one first."""
     cells = tables.summary[tables.summary["bottleneck"].notna()]
     cells = selection.by_speed(cells.assign(engine=selection.engine_labels(cells)))
-    efficiency = [f"overlap_efficiency{end}" for end in ("", "_low", "_high")]
-    return cells[[*selection.CELL, *MARKS, "utilisation", *efficiency, "bottleneck", "bottleneck_certain"]]
+    shares = ["accelerator_utilisation", "overlap_efficiency", "overlap_efficiency_min", "overlap_efficiency_max"]
+    return cells[[*selection.CELL, *MARKS, *shares, "bottleneck", "bottleneck_certain"]]
 
 
 def draw(shown: pd.DataFrame) -> Figure:
-    shown = shown.head(LARGEST).reset_index(drop=True)
+    """A row per cell with its three rates, and its verdict above them."""
+    shown = shown.head(MAX_ROWS).reset_index(drop=True)
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(10, 1.6 + 0.75 * len(shown)), layout="constrained")
         axes = figure.subplots()
@@ -38,16 +42,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         for row, cell in enumerate(shown.itertuples()):
             rates = [getattr(cell, column) for column in MARKS]
             axes.plot([min(rates), max(rates)], [row, row], color="grey", linewidth=1, zorder=0)
-            verdict = cell.bottleneck if cell.bottleneck_certain else f"{cell.bottleneck}, not certain"
-            lower = "reading" if cell.io_samples_per_second < cell.compute_samples_per_second else "computing"
-            axes.annotate(
-                f"{verdict}: {cell.samples_per_second:.3g} samples/s, {cell.overlap_efficiency:.0%} of {lower} only "
-                f"({cell.overlap_efficiency_low:.0%} to {cell.overlap_efficiency_high:.0%})",
-                (min(rates), row),
-                xytext=(0, 9),
-                textcoords="offset points",
-                fontsize=9,
-            )
+            axes.annotate(_verdict(cell), (min(rates), row), xytext=(0, 9), textcoords="offset points", fontsize=9)
         axes.set_yticks(
             shown.index,
             labels=[
@@ -59,7 +54,17 @@ def draw(shown: pd.DataFrame) -> Figure:
         )
         axes.set_ylim(len(shown) - 0.5, -0.6)
         axes.margins(x=0.1)
-        style.plain_logarithmic(axes)  # reading and computing may lie far apart
-        axes.set_xlabel("throughput (samples/s, logarithmic)")
+        style.log10_axis(axes)  # I/O-only and compute-only rates may lie far apart
+        axes.set_xlabel("throughput (samples/s, logarithmic scale)")
         figure.legend(loc="outside lower center", ncols=len(MARKS))
     return figure
+
+
+def _verdict(cell: Any) -> str:
+    """The verdict on a row of `shown`, such as "compute: 5.35 samples/s, 96 % of compute-only (94 % to 97 %)"."""
+    verdict = cell.bottleneck if cell.bottleneck_certain else f"{cell.bottleneck} (uncertain)"
+    lower = "I/O-only" if cell.io_only_samples_per_second < cell.compute_only_samples_per_second else "compute-only"
+    efficiency, low, high = map(
+        style.percent, (cell.overlap_efficiency, cell.overlap_efficiency_min, cell.overlap_efficiency_max)
+    )
+    return f"{verdict}: {cell.samples_per_second:.3g} samples/s, {efficiency} of {lower} ({low} to {high})"

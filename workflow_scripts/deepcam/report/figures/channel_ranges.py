@@ -1,4 +1,4 @@
-"""What the samples hold, channel by channel: mean, deviation and extremes over the whole dataset."""
+"""Mean, standard deviation and extremes of each channel over the whole dataset."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from deepcam.report.tables import Tables
 
 
 def data(tables: Tables) -> pd.DataFrame:
+    """A row per channel."""
     return tables.channels
 
 
 def draw(shown: pd.DataFrame) -> Figure:
-    """Extremes in standard deviations from the mean: channels of any unit side by side, and outliers at a glance."""
+    """A bar per channel in standard deviations from its mean, so that channels of any unit can be compared."""
     scale = shown["standard_deviation"].where(shown["standard_deviation"] > 0)  # a constant channel has no range
     low, high = (shown["minimum"] - shown["mean"]) / scale, (shown["maximum"] - shown["mean"]) / scale
     with matplotlib.rc_context(style.STYLE):
@@ -32,7 +33,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         )
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("from the minimum to the maximum, in standard deviations from the mean")
+        axes.set_xlabel("minimum to maximum (standard deviations from the mean)")
         patches = [
             matplotlib.patches.Patch(color=style.COLOURS[i], label=name)
             for i, name in enumerate(("not used by the network", "used by the network"))

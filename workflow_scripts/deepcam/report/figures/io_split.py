@@ -1,4 +1,4 @@
-"""Read throughput over samples in flight and chunks of a sample: a heat map per cache state and reader with both."""
+"""I/O-only throughput by samples in flight and chunks per sample, for readers that read a sample in chunks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepcam.report.tables import Tables
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """Of all batch sizes the fastest, at the largest number of ranks."""
+    """The fastest batch size of each split of threads, at the largest number of ranks."""
     summary = tables.summary
     cells = summary[summary["mode"] == "io"]
     cells = cells[(cells["ranks"] == cells["ranks"].max()) & cells["reader"].isin(_split_readers(cells))]
@@ -28,6 +28,7 @@ def _split_readers(cells: pd.DataFrame) -> set[str]:
 
 
 def draw(shown: pd.DataFrame) -> Figure:
+    """A heat map per cache state and reader."""
     caches, readers = sorted(shown["cache"].unique()), sorted(shown["reader"].unique())
     inter, intra = sorted(shown["inter_threads"].unique()), sorted(shown["intra_threads"].unique())
     with matplotlib.rc_context(style.STYLE | {"axes.grid": False}):
@@ -56,7 +57,7 @@ def draw(shown: pd.DataFrame) -> Figure:
                 ranks = shown["ranks"].iloc[0]
                 axes.set_title(f"{reader}, {cache}, {text.count(ranks, 'rank')}")
                 axes.set_xlabel("samples in flight (inter-sample threads)")
-                axes.set_ylabel("chunks of a sample\n(intra-sample threads)")
+                axes.set_ylabel("chunks per sample\n(intra-sample threads)")
             figure.colorbar(image, ax=row, label="throughput (GB/s)")
         for row in panels:
             for axes in row[1:]:

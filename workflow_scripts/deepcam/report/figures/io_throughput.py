@@ -1,4 +1,4 @@
-"""Read throughput over threads: a panel per cache state and number of ranks, a line per reader and batch size."""
+"""I/O-only throughput by threads per rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepcam.report.tables import Tables
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """Of several ways to split the same number of threads the fastest; GB/s with `low` and `high`."""
+    """The fastest split of each number of threads. `gigabytes_per_second` has the interval `low` to `high`."""
     summary = tables.summary
     cells = selection.with_threads(summary[summary["mode"] == "io"])
     cells = selection.fastest(cells, ["cache", "ranks", "reader", "local_batch_size", "threads"])
@@ -24,31 +24,32 @@ def data(tables: Tables) -> pd.DataFrame:
 
 
 def draw(shown: pd.DataFrame) -> Figure:
+    """A panel per cache state and number of ranks, and a line per reader and batch size in it."""
     caches, all_ranks = sorted(shown["cache"].unique()), sorted(shown["ranks"].unique())
     batches = sorted(shown["local_batch_size"].unique())
-    readers = shown.loc[shown["reader"] != "pread-discard", "reader"]
+    readers = shown.loc[shown["reader"] != selection.BASELINE, "reader"]
     with matplotlib.rc_context(style.STYLE):
         figure, panels = style.panels(len(caches), len(all_ranks))
         for row, cache in zip(panels, caches, strict=True):
             for axes, ranks in zip(row, all_ranks, strict=True):
                 here = shown[(shown["cache"] == cache) & (shown["ranks"] == ranks)]
                 for (reader, batch), points in here.groupby(["reader", "local_batch_size"]):
-                    ceiling = reader == "pread-discard"
-                    name = f"{reader} (ceiling)" if ceiling else reader
-                    style.line(
+                    baseline = reader == selection.BASELINE
+                    name = f"{reader} (baseline)" if baseline else reader
+                    style.errorbar_line(
                         axes,
                         points,
                         "threads",
                         "gigabytes_per_second",
-                        color="black" if ceiling else style.colour(readers, reader),
+                        color="black" if baseline else style.colour(readers, reader),
                         marker=style.marker(batches, batch),
-                        linestyle="--" if ceiling else "-",
+                        linestyle="--" if baseline else "-",
                         label=f"{name}, batch {batch}" if len(batches) > 1 else name,
                     )
                 axes.set_title(f"{cache} page cache, {text.count(ranks, 'rank')}")
                 axes.set_xlabel("threads per rank")
                 axes.set_ylabel("throughput (GB/s)")
-                style.doubling(axes, here["threads"])
+                style.log2_axis(axes, here["threads"])
             style.from_zero(row, shown.loc[shown["cache"] == cache, "high"].max())
         style.legend(figure, panels)
     return figure

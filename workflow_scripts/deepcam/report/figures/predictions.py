@@ -1,6 +1,8 @@
-"""The figure of predicted masks beside the true ones, on maps of moisture, and the table of their IoU."""
+"""Predicted masks next to the true ones, on maps of water vapour, and the table of their IoU."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,11 +18,11 @@ from deepcam.record.predictions import Prediction
 from deepcam.report.figures import style
 
 EVENT_COLOURS = ("#D55E00", "#0072B2")
-"""Of cyclones and rivers: vermilion and blue of Okabe and Ito, on grey."""
+"""Colours of tropical cyclones and atmospheric rivers, from the palette of Okabe and Ito."""
 
 
 def table(predictions: list[Prediction]) -> pd.DataFrame:
-    """IoU of each class and their mean, a row a sample; empty for a class in neither mask."""
+    """A row per sample with the IoU of each class and their mean. The IoU of a class in neither mask is empty."""
     return pd.DataFrame(
         {"sample": prediction.name}
         | dict(zip(CLASSES, iou.iou(prediction.counts), strict=True))
@@ -30,7 +32,7 @@ def table(predictions: list[Prediction]) -> pd.DataFrame:
 
 
 def figure(predictions: list[Prediction]) -> Figure:
-    """A row per sample, the true mask on the left and the predicted one on the right, over TMQ in grey."""
+    """A row per sample: the true mask on the left and the predicted mask on the right, over TMQ in grey."""
     brightest = max(float(prediction.moisture.max()) for prediction in predictions)
     with matplotlib.rc_context(style.STYLE | {"axes.grid": False, "axes.titlesize": 10}):
         drawn = Figure(figsize=(11, 1.1 + 2.6 * len(predictions)), layout="constrained")
@@ -50,13 +52,15 @@ def figure(predictions: list[Prediction]) -> Figure:
 
 
 def _agreement(prediction: Prediction) -> str:
-    """IoU of the events and the mean over all classes; a dash for an event in neither mask."""
+    """IoU of both events, and the mean over all classes. An event in neither mask has a dash."""
     cyclone, river = ("-" if np.isnan(value) else f"{value:.2f}" for value in iou.iou(prediction.counts)[1:])
     return f"IoU cyclones {cyclone}, rivers {river}, mean {iou.mean_iou(prediction.counts):.2f}"
 
 
 def _map(axes: Axes, moisture: np.ndarray, mask: np.ndarray, brightest: float) -> matplotlib.image.AxesImage:
-    place = {"origin": "lower", "extent": (0, 360, -90, 90), "aspect": "equal", "interpolation": "none"}
+    place: dict[str, Any] = {
+        "origin": "lower", "extent": (0, 360, -90, 90), "aspect": "equal", "interpolation": "none",
+    }  # fmt: skip
     image = axes.imshow(moisture, cmap="Greys", vmin=0, vmax=brightest, **place)
     colours = ListedColormap([(0, 0, 0, 0), *(to_rgba(colour, 0.75) for colour in EVENT_COLOURS)])
     axes.imshow(mask, cmap=colours, vmin=0, vmax=len(CLASSES) - 1, **place)

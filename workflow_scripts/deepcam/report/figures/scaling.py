@@ -1,4 +1,4 @@
-"""Throughput and efficiency over ranks: a column of panels per mode and cache state."""
+"""Throughput and scaling efficiency by number of MPI ranks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deepcam.report.tables import Tables
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """The fastest cell for each number of ranks of a reader and engine that were measured with several.
+    """The fastest cell of each reader and engine for each number of ranks, if it was measured with several.
 
-    `efficiency` is throughput per rank over that with the fewest ranks: 1 where twice the ranks do twice as much.
+    `efficiency` is the throughput per rank, divided by the throughput per rank with the fewest ranks (`base`).
     """
     series = ["mode", "cache", "reader", "engine"]
     cells = selection.fastest(tables.summary, [*series, "ranks"])
@@ -25,12 +25,13 @@ def data(tables: Tables) -> pd.DataFrame:
         cells.assign(engine=selection.engine_labels(cells), base=base, efficiency=per_rank / base)
     )
     return cells[
-        [*series, "ranks", "nodes", "local_batch_size", "inter_threads", "intra_threads", "samples_per_second", "low",
-         "high", "efficiency", "base", "valid"]
+        [*series, "ranks", "num_nodes", "local_batch_size", "inter_threads", "intra_threads", "samples_per_second",
+         "low", "high", "efficiency", "base", "valid"]
     ]  # fmt: skip
 
 
 def draw(shown: pd.DataFrame) -> Figure:
+    """A column of panels per mode and cache state: throughput above, efficiency below."""
     columns = sorted(set(zip(shown["mode"], shown["cache"], strict=True)))
     names = shown["reader"].where(shown["engine"] == "none", shown["engine"] + " " + shown["reader"])
     names = names.where(shown["mode"] != "compute", shown["engine"])
@@ -40,29 +41,30 @@ def draw(shown: pd.DataFrame) -> Figure:
         for (upper, lower), (mode, cache) in zip(zip(*panels, strict=True), columns, strict=True):
             here = shown[(shown["mode"] == mode) & (shown["cache"] == cache)]
             for name, points in here.groupby("name"):
-                ceiling = name == "pread-discard"
+                baseline = name == selection.BASELINE
                 look = {
-                    "color": "black" if ceiling else style.colour(names[names != "pread-discard"], name),
+                    "color": "black" if baseline else style.colour(names[names != selection.BASELINE], name),
                     "marker": "o",
-                    "linestyle": "--" if ceiling else "-",
-                    "label": f"{name} (ceiling)" if ceiling else name,
+                    "linestyle": "--" if baseline else "-",
+                    "label": f"{name} (baseline)" if baseline else name,
                 }
-                style.line(upper, points, "ranks", "samples_per_second", **look)
+                style.errorbar_line(upper, points, "ranks", "samples_per_second", **look)
                 rate = points["base"] * points["ranks"]
                 shares = points.assign(low=points["low"] / rate, high=points["high"] / rate)
-                style.line(lower, shares, "ranks", "efficiency", **look)
+                style.errorbar_line(lower, shares, "ranks", "efficiency", **look)
             lower.axhline(1, color="grey", linewidth=1)
-            upper.set_title(mode if cache == "none" else f"{mode}, {cache} page cache")
+            title = style.MODE_LABELS[mode]
+            upper.set_title(title if cache == "none" else f"{title}, {cache} page cache")
             upper.set_ylabel("throughput (samples/s)")
-            lower.set_ylabel("efficiency per rank")
-            nodes = here.groupby("ranks")["nodes"].max()
+            lower.set_ylabel("scaling efficiency")
+            nodes = here.groupby("ranks")["num_nodes"].max()
             for axes in (upper, lower):
-                style.doubling(axes, here["ranks"])
+                style.log2_axis(axes, here["ranks"])
                 if nodes.max() > 1:
                     labels = [f"{ranks}\n{text.count(count, 'node')}" for ranks, count in nodes.items()]
                     axes.set_xticks(nodes.index, labels=labels)
             style.from_zero([upper], here["high"].max())
             style.from_zero([lower], max(1.1, (here["high"] / (here["base"] * here["ranks"])).max()))
-            lower.set_xlabel("ranks")
+            lower.set_xlabel("MPI ranks")
         style.legend(figure, panels)
     return figure

@@ -1,4 +1,4 @@
-"""From the summary's cells to those that a figure shows."""
+"""Selection of the summary's rows that a figure shows. A row of the summary is one configuration, called a cell."""
 
 from __future__ import annotations
 
@@ -10,38 +10,46 @@ from deepcam.grid import Cell
 
 CELL = [field.name for field in dataclasses.fields(Cell)]
 
+BASELINE = "pread-discard"
+"""The reader that discards what it reads. Its rate is the read-and-discard baseline of the other readers."""
+
 
 def fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The fastest cell for each combination of `keys`, a valid one if there is one, in the order of `keys`."""
+    """The fastest cell for each combination of `keys`, in the order of `keys`. Valid cells have precedence."""
     ordered = by_speed(cells).sort_values("valid", ascending=False, kind="stable")
     return ordered.drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
 
 
 def by_speed(cells: pd.DataFrame) -> pd.DataFrame:
-    """Fastest first; of equally fast ones the first in the order of cells, wherever they stood."""
+    """Sort by throughput, the fastest cell first. Cells with equal throughput are sorted by their settings."""
     return cells.sort_values(["samples_per_second", *CELL], ascending=[False, *[True] * len(CELL)])
 
 
 def with_threads(cells: pd.DataFrame) -> pd.DataFrame:
-    """With `threads`: all that read for a rank."""
+    """Add the column `threads`, the number of reader threads of a rank."""
     return cells.assign(threads=cells["inter_threads"] * cells["intra_threads"])
 
 
 def with_interval(cells: pd.DataFrame, scale: pd.Series | float = 1.0) -> pd.DataFrame:
-    """With `low` and `high`: the 95 % confidence interval of samples/s, or of few runs the extremes."""
-    low = cells["ci_low_samples_per_second"].astype(float).fillna(cells["lowest_samples_per_second"])
-    high = cells["ci_high_samples_per_second"].astype(float).fillna(cells["highest_samples_per_second"])
-    return cells.assign(low=low * scale, high=high * scale)
+    """Add the columns `low` and `high`: the 95 % confidence interval of samples/s times `scale`.
+
+    Cells with too few runs for an interval get their slowest and fastest run instead.
+    """
+    ends = {
+        end: cells[f"samples_per_second_ci_{end}"].astype(float).fillna(cells[f"samples_per_second_{extreme}"]) * scale
+        for end, extreme in (("low", "min"), ("high", "max"))
+    }
+    return cells.assign(**ends)
 
 
 def worst_devices(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """Each engine's verdict on the device where its mean IoU is lowest, in the order of engines."""
+    """The row of each engine for the device with its lowest mean IoU, sorted by engine."""
     worst = accuracy.sort_values(["mean_iou", "device"], kind="stable").drop_duplicates("engine")
     return worst.sort_values("engine", kind="stable")
 
 
 def engine_labels(cells: pd.DataFrame) -> pd.Series:
-    """Engines' names, with the precision that auto came to."""
+    """The names of the engines. The precision that `auto` chose follows in brackets."""
     return pd.Series(
         [
             f"{name} ({precision})" if precision and "auto" in name else name
