@@ -2,8 +2,6 @@
 import itertools
 import sys
 
-import yaml
-
 # The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
 sys.path.insert(0, f"{ROOT}/workflow_scripts")
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
@@ -32,7 +30,7 @@ try:
     DEVICES = launch.device_names(settings.devices)
     CELLS = {cell.id: cell for cell in grid.cells(settings)}
     PARTS_FOLDER = os.path.join(ROOT, settings.model.parts)
-    MODEL_PARTS = split_file.listed(PARTS_FOLDER)
+    MODEL_PARTS = split_file.part_paths(PARTS_FOLDER)
     if not REPORT_ONLY:
         for engine, device in itertools.product(settings.engines, DEVICES):
             engine_spec.check_device(engine, device)

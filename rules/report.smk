@@ -1,4 +1,5 @@
 # Tables, figures and the report's pages, from the records. With REPORT_ONLY these are the only rules.
+import yaml
 
 ACCURACY = [paths.accuracy(engine, device) for engine in ENGINES_USED for device in DEVICES]
 

@@ -1,4 +1,4 @@
-"""Join the model parts of share/ into one checkpoint, verified against SHA256SUMS."""
+"""Join the parts of a model into one checkpoint, after checking them against SHA256SUMS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepcam.model import split_file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", type=Path, required=True, help="folder with model_part_* and SHA256SUMS")
+    parser.add_argument("--parts", type=Path, required=True, help="folder with the files model_part_* and SHA256SUMS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     arguments = parser.parse_args()
     split_file.assemble(arguments.parts, arguments.output)

@@ -1,4 +1,4 @@
-"""Compare an engine's masks with the reference and with the labels; write the verdict."""
+"""Compare an engine's masks with the reference and with the labels, and write the verdict."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
     parser.add_argument("--reference", type=Path, required=True, help="margins that predict_reference.py wrote")
-    parser.add_argument("--output", type=Path, required=True, help="verdict, JSON")
+    parser.add_argument("--output", type=Path, required=True, help="verdict to write, JSON")
     arguments = parser.parse_args()
-    samples = accuracy.Samples.of(arguments.dataset)
+    samples = accuracy.EvaluationSet.read(arguments.dataset)
     masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
     verdict = accuracy.compare(masks, np.load(arguments.reference, mmap_mode="r"), samples.labels)
     log.info(
-        "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f against its %.4f, largest margin lost %.2g "
-        "logits, its median margin %.2g",
+        "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f (reference %.4f), largest logit margin "
+        "lost %.2g (the reference's median margin is %.2g)",
         arguments.engine_file,
-        "passed" if verdict["passed"] else "FAILED",
-        verdict["agreement"],
-        verdict["mean_iou"],
-        verdict["reference_mean_iou"],
-        verdict["largest_margin_lost"],
-        verdict["median_margin"],
+        "passed" if verdict.passed else "FAILED",
+        verdict.pixel_agreement,
+        verdict.mean_iou,
+        verdict.reference_mean_iou,
+        verdict.max_logit_margin_loss,
+        verdict.median_logit_margin,
     )
-    files.write_json(arguments.output, verdict)
+    files.write_json(arguments.output, verdict.model_dump(mode="json"))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ def main() -> None:
     parser.add_argument("--files-per-shard", type=int, required=True, help="samples per shard")
     parser.add_argument("--source", required=True, help="'nersc' or an http(s) URL")
     parser.add_argument(
-        "--streams", type=int, required=True, help="connections at a time; more than 4 may get the address banned"
+        "--streams", type=int, required=True, help="parallel connections; more than 4 may get this address blocked"
     )
     parser.add_argument("--height", type=int, required=True, help="rows that a sample must have")
     parser.add_argument("--width", type=int, required=True, help="columns that a sample must have")
-    parser.add_argument("--npy-dir", type=Path, help="npy folder of the shard: what was converted is not fetched again")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
+    parser.add_argument("--npy-dir", type=Path, help="npy folder of the shard; its files are not fetched again")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the HDF5 shard to write")
     arguments = parser.parse_args()
-    sample_paths = index.shard(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     download.download_shard(
         arguments.source,
         sample_paths,

@@ -1,9 +1,9 @@
-"""Write the sorted list of the first N samples of a source, and the statistics that the source itself gives."""
+"""Write the sorted index of a source's first N samples, and the channel statistics that the source publishes."""
 
 import argparse
 from pathlib import Path
 
-from deepcam import cli, files
+from deepcam import cli
 from deepcam.data import archive_statistics, download, index
 
 
@@ -11,15 +11,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="'synthetic', 'nersc' or an http(s) URL")
     parser.add_argument("--split", required=True, help="folder of the source, such as validation, or 'all'")
-    parser.add_argument("--num-files", type=_count, required=True, help="samples to list, or 'all'")
+    parser.add_argument("--num-files", type=_count, required=True, help="number of samples to list, or 'all'")
     parser.add_argument("--output", type=Path, required=True, help="index to write")
-    parser.add_argument("--statistics", type=Path, required=True, help="statistics to write, JSON; null without any")
+    parser.add_argument("--statistics", type=Path, required=True, help="statistics to write, JSON; null if none exist")
     arguments = parser.parse_args()
     sample_paths = download.index_paths(arguments.source, arguments.split, arguments.num_files)
     synthetic = arguments.source == "synthetic"
     found = None if synthetic else archive_statistics.fetch_statistics(download.base_url(arguments.source))
     index.write(arguments.output, sample_paths)
-    files.write_json(arguments.statistics, found)
+    archive_statistics.write(arguments.statistics, found)
 
 
 def _count(text: str) -> int | str:

@@ -1,4 +1,4 @@
-"""Run an engine over a few samples, and keep what is drawn of them."""
+"""Run an engine over the first samples of a dataset and write the maps for the figure of predictions."""
 
 import argparse
 from pathlib import Path
@@ -15,8 +15,8 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, required=True, help="engine to run")
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--samples", type=int, required=True, help="samples to predict, the first ones")
-    parser.add_argument("--output", type=Path, required=True, help="npz file")
+    parser.add_argument("--samples", type=int, required=True, help="number of samples")
+    parser.add_argument("--output", type=Path, required=True, help="maps to write, .npz")
     arguments = parser.parse_args()
     if arguments.samples < 1:
         raise InputError(f"--samples {arguments.samples}: must be at least 1")

@@ -1,4 +1,4 @@
-"""Cut a checkpoint into parts small enough for a Git repository, with their SHA256SUMS."""
+"""Split a checkpoint into parts that are small enough for a Git repository, and write their SHA256SUMS."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from deepcam.model import split_file
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="checkpoint to split")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the parts; old parts are replaced")
-    parser.add_argument("--part-bytes", type=int, default=split_file.PART_BYTES, help="bytes a part (default 4 MiB)")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the parts; replaces older parts")
+    parser.add_argument("--part-bytes", type=int, default=split_file.PART_BYTES, help="bytes per part (default 4 MiB)")
     arguments = parser.parse_args()
     split_file.split(arguments.model, arguments.output_dir, arguments.part_bytes)
 

@@ -14,13 +14,13 @@ def main() -> None:
     parser.add_argument("--files-per-shard", type=int, required=True, help="samples per shard")
     parser.add_argument("--height", type=int, required=True, help="rows of a sample")
     parser.add_argument("--width", type=int, required=True, help="columns of a sample")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the data set")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the shard")
-    parser.add_argument("--processes", type=int, required=True, help="samples made at a time")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the dataset")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder of the HDF5 shard to write")
+    parser.add_argument("--processes", type=int, required=True, help="number of samples to make in parallel")
     arguments = parser.parse_args()
-    sample_paths = index.shard(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     synthesis.synthesize_shard(
-        [index.name_of(path) for path in sample_paths],
+        [index.file_name(path) for path in sample_paths],
         arguments.shard * arguments.files_per_shard,
         arguments.output_dir,
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""Train the network on synthetic samples, and judge it on others; an interrupted run goes on where it was."""
+"""Train the network on synthetic samples and evaluate it on others. An interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from deepcam.model import checkpoint, training, training_data
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, required=True, help="of samples, weights and crops")
-    parser.add_argument("--samples", type=int, required=True, help="samples to train on")
+    parser.add_argument("--seed", type=int, required=True, help="seed of samples, weights and crops")
+    parser.add_argument("--samples", type=int, required=True, help="number of samples to train on")
     parser.add_argument("--height", type=int, required=True, help="rows of a sample")
     parser.add_argument("--width", type=int, required=True, help="columns of a sample")
     parser.add_argument("--crop-width", type=int, required=True, help="columns of a crop")
-    parser.add_argument("--batch-size", type=int, required=True, help="crops a step")
-    parser.add_argument("--steps", type=int, required=True, help="steps in all")
-    parser.add_argument("--learning-rate", type=float, required=True, help="the highest of the schedule")
-    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer, 1 is MLPerf's")
+    parser.add_argument("--batch-size", type=int, required=True, help="crops per step")
+    parser.add_argument("--steps", type=int, required=True, help="total number of steps")
+    parser.add_argument("--learning-rate", type=float, required=True, help="highest learning rate of the schedule")
+    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer; 1 is MLPerf's")
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channel numbers")
-    parser.add_argument("--checkpoint-steps", type=int, required=True, help="steps from checkpoint to checkpoint")
-    parser.add_argument("--evaluation-samples", type=int, required=True, help="held-out samples")
-    parser.add_argument("--memory-layout", choices=training.LAYOUTS, default="channels_last", help="which is faster")
-    parser.add_argument("--device", default="auto", help="auto (the first GPU, else the CPU), cpu or cuda:N")
-    parser.add_argument("--threads", type=int, required=True, help="CPU threads, and samples made at a time")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="where progress is kept; gone at the end")
+    parser.add_argument("--checkpoint-steps", type=int, required=True, help="steps between checkpoints")
+    parser.add_argument("--evaluation-samples", type=int, required=True, help="number of held-out samples")
+    parser.add_argument(
+        "--memory-layout",
+        choices=training.LAYOUTS,
+        default="channels_last",
+        help="layout of weights and activations; affects only speed (default channels_last)",
+    )
+    parser.add_argument("--device", default="auto", help="auto (default: the first GPU, else the CPU), cpu or cuda:N")
+    parser.add_argument("--threads", type=int, required=True, help="CPU threads, and samples to make in parallel")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="file for progress; removed at the end")
     parser.add_argument("--output", type=Path, required=True, help="model to write")
-    parser.add_argument("--evaluation", type=Path, required=True, help="JSON with the IoU to write")
+    parser.add_argument("--evaluation", type=Path, required=True, help="evaluation to write, JSON with the IoU")
     arguments = parser.parse_args()
     recipe = training.Recipe(
         seed=arguments.seed,
@@ -48,20 +53,20 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     def make(first_line: int, count: int) -> training_data.Examples:
-        return training_data.make(
+        return training_data.make_examples(
             recipe.seed, first_line, count, recipe.height, recipe.width, recipe.channels, device, arguments.threads
         )
 
     started = time.monotonic()
-    training_set = make(training_data.TRAINING_LINES, recipe.samples)
+    training_set = make(training_data.TRAINING_FIRST_LINE, recipe.samples)
     made = time.monotonic()
     network = training.train(
         recipe, training_set, arguments.checkpoint, arguments.checkpoint_steps, arguments.memory_layout
     )
     trained = time.monotonic()
     checkpoint.save_half(network, arguments.output)
-    evaluation = training.judge(
-        arguments.output, recipe, make(training_data.HELD_OUT_LINES, arguments.evaluation_samples)
+    evaluation = training.evaluate_checkpoint(
+        arguments.output, recipe, make(training_data.HELD_OUT_FIRST_LINE, arguments.evaluation_samples)
     )
     evaluation["seconds"] = {
         "samples": made - started,

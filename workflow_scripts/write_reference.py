@@ -11,12 +11,16 @@ from typing import Any
 from deepcam import cli, files
 from deepcam.config import Config
 from deepcam.errors import InputError
+from deepcam.record.model import Record
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 ROOT = Path(__file__).parents[1]
 
-SCHEMAS: dict[str, type[BaseModel]] = {"config/schemas/config.schema.json": Config}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "config/schemas/config.schema.json": Config,
+    "config/schemas/record.schema.json": Record,
+}
 """Paths of JSON schemas, and the models that they describe."""
 
 README = "config/README.md"

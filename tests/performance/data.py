@@ -83,7 +83,7 @@ def conversions(folder: Path, source: Path, repeats: int) -> dict[str, list[floa
     """Seconds of every way to make npy files, or copies, of all samples; the HDF5 files are in the page cache."""
     target = folder / "converted"
     paths = [source / name for name in NAMES]
-    page_cache.load(paths)
+    page_cache.preload(paths)
 
     def copy() -> None:
         target.mkdir()

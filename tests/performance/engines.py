@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import common  # first: it finds the project's code
+import dataset_example
 import mlperf
 import torch
 from deepcam import climate, files, machine
 from deepcam.config import Engine
 from deepcam.model import checkpoint, engine, network, split_file
-from deepcam.model.engine.graph import Build, InferenceGraph, export
+from deepcam.model.engine.graph import BuildTarget, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
@@ -68,8 +69,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
         torch.save(mlperf.random_state(0), weights)
     else:
         split_file.assemble(common.ROOT / "share", weights)
-    channels = [{"minimum": 0.0, "maximum": 1.0}] * SHAPE[2]
-    files.write_json(dataset, {"sample_shape": SHAPE, "channels": channels})
+    dataset_example.dataset([(0.0, 1.0)] * SHAPE[2], SHAPE).write(dataset)
     workers = {}
     for name, spec in SPECS.items():
         run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
@@ -127,7 +127,7 @@ def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> 
         started, cpu = time.perf_counter(), time.process_time()
         mask = run(batch)
         pipe.send((time.perf_counter() - started, time.process_time() - cpu))
-    pipe.send((machine.peak_memory_bytes(os.getpid()), mask.numpy()))
+    pipe.send((machine.peak_rss_bytes(os.getpid()), mask.numpy()))
 
 
 def load_engine(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -155,7 +155,7 @@ def convert_for_openvino(weights: Path, width: float, path: Path) -> None:
     plain = network.DeepLabV3Plus(width_multiplier=width)
     checkpoint.load_into(plain, checkpoint.load_state(weights))
     graph = InferenceGraph(plain, [0.0] * 4, [1.0] * 4, torch.float32)
-    openvino.save_model(openvino.convert_model(export(graph, Build("fp32", "cpu", list(SHAPE), 1))), path, False)
+    openvino.save_model(openvino.convert_model(export(graph, BuildTarget("fp32", "cpu", list(SHAPE), 1))), path, False)
 
 
 def tables(result: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ def test_the_summary_says_what_was_run(finished):
 
 
 def test_records_prove_that_two_ranks_read_every_sample_once(finished):
-    (path,) = finished.glob("results/benchmark/io_raw_warm_none_r0002_b002_t01x01/0.json")
+    (path,) = finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_b002_t01x01/0.json")
     record = json.loads(path.read_text())
     for run in record["runs"]:
         assert len(run["ranks"]) == 2
@@ -139,7 +139,7 @@ def test_a_plan_measures_again_with_other_settings(finished, tmp_path, setting):
 
 
 def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
-    lost = next(finished.glob("results/benchmark/io_raw_warm_none_r0002_*/0.json"))
+    lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/0.json"))
     before = {path: path.stat().st_mtime_ns for path in finished.glob("results/benchmark/*/0.json") if path != lost}
     lost.unlink()
     hurried = finished / "hurried.yaml"
@@ -156,7 +156,7 @@ def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
 
 
 def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
-    lost = next(finished.glob("results/benchmark/io_raw_warm_none_r0002_*/0.json"))
+    lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/0.json"))
     kept = lost.read_bytes()
     lost.unlink()
     (finished / "failing.yaml").write_text("benchmark: {launcher: 'exit {ranks};'}\n")

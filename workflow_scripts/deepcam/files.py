@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: atomic writes, locks, and hashes."""
+"""Files that are either complete or absent: atomic writes, locks, and hashes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from deepcam.errors import InputError
 
 TEMPORARY = ".part"
-"""Suffix of a file that is being written; whoever holds the folder's lock may delete what a killed process left."""
+"""Suffix of a file that is being written. A process that holds the folder's lock may delete files left by another."""
 
 _libc = ctypes.CDLL(None)
 _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
@@ -25,9 +25,9 @@ _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, 
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success flush it to storage and rename it, on failure delete it.
+    """Yield a temporary path beside `path`. On success it is flushed to storage and renamed, on failure deleted.
 
-    Raises InputError where the disk is full.
+    Raises InputError if the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(path.name + TEMPORARY)
@@ -40,16 +40,16 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def begin_flush(descriptor: int) -> None:
-    """Let the kernel begin to write what is in an open file, without waiting: the later flush is then short.
+def start_writeback(descriptor: int) -> None:
+    """Let the kernel start to write an open file to storage, without waiting, so that the later flush is short.
 
-    sync_file_range(2) with SYNC_FILE_RANGE_WRITE; a file system that does not know it loses nothing but time.
+    Calls sync_file_range(2) with SYNC_FILE_RANGE_WRITE. Failures are ignored: they cost only time.
     """
     _libc.sync_file_range(descriptor, 0, 0, 2)
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Flush a finished file to storage, then give it its name."""
+    """Flush a finished file to storage, then rename it to `path`."""
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -57,7 +57,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def full_disk_as_input_error(path: Path) -> Iterator[None]:
-    """Turn a full disk, or an exhausted quota, under `path` into an InputError with the figures."""
+    """Turn the OSError of a full disk or an exhausted quota into an InputError that names `path` and the free bytes."""
     try:
         yield
     except OSError as error:
@@ -77,18 +77,18 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. Not a number is refused: JSON has none."""
+    """Write `value` as indented JSON, atomically. Raises ValueError for NaN and infinity, which JSON does not have."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
 def locked(path: Path | str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; wait for another process that holds it. The kernel frees it on any death."""
+    """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's, in a folder of all users
+    except PermissionError:  # another user's file in a world-writable folder
         descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -104,17 +104,20 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
-    """Numbered lines below the header, the first being line 2. Raises InputError for a missing file or header."""
+    """Return the lines below the header with their numbers, starting at 2.
+
+    Raises InputError if the file cannot be read or its first line is not `header`.
+    """
     try:
         lines = Path(path).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): make it again") from error
+        raise InputError(f"{path}: cannot be read ({error}): delete it and run again") from error
     if not lines or lines[0] != header:
-        raise InputError(f"{path}, line 1: the header is not {header!r}: delete the file and make it again")
+        raise InputError(f"{path}, line 1: the header is not {header!r}: delete the file and run again")
     return list(enumerate(lines[1:], start=2))
 
 
 def sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

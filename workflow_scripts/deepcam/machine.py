@@ -1,4 +1,4 @@
-"""This machine as /proc, /sys and /dev show it: CPU, memory, GPUs. Asking torch would take seconds."""
+"""This machine's CPU, memory and GPUs, from /proc, /sys and /dev. Nothing here imports torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import psutil
 
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
-"""CPU flags of hardware that multiplies bfloat16; without one, oneDNN emulates it, slower than float32."""
+"""CPU flags of bfloat16 multiplication in hardware. Without one, oneDNN emulates it, which is slower than float32."""
 
 ISA_FLAGS = (*BF16_FLAGS, "amx_tile", "avx512_fp16", "avx512_vnni", "avx512f", "avx2", "fma")
-"""CPU flags that decide which machine code is compiled and which kernels run."""
+"""CPU flags that decide which machine code is generated and which kernels run."""
 
 NVIDIA = Path("/proc/driver/nvidia")
 
 
 def cpu() -> tuple[str, frozenset[str]]:
-    """Model name and feature flags of the first CPU, from /proc/cpuinfo ("Features" on Arm)."""
+    """Return the model name and the feature flags of the first CPU, from /proc/cpuinfo ("Features" on Arm)."""
     pairs = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
     entries = {key.strip(): value.strip() for key, _, value in reversed(pairs)}
     flags = entries.get("flags", entries.get("Features", ""))
@@ -27,15 +27,16 @@ def cpu() -> tuple[str, frozenset[str]]:
 
 
 def boot_id() -> str:
-    """Of the kernel, and so of its page cache: alike in all containers of a machine, and nowhere else."""
+    """Identify the running kernel. Containers on one host share it and its page cache."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
-    """A function that returns which share of all cores' time since now was busy, and which with others than the job.
+def start_cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
+    """Start to measure CPU load. The returned function gives the shares of all cores' time since then, 0 to 1.
 
-    `job` are process ids of this node. Waiting for storage is idle; what the hypervisor took away is others'. The
-    kernel's own threads count as others: those that carry a job's reads and writes too.
+    The first share is busy time, the second is busy time outside the processes `job` (process ids of this node).
+    Waiting for storage counts as idle, time stolen by the hypervisor as outside the job. Kernel threads count as
+    outside the job, even those that carry out its reads and writes.
     """
     processes = [psutil.Process(pid) for pid in job]
 
@@ -48,16 +49,18 @@ def cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
 
     def shares() -> tuple[float, float]:
         busy, total, own = times()
-        # Of a time shorter than a tick of that clock nothing is known. The seconds are rounded sums: 1 is the most.
-        share = (busy - busy_before) / (total - all_before) if total > all_before else 0.0
-        others = (busy - busy_before - own + job_before) / (total - all_before) if total > all_before else 0.0
-        return min(1.0, share), min(1.0, max(0.0, others))
+        if total <= all_before:  # less than a tick of this clock has passed
+            return 0.0, 0.0
+        share = (busy - busy_before) / (total - all_before)
+        outside = (busy - busy_before - own + job_before) / (total - all_before)
+        # The seconds are sums of rounded numbers, so the quotients may exceed their limits.
+        return min(1.0, share), min(1.0, max(0.0, outside))
 
     return shares
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    """CPU time of processes and of their children that have ended; one that has ended counts with its parent."""
+    """Return the CPU time of processes and of their ended children. An ended process counts only with its parent."""
     total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -66,35 +69,36 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
     return total
 
 
-def peak_memory_bytes(pid: int) -> int:
-    """Highest resident set of a process since it started (VmHWM of /proc/PID/status)."""
+def peak_rss_bytes(pid: int) -> int:
+    """Return the peak resident set size of a process since it started (VmHWM of /proc/PID/status)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def isa() -> list[str]:
-    """Those of ISA_FLAGS that this CPU has, sorted."""
+    """Return the ISA_FLAGS that this CPU has, sorted."""
     return sorted(cpu()[1].intersection(ISA_FLAGS))
 
 
 def governor() -> str | None:
-    """What sets the first CPU's clock; None where the kernel does not, as in most virtual machines."""
+    """Return the frequency governor of the first CPU; None if the kernel has none, as in most virtual machines."""
     file = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return file.read_text().strip() if file.is_file() else None
 
 
 def numa_nodes() -> int:
+    """Return the number of NUMA nodes, at least 1."""
     return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
 
 
 def nvidia_driver() -> str | None:
-    """Version of the NVIDIA kernel module; None where there is none or the kernel does not tell (WSL)."""
+    """Return the version of the NVIDIA kernel module; None if it is not loaded or not visible (WSL)."""
     version = Path("/sys/module/nvidia/version")
     return version.read_text().strip() if version.is_file() else None
 
 
 def gpu_models() -> list[str]:
-    """Models of this machine's NVIDIA GPUs, in the order of their bus addresses."""
+    """Return the models of this machine's NVIDIA GPUs, in the order of their bus addresses."""
     return [
         line.partition(":")[2].strip()
         for path in sorted(NVIDIA.glob("gpus/*/information"))
@@ -104,15 +108,15 @@ def gpu_models() -> list[str]:
 
 
 def gpu_indices() -> list[int]:
-    """Indices of this node's NVIDIA GPUs, from their device files: asking torch would take seconds."""
+    """Return the indices of this node's NVIDIA GPUs, from their device files."""
     names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def identity(device: str) -> list[str]:
-    """What an engine for `device` is bound to on this machine: the CPU, and for a GPU all GPUs' models and the driver.
+    """Return what an engine for `device` depends on: the CPU, and for a GPU also all GPUs' models and the driver.
 
-    Which GPU has which index is not told here; on a machine with different GPUs loading the engine compares that.
+    The result does not say which GPU has which index. Loading an engine compares that.
     """
     name, _ = cpu()
     if not device.startswith("cuda"):

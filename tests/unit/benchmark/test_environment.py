@@ -1,4 +1,4 @@
-"""The storage under a file, as the kernel's list of mounts tells it."""
+"""The file system that holds a path, according to the kernel's list of mounts."""
 
 import pytest
 from deepcam.benchmark import environment
@@ -15,7 +15,7 @@ LINES = """\
 
 @pytest.fixture
 def mounts(tmp_path, monkeypatch):
-    """A list of mounts under a folder, which holds their mount points."""
+    """A list of mounts, in the folder that holds their mount points."""
     for name in ("nfs/disk", "home", "over", "local"):
         (tmp_path / name).mkdir(parents=True)
     path = tmp_path / "mountinfo"
@@ -35,14 +35,14 @@ def mounts(tmp_path, monkeypatch):
     ],
     ids=["server", "within another", "fuse", "over another", "root"],
 )
-def test_the_innermost_and_last_mount_counts(mounts, place, kind, device, caveat):
+def test_a_path_belongs_to_the_innermost_and_last_mount(mounts, place, kind, device, caveat):
     found = environment.file_system(mounts.parent / place)
     assert (found["type"], found["device"]) == (kind, device)
     if caveat:
         assert caveat in found["caveat"]
 
 
-def test_the_root_of_a_chroot_is_not_listed(mounts):
+def test_a_file_system_that_is_not_listed_is_unseen(mounts):
     mounts.write_text("30 22 0:50 / /elsewhere rw - nfs4 server:/export rw\n")
     found = environment.file_system(mounts.parent)
     assert found["type"] == "unseen" and "its mount is not seen from here" in found["caveat"]

@@ -1,4 +1,4 @@
-"""A lock that all users of a machine share."""
+"""A lock that is shared by all users of a machine."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ NOBODY = 65534
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="taking another user's place needs root")
-def test_a_lock_that_another_user_has_left_can_be_held():
+def test_a_lock_file_of_another_user_can_be_locked():
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o1777)
         with files.locked(f"{name}/machine.lock"):

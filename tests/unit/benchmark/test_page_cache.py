@@ -1,4 +1,4 @@
-"""Eviction and residency on real files."""
+"""Eviction, preloading and residency of real files."""
 
 import mmap
 import os
@@ -16,14 +16,14 @@ def file(disk):
     return path
 
 
-def test_evicted_files_are_not_resident_and_loaded_ones_are(file):
+def test_evicted_files_are_not_resident_and_preloaded_files_are(file):
     page_cache.evict([file])
     assert page_cache.resident_fraction([file]) == 0
-    page_cache.load([file])
+    page_cache.preload([file])
     assert page_cache.resident_fraction([file]) == 1
 
 
-def test_both_ways_of_counting_agree(file):
+def test_cachestat_and_mincore_count_the_same_pages(file):
     page_cache.evict([file])
     with open(file, "rb") as opened:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # no read-ahead

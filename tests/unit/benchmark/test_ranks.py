@@ -1,7 +1,7 @@
-"""How a node's cores are shared among its ranks, and ranks among nodes."""
+"""The distribution of a node's cores over its ranks, and of ranks over nodes."""
 
 import pytest
-from deepcam.benchmark.ranks import refuse_crowding, share_of_cores
+from deepcam.benchmark.ranks import check_even_distribution, share_of_cores
 from deepcam.errors import InputError
 
 
@@ -12,25 +12,25 @@ def test_shares_are_even_and_disjoint(cores, ranks):
     assert len(set().union(*shares)) == ranks * (cores // ranks)
 
 
-def test_more_ranks_than_cores_share_them_all():
+def test_more_ranks_than_cores_share_all_cores():
     assert share_of_cores([[4, 5]] * 3, 2) == (4, 5)
 
 
-def test_what_the_launcher_bound_is_kept():
+def test_the_binding_of_the_launcher_is_kept():
     assert share_of_cores([[0, 1], [2, 3]], 1) == (2, 3)
 
 
 @pytest.mark.parametrize("ranks_of", [{"a": 1}, {"a": 4}, {"a": 4, "b": 4}, {"a": 3, "b": 2}, {"a": 2, "b": 2, "c": 1}])
-def test_even_ranks_are_taken(ranks_of):
-    refuse_crowding(nodes(ranks_of))
+def test_an_even_distribution_is_accepted(ranks_of):
+    check_even_distribution(nodes(ranks_of))
 
 
 @pytest.mark.parametrize("ranks_of", [{"a": 7, "b": 1}, {"a": 4, "b": 2}, {"a": 1, "b": 1, "c": 3}])
-def test_a_crowded_node_is_refused(ranks_of):
+def test_an_uneven_distribution_is_rejected_with_the_node(ranks_of):
     crowded = max(ranks_of, key=ranks_of.get)
     message = f"{ranks_of[crowded]} of {sum(ranks_of.values())} started on {crowded}, one of {len(ranks_of)} nodes"
     with pytest.raises(InputError, match=message):
-        refuse_crowding(nodes(ranks_of))
+        check_even_distribution(nodes(ranks_of))
 
 
 def nodes(ranks_of):

@@ -1,4 +1,4 @@
-"""Every reader yields exactly the samples of its files, each once, in every split into batches and threads."""
+"""Every reader yields each sample of its files once, for all batch sizes and numbers of threads."""
 
 import os
 import time
@@ -38,7 +38,7 @@ HOST_READERS = sorted(name for name, reader in READERS.items() if not reader.gpu
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5])
 @pytest.mark.parametrize("inter", [1, 3])
 @pytest.mark.parametrize("cold", [False, True])
-def test_every_sample_once_and_unchanged(files, name, batch_size, inter, cold):
+def test_every_sample_is_read_once_and_unchanged(files, name, batch_size, inter, cold):
     intra = 2 if READERS[name].chunks else 1
     check_all_samples(files, name, options(batch_size, inter, intra, cold))
 
@@ -55,12 +55,12 @@ def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", sorted(name for name, reader in READERS.items() if not reader.discards))
-def test_a_batch_stays_on_the_gpu_until_queued_work_has_read_it(files, name):
+def test_a_batch_stays_valid_until_queued_work_has_read_it(files, name):
     open_device("cuda:0")
     sums = []
     with open_reader(name, files * 3, options(2, 3, 1, device="cuda:0")) as reader:
         for batch in reader:
-            torch.cuda._sleep(20_000_000)  # the host runs about 10 ms ahead of the GPU
+            torch.cuda._sleep(20_000_000)  # the host is about 10 ms ahead of the GPU
             sums.append(batch.array.double().sum((1, 2, 3)))
     expected = [np.load(path).astype(np.float64).sum() for path in files * 3]
     np.testing.assert_allclose(torch.cat(sums).cpu().numpy(), expected, rtol=1e-9)
@@ -90,21 +90,21 @@ def test_a_file_given_twice_is_read_twice(files, name):
 
 
 @pytest.mark.parametrize("name", HOST_READERS)
-def test_a_run_left_early_can_be_closed(files, name):
+def test_a_reader_can_be_closed_before_the_end(files, name):
     with open_reader(name, files * 4, options()) as reader:
         next(iter(reader))
 
 
-@pytest.mark.usefixtures("disk")  # evicts
+@pytest.mark.usefixtures("disk")  # files on tmpfs cannot be evicted
 @pytest.mark.parametrize("name", HOST_READERS)
 def test_nothing_is_read_before_iteration_starts(files, name):
     page_cache.evict(files)
     with open_reader(name, files, options()):
         time.sleep(0.1)
-        assert page_cache.resident_fraction(files) < 0.2  # DALI reads headers
+        assert page_cache.resident_fraction(files) < 0.2  # DALI reads the headers
 
 
-def test_workers_of_torch_live_until_the_reader_is_closed(files):
+def test_torch_workers_live_until_the_reader_is_closed(files):
     with open_reader("torch", files, options(inter=3)) as reader:
         list(reader)
         assert len(reader.processes) == 3
@@ -114,7 +114,7 @@ def test_workers_of_torch_live_until_the_reader_is_closed(files):
 
 @pytest.mark.parametrize("name", ["pread", "pread-discard"])
 @pytest.mark.parametrize("change", [b"short", b"x" * 200_000])
-def test_a_file_of_another_length_is_found(tmp_path, name, change):
+def test_a_file_of_another_length_is_rejected(tmp_path, name, change):
     np.save(tmp_path / "a.npy", np.zeros(SHAPE, np.float32))
     (tmp_path / "a.npy").write_bytes(change)
     with (
@@ -125,7 +125,7 @@ def test_a_file_of_another_length_is_found(tmp_path, name, change):
 
 
 @pytest.mark.parametrize("name", ["pread", "pread-discard"])
-def test_a_file_of_another_shape_is_found(tmp_path, name):
+def test_a_file_of_another_shape_is_rejected(tmp_path, name):
     np.save(tmp_path / "a.npy", np.zeros((40, 24, 16), np.float32))
     with (
         open_reader(name, [tmp_path / "a.npy"], options(1)) as reader,
@@ -135,11 +135,11 @@ def test_a_file_of_another_shape_is_found(tmp_path, name):
 
 
 @pytest.mark.parametrize("intra", [1, 2, 7, 15, 16, 32])
-def test_pread_joins_any_number_of_chunks(files, intra):
+def test_pread_reads_a_sample_in_any_number_of_chunks(files, intra):
     check_all_samples(files, "pread", options(3, 2, intra, True))
 
 
-def test_pread_goes_on_after_a_short_read(files, monkeypatch):
+def test_pread_continues_after_a_short_read(files, monkeypatch):
     preadv = os.preadv
 
     def short(descriptor, views, offset):
@@ -150,13 +150,13 @@ def test_pread_goes_on_after_a_short_read(files, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_dali_runs_no_iteration_beyond_the_last_batch(files, batch_size):
+def test_dali_does_not_read_beyond_the_last_batch(files, batch_size):
     with open_reader("dali-mmap", files, options(batch_size)) as reader:
         list(reader)
         assert reader._pipeline._batches_to_consume == 0
 
 
-def test_a_file_that_cufile_refuses_is_one_line(files, monkeypatch):
+def test_an_error_of_cufile_is_reported_in_one_line(files, monkeypatch):
     from nvidia.dali import Pipeline
 
     def refuse(self, cuda_stream=None):
@@ -174,5 +174,5 @@ def test_a_file_that_cufile_refuses_is_one_line(files, monkeypatch):
     ("sample", "intra", "chunk"),
     [(56_623_104, 1, 16 << 20), (56_623_104, 8, 4 << 20), (56_623_104, 32, 1 << 20), (1000, 8, 4096)],
 )
-def test_dali_chunks_are_powers_of_two_within_its_limits(sample, intra, chunk):
+def test_dali_chunk_sizes_are_powers_of_two_within_its_limits(sample, intra, chunk):
     assert chunk_bytes(sample, intra) == chunk

@@ -32,7 +32,7 @@ def workload_of(files: tuple[Path, ...], cache: str = "warm", **changes: object)
 
 
 def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[Run]:
-    found = timed_loop.measure(workload_of(files, cache, **changes), ranks.join(1))
+    found = timed_loop.measure(workload_of(files, cache, **changes), ranks.init_ranks(1))
     assert found is not None
     return found
 
@@ -93,7 +93,7 @@ def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> N
     page_cache.evict(files)
     low, high, resident = timed_loop._run(
         workload_of(files),
-        ranks.join(1),
+        ranks.init_ranks(1),
         lambda *_: [page_cache.resident_fraction([path]) for path in files],
         files[:2],
     )

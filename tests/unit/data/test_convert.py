@@ -1,3 +1,5 @@
+"""Conversion of HDF5 samples and shards to npy."""
+
 import errno
 import os
 import shutil
@@ -22,7 +24,7 @@ def sample(tmp_path):
 
 
 def rewrite(path, changes):
-    """Write the sample again with other keyword arguments for some datasets; None leaves the dataset out."""
+    """Write the sample again with other arguments for some HDF5 datasets; None leaves the dataset out."""
     with h5py.File(path) as file:
         arrays = {name: file[name][...] for name in (climate.DATA, *climate.LABELS)}
     with h5py.File(path, "w") as file:
@@ -33,7 +35,7 @@ def rewrite(path, changes):
 
 
 def read_and_write_only(monkeypatch, error):
-    """Let the kernel refuse every copy: by an error number, or for None by copying nothing."""
+    """Let every copy within the kernel fail with an error number, or copy nothing if that is None."""
 
     def refuse(*_):
         if error is None:
@@ -44,14 +46,14 @@ def read_and_write_only(monkeypatch, error):
         monkeypatch.setattr(os, name, refuse)
 
 
-def test_both_paths_give_the_bytes_that_numpy_gives(sample, tmp_path):
+def test_both_ways_to_convert_give_the_bytes_of_numpy(sample, tmp_path):
     with h5py.File(sample) as file:
         data, planes = file[climate.DATA][...], np.stack([file[name][...] for name in climate.LABELS], axis=-1)
-        assert convert.is_plain(file[climate.DATA])
+        assert convert.is_contiguous_float32(file[climate.DATA])
     fast = convert.convert_file(sample, tmp_path / "fast")
     rewrite(sample, {climate.DATA: {"chunks": (16, 16, 16), "compression": "gzip"}})
     with h5py.File(sample) as file:
-        assert not convert.is_plain(file[climate.DATA])
+        assert not convert.is_contiguous_float32(file[climate.DATA])
     assert convert.convert_file(sample, tmp_path / "ordinary") == fast
     np.save(tmp_path / "data.npy", data)
     np.save(tmp_path / "label.npy", planes)
@@ -63,13 +65,13 @@ REFUSALS = [errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPE
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
-def test_without_kernel_copies_the_bytes_are_the_same(sample, tmp_path, monkeypatch, reason):
+def test_the_bytes_are_the_same_if_the_kernel_cannot_copy(sample, tmp_path, monkeypatch, reason):
     expected = convert.convert_file(sample, tmp_path / "kernel")
     read_and_write_only(monkeypatch, reason)
     assert convert.convert_file(sample, tmp_path / "plain") == expected
 
 
-def test_sendfile_comes_before_reading_and_writing(sample, tmp_path, monkeypatch):
+def test_sendfile_is_tried_before_read_and_write(sample, tmp_path, monkeypatch):
     expected = convert.convert_file(sample, tmp_path / "kernel")
     sendfile = os.sendfile
     read_and_write_only(monkeypatch, errno.EXDEV)
@@ -81,7 +83,7 @@ def test_sendfile_comes_before_reading_and_writing(sample, tmp_path, monkeypatch
     assert convert.convert_file(sample, tmp_path / "sendfile") == expected
 
 
-def test_a_copy_that_breaks_off_in_the_middle_goes_on_another_way(sample, tmp_path, monkeypatch):
+def test_a_copy_that_fails_halfway_continues_with_another_method(sample, tmp_path, monkeypatch):
     expected = convert.convert_file(sample, tmp_path / "kernel")
     copy, calls = os.copy_file_range, []
 
@@ -97,7 +99,7 @@ def test_a_copy_that_breaks_off_in_the_middle_goes_on_another_way(sample, tmp_pa
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_named_with_the_figures_and_leaves_nothing(sample, tmp_path, monkeypatch, reason):
+def test_a_full_disk_is_reported_with_the_free_bytes_and_leaves_no_file(sample, tmp_path, monkeypatch, reason):
     read_and_write_only(monkeypatch, reason)
     with pytest.raises(InputError, match=f"{DATA_NPY}: no space left .* bytes free"):
         convert.convert_file(sample, tmp_path / "npy")
@@ -105,7 +107,7 @@ def test_a_full_disk_is_named_with_the_figures_and_leaves_nothing(sample, tmp_pa
 
 
 @pytest.mark.parametrize("dtype", [">f4", "<f8", ">f8"])
-def test_other_types_keep_their_values(sample, tmp_path, dtype):
+def test_values_of_other_float_types_are_kept(sample, tmp_path, dtype):
     expected = convert.convert_file(sample, tmp_path / "native")
     with h5py.File(sample) as file:
         other = file[climate.DATA][...].astype(dtype)
@@ -113,7 +115,7 @@ def test_other_types_keep_their_values(sample, tmp_path, dtype):
     assert convert.convert_file(sample, tmp_path / "other") == expected
 
 
-def test_big_endian_labels_keep_their_values(sample, tmp_path):
+def test_values_of_big_endian_labels_are_kept(sample, tmp_path):
     rewrite(sample, {name: {"dtype": ">i2"} for name in climate.LABELS})
     with h5py.File(sample) as file:
         planes = [file[name][...] for name in climate.LABELS]
@@ -121,7 +123,7 @@ def test_big_endian_labels_keep_their_values(sample, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / LABEL_NPY), np.stack(planes, axis=-1))
 
 
-def test_the_label_dtype_is_kept(sample, tmp_path):
+def test_the_dtype_of_labels_is_kept(sample, tmp_path):
     rewrite(sample, {name: {"dtype": "u1"} for name in climate.LABELS})
     convert.convert_file(sample, tmp_path)
     label = np.load(tmp_path / LABEL_NPY)
@@ -129,7 +131,7 @@ def test_the_label_dtype_is_kept(sample, tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000, -1])
-def test_a_truncated_file_is_named(sample, tmp_path, size):
+def test_a_truncated_file_is_reported_by_name(sample, tmp_path, size):
     os.truncate(sample, size if size >= 0 else sample.stat().st_size - 1)
     with pytest.raises(InputError, match=NAME) as caught:
         convert.convert_file(sample, tmp_path / "npy")
@@ -146,7 +148,7 @@ def test_a_truncated_file_is_named(sample, tmp_path, size):
         ({climate.LABELS[0]: {"data": np.zeros((64, 95), np.float32)}}, r"labels_0 has shape \(64, 95\)"),
     ],
 )
-def test_another_layout_is_refused_with_the_file_and_the_problem(sample, tmp_path, changes, problem):
+def test_another_layout_is_rejected_with_the_file_and_the_problem(sample, tmp_path, changes, problem):
     rewrite(sample, changes)
     with pytest.raises(InputError, match=f"{NAME}.*{problem}"):
         convert.convert_file(sample, tmp_path / "npy")
@@ -159,7 +161,7 @@ def shard(tmp_path, seed=1, keep_hdf5=True):
     return tmp_path / "npy" / "shard-00000"
 
 
-def test_a_shard_is_converted_once_and_its_manifest_lists_pairs_in_order(tmp_path):
+def test_a_shard_is_converted_once_and_its_manifest_lists_the_pairs_in_order(tmp_path):
     folder = shard(tmp_path)
     entries = manifest.read_complete(folder / manifest.MANIFEST)
     assert [e.name for e in entries] == [*climate.npy_names(NAME), *climate.npy_names(OTHER)]
@@ -173,7 +175,7 @@ def test_a_shard_is_converted_once_and_its_manifest_lists_pairs_in_order(tmp_pat
     assert not list(folder.glob("*.part"))
 
 
-def test_new_sources_are_converted_again(tmp_path):
+def test_changed_sources_are_converted_again(tmp_path):
     folder = shard(tmp_path, seed=1)
     before = manifest.read(folder / manifest.MANIFEST)
     shard(tmp_path, seed=2)
@@ -190,7 +192,7 @@ def test_a_failed_conversion_leaves_no_manifest(tmp_path):
     assert not (folder / manifest.MANIFEST).exists()
 
 
-def test_the_same_source_with_a_new_date_is_not_converted_again(tmp_path):
+def test_a_source_with_a_new_modification_time_is_not_converted_again(tmp_path):
     folder = shard(tmp_path)
     inodes = {path.name: path.stat().st_ino for path in folder.glob("*.npy")}
     for path in (tmp_path / "h5" / "shard-00000").iterdir():
@@ -199,7 +201,7 @@ def test_the_same_source_with_a_new_date_is_not_converted_again(tmp_path):
     assert inodes == {path.name: path.stat().st_ino for path in folder.glob("*.npy")}
 
 
-def test_hdf5_files_are_removed_on_request_once_their_npy_files_are_there(tmp_path):
+def test_hdf5_files_are_removed_on_request_after_conversion(tmp_path):
     folder = shard(tmp_path, keep_hdf5=False)
     assert len(manifest.read_complete(folder / manifest.MANIFEST)) == 4
     source = tmp_path / "h5" / "shard-00000"
@@ -210,7 +212,7 @@ def test_hdf5_files_are_removed_on_request_once_their_npy_files_are_there(tmp_pa
         convert.convert_shard(source / manifest.MANIFEST, folder, 2, keep_hdf5=False)
 
 
-def test_an_hdf5_file_stays_where_its_npy_file_differs(tmp_path):
+def test_an_hdf5_file_is_kept_if_its_npy_file_differs(tmp_path):
     folder = shard(tmp_path)
     source = tmp_path / "h5" / "shard-00000"
     with open(folder / DATA_NPY, "r+b") as file:
@@ -221,7 +223,7 @@ def test_an_hdf5_file_stays_where_its_npy_file_differs(tmp_path):
     assert (source / NAME).exists()
 
 
-def test_a_shard_that_does_not_fit_is_refused_with_the_figures(tmp_path, monkeypatch):
+def test_too_little_disk_space_is_reported_with_the_bytes(tmp_path, monkeypatch):
     source = tmp_path / "h5" / "shard-00000"
     synthesis.synthesize_shard([NAME], 0, source, seed=1, height=64, width=96, processes=1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))

@@ -1,4 +1,4 @@
-"""What kills a process or fills a disk in the middle of download and conversion, and the rerun that mends it."""
+"""A rerun completes a shard after a killed process or a full disk during download and conversion."""
 
 import contextlib
 import multiprocessing
@@ -31,7 +31,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory):
-    """SHA-256 of every HDF5 and npy file."""
+    """The SHA-256 of every HDF5 and npy file, by name."""
     folder = tmp_path_factory.mktemp("expected")
     made = [npy for path in PATHS for npy in convert.convert_file(source / path, folder)]
     hashes = {npy.name: npy.sha256 for npy in made}
@@ -39,7 +39,7 @@ def expected(source, tmp_path_factory):
 
 
 def make(url, folder, streams=2):
-    """One shard, downloaded and converted."""
+    """Download and convert one shard."""
     hdf5, npy = folder / "hdf5" / "shard-00000", folder / "npy" / "shard-00000"
     download.download_shard(url, PATHS, hdf5, streams=streams, shape=SHAPE)
     convert.convert_shard(hdf5 / manifest.MANIFEST, npy, 2)
@@ -55,7 +55,7 @@ def assert_whole(folder, expected):
 
 
 def rerun(nginx, folder, expected):
-    """Make the shard again, against the healthy server: all is right, and nothing that was whole is fetched again."""
+    """Make the shard again from a working server: it is complete, and no complete file is fetched again."""
     whole = {path.name for path in folder.glob("hdf5/*/data-*.h5")}
     before = len(nginx.requests())
     make(nginx.url, folder)
@@ -72,7 +72,7 @@ def serving(folder, source, settings=""):
         nginx.close()
 
 
-def test_after_kill_9_at_random_moments_a_rerun_has_all_and_fetches_nothing_twice(
+def test_a_rerun_after_kill_9_at_random_moments_completes_and_fetches_nothing_twice(
     source, expected, tmp_path, monkeypatch
 ):
     # A process that has imported everything forks children in milliseconds, and no thread of this one goes along.
@@ -101,7 +101,7 @@ def test_after_kill_9_at_random_moments_a_rerun_has_all_and_fetches_nothing_twic
 
 @contextlib.contextmanager
 def small_disk(folder, size):
-    """A file system of `size` bytes, and the function that gives it another size."""
+    """Mount a file system of `size` bytes at `folder`; yields a function that changes its size."""
     folder.mkdir()
 
     def mount(size, *options):
@@ -118,7 +118,7 @@ def small_disk(folder, size):
 
 @pytest.mark.parametrize("stage", ["download", "conversion"])
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "in the middle"])
-def test_a_full_disk_is_said_in_one_line_and_with_room_a_rerun_has_all(
+def test_a_full_disk_is_reported_in_one_line_and_a_rerun_with_space_completes(
     source, expected, tmp_path, monkeypatch, stage, announced
 ):
     size = sum((source / path).stat().st_size for path in PATHS)

@@ -1,3 +1,5 @@
+"""The description of a dataset: its statistics, its samples, and the data that it rejects."""
+
 import json
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from deepcam import climate, files
 from deepcam.data import convert, description, manifest, synthesis
+from deepcam.data.dataset import Channel, read_description
 from deepcam.errors import InputError
 
 SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
@@ -15,7 +18,7 @@ NAMES = climate.synthetic_names(3)
 
 @pytest.fixture
 def npy_dir(tmp_path):
-    """Two shards, of two samples and of one."""
+    """Two shards, one of two samples and one of a single sample."""
     for line, name in enumerate(NAMES):
         folder = tmp_path / "npy" / f"shard-{line // 2:05d}"
         synthesis.write_sample(tmp_path / name, line, 64, 96)
@@ -34,52 +37,52 @@ def replace(path, array):
     seal(path.parent)
 
 
-def test_statistics_equal_numpys(npy_dir):
+def test_statistics_equal_those_of_numpy(npy_dir):
     result = description.describe(npy_dir, 2, "synthetic", threads=2)
     data = np.stack([np.load(path) for path in sorted(npy_dir.glob("*/data-*"))]).astype(np.float64)
     labels = np.stack([np.load(path) for path in sorted(npy_dir.glob("*/label-*"))])[..., 0]
-    for i, channel in enumerate(result["channels"]):
+    for i, channel in enumerate(result.channels):
         values = data[..., i]
-        assert channel["name"] == climate.CHANNELS[i]
-        assert (channel["minimum"], channel["maximum"]) == (values.min(), values.max())
-        assert channel["mean"] == pytest.approx(values.mean(), rel=1e-9)
-        assert channel["mean_square"] == pytest.approx((values**2).mean(), rel=1e-9)
-    assert result["class_fractions"] == pytest.approx([(labels == i).mean() for i in range(3)])
-    assert sum(result["class_fractions"]) == pytest.approx(1)
+        assert channel.name == climate.CHANNELS[i]
+        assert (channel.minimum, channel.maximum) == (values.min(), values.max())
+        assert channel.mean == pytest.approx(values.mean(), rel=1e-9)
+        assert channel.mean_square == pytest.approx((values**2).mean(), rel=1e-9)
+    assert result.class_fractions == pytest.approx([(labels == i).mean() for i in range(3)])
+    assert sum(result.class_fractions) == pytest.approx(1)
 
 
-def test_samples_are_listed_in_order_relative_to_the_description(npy_dir):
+def test_samples_are_listed_in_order_with_paths_relative_to_the_description(npy_dir):
     result = description.describe(npy_dir, 2, "synthetic")
-    assert result["num_samples"] == 3 and result["sample_shape"] == [64, 96, 16] and result["dtype"] == "float32"
-    assert result["source"] == "synthetic"
-    for line, sample in enumerate(result["samples"]):
+    assert result.num_samples == 3 and result.sample_shape == (64, 96, 16) and result.dtype == "float32"
+    assert result.source == "synthetic"
+    for line, sample in enumerate(result.samples):
         data, label = climate.npy_names(NAMES[line])
-        assert sample["data"] == f"npy/shard-{line // 2:05d}/{data}"
-        assert sample["label"] == f"npy/shard-{line // 2:05d}/{label}"
-        assert sample["bytes"] == (npy_dir.parent / sample["data"]).stat().st_size
-        assert sample["sha256"] == files.sha256(npy_dir.parent / sample["data"])
-    assert result["total_bytes"] == sum(sample["bytes"] for sample in result["samples"])
+        assert sample.data.as_posix() == f"npy/shard-{line // 2:05d}/{data}"
+        assert sample.label.as_posix() == f"npy/shard-{line // 2:05d}/{label}"
+        assert sample.bytes == (npy_dir.parent / sample.data).stat().st_size
+        assert sample.sha256 == files.sha256(npy_dir.parent / sample.data)
+    assert result.total_bytes == sum(sample.bytes for sample in result.samples)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_named_with_file_and_channel_or_counted_if_allowed(npy_dir, value):
+def test_nonfinite_values_are_rejected_with_file_and_channel_or_counted_if_allowed(npy_dir, value):
     path = npy_dir / "shard-00001" / climate.npy_names(NAMES[2])[0]
-    right = description.describe(npy_dir, 2, "synthetic")["channels"]
+    right = description.describe(npy_dir, 2, "synthetic").channels
     data = np.load(path)
     data[3, 4, 10] = value
     replace(path, data)
     with pytest.raises(InputError, match=f"{path.name}.*PRECT has 1 values.*allow_nonfinite"):
         description.describe(npy_dir, 2, "synthetic")
-    channels = description.describe(npy_dir, 2, "synthetic", allow_nonfinite=True)["channels"]
-    assert [channel["nonfinite"] for channel in channels] == [int(i == 10) for i in range(16)]
+    channels = description.describe(npy_dir, 2, "synthetic", allow_nonfinite=True).channels
+    assert [channel.nonfinite for channel in channels] == [int(i == 10) for i in range(16)]
     finite = [np.load(path)[..., 10].astype(np.float64) for path in sorted(npy_dir.glob("*/data-*"))]
     finite = np.concatenate([values[np.isfinite(values)] for values in finite])
-    assert (channels[10]["minimum"], channels[10]["maximum"]) == (finite.min(), finite.max())
-    assert channels[10]["mean"] == pytest.approx(finite.mean(), rel=1e-9)
+    assert (channels[10].minimum, channels[10].maximum) == (finite.min(), finite.max())
+    assert channels[10].mean == pytest.approx(finite.mean(), rel=1e-9)
     assert channels[:10] == right[:10]
 
 
-def test_a_channel_without_a_finite_value_is_refused(npy_dir):
+def test_a_channel_without_any_finite_value_is_rejected(npy_dir):
     for path in npy_dir.glob("*/data-*"):
         data = np.load(path)
         data[..., 2] = np.nan
@@ -88,14 +91,14 @@ def test_a_channel_without_a_finite_value_is_refused(npy_dir):
         description.describe(npy_dir, 2, "synthetic", allow_nonfinite=True)
 
 
-def test_the_archives_own_statistics_are_taken_as_they_are(npy_dir):
-    own = [{"name": name, "minimum": 0.0, "maximum": 1.0, "mean": 0.5, "mean_square": 0.5} for name in climate.CHANNELS]
+def test_the_archives_own_statistics_are_used_unchanged(npy_dir):
+    own = tuple(Channel(name=name, minimum=0, maximum=1, mean=0.5, mean_square=0.5) for name in climate.CHANNELS)
     result = description.describe(npy_dir, 2, "nersc", statistics=own)
-    assert result["channels"] == own and result["statistics"] == "archive"
-    assert description.describe(npy_dir, 2, "synthetic")["statistics"] == "computed"
+    assert result.channels == own and result.statistics == "archive"
+    assert description.describe(npy_dir, 2, "synthetic").statistics == "computed"
 
 
-def test_another_shape_is_refused_with_the_file(npy_dir):
+def test_a_different_shape_is_rejected_with_the_file(npy_dir):
     data, label = (npy_dir / "shard-00001" / name for name in climate.npy_names(NAMES[2]))
     replace(label, np.load(label)[:32])
     with pytest.raises(InputError, match=label.name):
@@ -105,7 +108,7 @@ def test_another_shape_is_refused_with_the_file(npy_dir):
         description.describe(npy_dir, 2, "synthetic")
 
 
-def test_an_unknown_class_is_refused_with_the_file(npy_dir):
+def test_an_unknown_class_is_rejected_with_the_file(npy_dir):
     path = npy_dir / "shard-00000" / climate.npy_names(NAMES[0])[1]
     label = np.load(path)
     label[0, 0, 0] = 3
@@ -114,7 +117,7 @@ def test_an_unknown_class_is_refused_with_the_file(npy_dir):
         description.describe(npy_dir, 2, "synthetic")
 
 
-def test_a_missing_shard_or_file_is_refused(npy_dir):
+def test_a_missing_shard_or_file_is_rejected(npy_dir):
     with pytest.raises(InputError, match="shard-00002"):
         description.describe(npy_dir, 3, "synthetic")
     path = npy_dir / "shard-00000" / climate.npy_names(NAMES[0])[0]
@@ -128,7 +131,7 @@ def program(name, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_the_programs_make_a_data_set_from_nothing(tmp_path):
+def test_the_programs_make_a_synthetic_dataset(tmp_path):
     index, description = tmp_path / "index.tsv", tmp_path / "dataset.json"
     statistics = tmp_path / "statistics.json"
     runs = [
@@ -153,10 +156,12 @@ def test_the_programs_make_a_data_set_from_nothing(tmp_path):
         )
     )  # fmt: skip
     assert [run.returncode for run in runs] == [0] * 6, [run.stderr for run in runs]
-    assert json.loads(description.read_text())["num_samples"] == 3
+    described = read_description(description)
+    assert described.num_samples == 3 and all(path.exists() for path in described.files)
+    assert json.loads(description.read_text())["samples"][2]["data"].startswith("npy/shard-00001/")
 
 
-def test_a_program_says_in_one_line_what_is_wrong(tmp_path):
+def test_a_program_reports_bad_input_in_one_line(tmp_path):
     run = program(
         "download_shard", "--index", tmp_path / "none.tsv", "--shard", 0, "--files-per-shard", 1, "--source", "nersc",
         "--streams", 1, "--height", 64, "--width", 96, "--output-dir", tmp_path / "out",

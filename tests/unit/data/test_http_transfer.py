@@ -1,4 +1,4 @@
-"""One resource over HTTP into one file, through what networks and servers do."""
+"""Downloading one HTTP resource from servers and networks that fail in many ways."""
 
 import http.server
 import ssl
@@ -27,21 +27,21 @@ def server():
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    """The pauses that would have been made."""
-    pauses = []
-    monkeypatch.setattr(http_transfer, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
-    return pauses
+def delays(monkeypatch):
+    """Replaces sleeping; returns the list of delays that were asked for."""
+    delays = []
+    monkeypatch.setattr(http_transfer, "time", SimpleNamespace(sleep=delays.append, monotonic=time.monotonic))
+    return delays
 
 
 @pytest.fixture
-def connection(pauses):
+def connection(delays):
     with http_transfer.session(2) as connection:
         yield connection
 
 
 def ignore(_):
-    """Progress that nobody looks at."""
+    """Discards progress."""
 
 
 def fetch(connection, server, target, advance=ignore):
@@ -51,42 +51,42 @@ def fetch(connection, server, target, advance=ignore):
     assert digest == files.sha256(part)
 
 
-def test_a_resource_arrives_byte_for_byte_with_its_hash_and_its_progress(connection, server, tmp_path):
+def test_a_download_has_the_right_bytes_hash_and_progress(connection, server, tmp_path):
     gained = []
     fetch(connection, server, tmp_path / "x", gained.append)
     assert sum(gained) == len(BODY) and len(gained) > 3
 
 
-def test_the_connection_is_kept_for_the_next_file(connection, server, tmp_path):
+def test_the_connection_is_reused_for_the_next_file(connection, server, tmp_path):
     for name in ("x", "y", "z"):
         fetch(connection, server, tmp_path / name)
-        assert http_transfer.announced_bytes(connection, server.url + PATH) == len(BODY)
+        assert http_transfer.content_length(connection, server.url + PATH) == len(BODY)
     assert server.connections == 1
 
 
 @pytest.mark.parametrize("fault", ["reset", "truncated", "length too large"])
-def test_a_broken_body_is_resumed_not_begun_again(connection, server, tmp_path, fault):
+def test_an_interrupted_transfer_is_resumed(connection, server, tmp_path, fault):
     server.faults[PATH] = [fault, fault]
     fetch(connection, server, tmp_path / "x")
     first, *others = server.gets()
     assert first is None and all(byte_range != "bytes=0-" and byte_range for byte_range in others)
 
 
-def test_a_stalled_stream_is_abandoned_and_resumed(connection, server, tmp_path, monkeypatch):
+def test_a_stalled_transfer_is_aborted_and_resumed(connection, server, tmp_path, monkeypatch):
     monkeypatch.setattr(http_transfer, "READ_SECONDS", 0.2)
     server.faults[PATH] = ["stall"]
     fetch(connection, server, tmp_path / "x")
     assert server.gets() == [None, f"bytes={len(BODY) // 2}-"]
 
 
-def test_a_trickle_counts_as_a_stall(connection, server, tmp_path, monkeypatch):
+def test_a_trickling_transfer_counts_as_stalled(connection, server, tmp_path, monkeypatch):
     monkeypatch.setattr(http_transfer, "READ_SECONDS", 0.2)
     server.faults[PATH] = ["trickle"]
     fetch(connection, server, tmp_path / "x")
     assert len(server.gets()) == 2
 
 
-def test_a_later_run_goes_on_behind_the_bytes_of_the_former(connection, server, tmp_path, monkeypatch):
+def test_a_later_run_resumes_an_earlier_one(connection, server, tmp_path, monkeypatch):
     monkeypatch.setattr(http_transfer, "RETRY", http_transfer.RETRY.new(total=0))
     server.faults[PATH] = ["truncated"]
     with pytest.raises(InputError, match=f"{PATH}: failed 1 times.*run again"):
@@ -97,7 +97,7 @@ def test_a_later_run_goes_on_behind_the_bytes_of_the_former(connection, server, 
     assert gained[0] == len(BODY) // 2 and sum(gained) == len(BODY)
 
 
-def test_a_file_that_was_whole_but_not_named_is_not_sent_again(connection, server, tmp_path):
+def test_a_complete_file_without_its_final_name_is_not_sent_again(connection, server, tmp_path):
     fetch(connection, server, tmp_path / "x")
     fetch(connection, server, tmp_path / "x")
     assert server.gets() == [None, f"bytes={len(BODY)}-"]
@@ -105,7 +105,7 @@ def test_a_file_that_was_whole_but_not_named_is_not_sent_again(connection, serve
 
 @pytest.mark.parametrize("if_range", [True, False])
 @pytest.mark.parametrize("length", [1000, 600_000, len(BODY) + 1000])
-def test_a_file_that_changes_between_attempts_is_begun_again(connection, server, tmp_path, length, if_range):
+def test_a_file_that_changes_between_attempts_is_fetched_from_the_start(connection, server, tmp_path, length, if_range):
     server.if_range = if_range
     server.faults[PATH] = ["truncated"]
     server.changes[PATH] = b"\7" * length
@@ -115,14 +115,14 @@ def test_a_file_that_changes_between_attempts_is_begun_again(connection, server,
 
 
 @pytest.mark.parametrize("lacking", ["ranges", "tags"])
-def test_without_ranges_or_without_tags_the_file_is_begun_again(connection, server, tmp_path, lacking):
+def test_a_server_without_ranges_or_tags_sends_the_file_from_the_start(connection, server, tmp_path, lacking):
     setattr(server, lacking, False)
     server.faults[PATH] = ["truncated"]
     fetch(connection, server, tmp_path / "x")
     assert len(server.gets()) == 2
 
 
-def test_nginx_resumes_by_its_tags(connection, tmp_path):
+def test_nginx_resumes_by_entity_tag(connection, tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "resource").write_bytes(BODY)
     nginx = Nginx(tmp_path / "nginx", tmp_path / "root")
@@ -143,7 +143,7 @@ def test_nginx_resumes_by_its_tags(connection, tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_final_answer_fails_at_once_and_names_the_url(connection, server, tmp_path, status):
+def test_a_final_status_fails_at_once_and_names_the_url(connection, server, tmp_path, status):
     server.faults[PATH] = [status]
     with pytest.raises(http_transfer.Refused, match=f"{PATH}: the server answered {status}") as refused:
         fetch(connection, server, tmp_path / "x")
@@ -152,50 +152,50 @@ def test_a_final_answer_fails_at_once_and_names_the_url(connection, server, tmp_
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again(connection, server, tmp_path, status):
+def test_a_transient_status_is_retried(connection, server, tmp_path, status):
     server.faults[PATH] = [status]
     fetch(connection, server, tmp_path / "x")
     assert len(server.gets()) == 2
 
 
-def test_pauses_grow_with_jitter_and_attempts_end(connection, server, tmp_path, pauses):
+def test_delays_grow_with_jitter_and_attempts_are_limited(connection, server, tmp_path, delays):
     server.faults[PATH] = [500] * 99
     with pytest.raises(InputError, match=f"{PATH}: failed 7 times.*answered 500"):
         fetch(connection, server, tmp_path / "x")
-    assert len(server.gets()) == len(pauses) + 1 == 7
-    assert all(2**n <= pause <= 2**n + 1 for n, pause in enumerate(pauses) if n)
-    assert any(pause != int(pause) for pause in pauses)
+    assert len(server.gets()) == len(delays) + 1 == 7
+    assert all(2**n <= delay <= 2**n + 1 for n, delay in enumerate(delays) if n)
+    assert any(delay != int(delay) for delay in delays)
 
 
-def test_retry_after_is_honoured(connection, server, tmp_path, pauses):
+def test_retry_after_is_honoured(connection, server, tmp_path, delays):
     server.faults[PATH] = ["busy"]
     fetch(connection, server, tmp_path / "x")
-    assert pauses == [7]
+    assert delays == [7]
 
 
-def test_patience_is_bounded(connection, server, tmp_path, pauses, monkeypatch):
-    monkeypatch.setattr(http_transfer, "WAIT_SECONDS", 10)
+def test_the_total_delay_is_limited(connection, server, tmp_path, delays, monkeypatch):
+    monkeypatch.setattr(http_transfer, "MAX_DELAY_SECONDS", 10)
     server.faults[PATH] = ["busy"] * 9
     with pytest.raises(InputError, match=f"{PATH}: .* next try in 7 s: run again then"):
         fetch(connection, server, tmp_path / "x")
-    assert pauses == [7]
+    assert delays == [7]
 
 
-def test_a_server_that_is_not_there_is_tried_again_then_named(connection, tmp_path, pauses):
+def test_an_unreachable_server_is_retried_then_reported(connection, tmp_path, delays):
     with pytest.raises(InputError, match=r"http://127\.0\.0\.1:1/x: failed 7 times"):
         http_transfer.fetch(connection, "http://127.0.0.1:1/x", tmp_path / "x", ignore)
-    assert len(pauses) == 6
+    assert len(delays) == 6
 
 
 @pytest.mark.parametrize("place", ["ftp://127.0.0.1/x", "file:///etc/passwd"])
-def test_a_redirect_may_not_leave_http(connection, server, tmp_path, place, pauses):
+def test_a_redirect_to_another_protocol_fails(connection, server, tmp_path, place, delays):
     server.redirects[PATH] = place
     with pytest.raises(InputError, match=f"{PATH}: the transfer failed"):
         fetch(connection, server, tmp_path / "x")
-    assert pauses == []
+    assert delays == []
 
 
-def test_a_redirect_within_http_is_followed_but_not_for_ever(connection, server, tmp_path):
+def test_redirects_within_http_are_followed_up_to_a_limit(connection, server, tmp_path):
     server.redirects["/moved"] = PATH
     http_transfer.fetch(connection, f"{server.url}/moved", tmp_path / "x", ignore)
     server.redirects["/loop"] = "/loop"
@@ -203,7 +203,7 @@ def test_a_redirect_within_http_is_followed_but_not_for_ever(connection, server,
         http_transfer.fetch(connection, f"{server.url}/loop", tmp_path / "y", ignore)
 
 
-def test_a_certificate_that_nobody_signed_fails_at_once(connection, tmp_path, pauses):
+def test_an_untrusted_certificate_fails_at_once(connection, tmp_path, delays):
     subprocess.run(
         [require("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
          "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key", "-out",
@@ -223,26 +223,26 @@ def test_a_certificate_that_nobody_signed_fails_at_once(connection, tmp_path, pa
         server.shutdown()
         thread.join()
         server.server_close()
-    assert pauses == []
+    assert delays == []
 
 
-def test_a_server_without_sizes_announces_none(connection, server):
+def test_the_content_length_is_none_if_the_server_does_not_give_it(connection, server):
     server.head_status = 405
-    assert http_transfer.announced_bytes(connection, server.url + PATH) is None
+    assert http_transfer.content_length(connection, server.url + PATH) is None
 
 
-def test_a_small_body_has_a_limit(connection, server):
+def test_the_size_of_a_small_body_is_limited(connection, server):
     assert http_transfer.fetch_small(connection, server.url + PATH, len(BODY)) == BODY
     with pytest.raises(InputError, match=f"{PATH}: is longer than 999 bytes"):
         http_transfer.fetch_small(connection, server.url + PATH, 999)
 
 
-def test_a_small_body_that_is_cut_is_fetched_again(connection, server):
+def test_a_truncated_small_body_is_fetched_again(connection, server):
     server.faults[PATH] = ["truncated"]
     assert http_transfer.fetch_small(connection, server.url + PATH, len(BODY)) == BODY
 
 
-def test_memory_does_not_grow_with_the_file(connection, tmp_path):
+def test_memory_use_does_not_grow_with_the_file(connection, tmp_path):
     (tmp_path / "root").mkdir()
     with open(tmp_path / "root" / "large", "wb") as file:
         file.truncate(100 * 2**20)

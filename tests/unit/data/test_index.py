@@ -1,3 +1,5 @@
+"""The index of samples and its shards."""
+
 import pytest
 from deepcam import climate
 from deepcam.data import index
@@ -8,7 +10,7 @@ PATHS = [f"train/{name}" for name in NAMES]
 
 
 @pytest.mark.parametrize("line", [f"../{NAMES[0]}", f"a/b/{NAMES[0]}", NAMES[0], "train/../evil.h5", "train/evil.h5"])
-def test_the_index_survives_a_round_trip_and_refuses_other_lines(tmp_path, line):
+def test_an_index_is_read_as_written_and_bad_lines_are_rejected(tmp_path, line):
     path = tmp_path / "index.tsv"
     index.write(path, PATHS)
     assert index.read(path) == PATHS
@@ -17,12 +19,12 @@ def test_the_index_survives_a_round_trip_and_refuses_other_lines(tmp_path, line)
         index.read(path)
 
 
-def test_shards_partition_the_index():
-    assert [index.shard(PATHS, i, 3) for i in range(3)] == [PATHS[:3], PATHS[3:6], PATHS[6:]]
-    assert [index.name_of(path) for path in PATHS] == NAMES
+def test_shards_divide_the_index_in_order():
+    assert [index.shard_paths(PATHS, i, 3) for i in range(3)] == [PATHS[:3], PATHS[3:6], PATHS[6:]]
+    assert [index.file_name(path) for path in PATHS] == NAMES
 
 
 @pytest.mark.parametrize("number, files_per_shard", [(3, 3), (-1, 3), (0, 0)])
-def test_a_shard_outside_the_index_is_refused(number, files_per_shard):
+def test_a_shard_outside_the_index_is_rejected(number, files_per_shard):
     with pytest.raises(InputError, match="index of 7 samples"):
-        index.shard(PATHS, number, files_per_shard)
+        index.shard_paths(PATHS, number, files_per_shard)

@@ -1,3 +1,5 @@
+"""Manifests, ledgers and shard folders; how programs end."""
+
 import pytest
 from deepcam import cli, climate
 from deepcam.data import manifest
@@ -7,7 +9,7 @@ NAMES = climate.synthetic_names(7)
 PATHS = [f"train/{name}" for name in NAMES]
 
 
-def test_entries_survive_a_round_trip(tmp_path):
+def test_entries_are_read_as_written(tmp_path):
     entries = [manifest.Entry("data-a.npy", 12, "0" * 64), manifest.Entry("label-a.npy", 3, "f" * 64)]
     manifest.write(tmp_path / "manifest.tsv", entries)
     assert (tmp_path / "manifest.tsv").read_text().splitlines()[0] == "name\tbytes\tsha256"
@@ -24,51 +26,51 @@ def test_entries_survive_a_round_trip(tmp_path):
         (f"name\tbytes\tsha256\n../a\t1\t{'0' * 64}\n", "line 2"),
     ],
 )
-def test_a_damaged_manifest_is_refused_with_its_line(tmp_path, text, place):
+def test_a_damaged_manifest_is_rejected_with_the_line(tmp_path, text, place):
     (tmp_path / "manifest.tsv").write_text(text)
     with pytest.raises(InputError, match=f"manifest.tsv, {place}"):
         manifest.read(tmp_path / "manifest.tsv")
 
 
-def test_a_missing_manifest_is_bad_input(tmp_path):
+def test_a_missing_manifest_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match=r"absent\.tsv"):
         manifest.read(tmp_path / "absent.tsv")
 
 
-def test_the_ledger_gives_the_latest_entry_and_passes_over_a_torn_line(tmp_path):
+def test_the_ledger_gives_the_latest_entry_and_skips_an_incomplete_line(tmp_path):
     first, second = (manifest.Entry("data-a.npy", size, digit * 64) for size, digit in ((1, "0"), (2, "f")))
     other = manifest.Entry("label-a.npy", 3, "a" * 64)
     assert manifest.read_ledger(tmp_path) == {}
-    manifest.record(tmp_path, [first, other])
-    manifest.record(tmp_path, [second])
+    manifest.append_to_ledger(tmp_path, [first, other])
+    manifest.append_to_ledger(tmp_path, [second])
     with open(tmp_path / manifest.LEDGER, "a") as file:
         file.write("data-b.npy\t12\t00")
-    manifest.record(tmp_path, [manifest.Entry("data-c.npy", 1, "0" * 64)])
+    manifest.append_to_ledger(tmp_path, [manifest.Entry("data-c.npy", 1, "0" * 64)])
     assert manifest.read_ledger(tmp_path) == {"data-a.npy": second, "label-a.npy": other}
 
 
-def test_missing_and_wrong_sized_files_are_found(tmp_path):
+def test_missing_files_and_files_of_another_size_are_found(tmp_path):
     for name in ("right", "short"):
         (tmp_path / name).write_bytes(b"1234")
     entries = [manifest.Entry(name, size, "0" * 64) for name, size in (("right", 4), ("short", 5), ("gone", 4))]
-    assert manifest.outdated(tmp_path, entries) == ["short", "gone"]
+    assert manifest.not_in_place(tmp_path, entries) == ["short", "gone"]
     manifest.write(tmp_path / "manifest.tsv", entries)
     with pytest.raises(InputError, match="short"):
         manifest.read_complete(tmp_path / "manifest.tsv")
 
 
-def test_filling_removes_only_what_does_not_belong(tmp_path):
+def test_opening_a_folder_removes_only_outdated_files(tmp_path):
     folder = tmp_path / "shard-00000"
     folder.mkdir()
     for name in ("data-keep.h5", "data-stray.h5", "label-stray.npy", "data-x.h5.part", "notes.txt", "manifest.tsv"):
         (folder / name).touch()
-    with manifest.filling(folder, ["data-keep.h5"], ["data-x.h5.part"]):
+    with manifest.exclusive_folder(folder, ["data-keep.h5"], ["data-x.h5.part"]):
         assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "data-x.h5.part", "notes.txt"]
-    with manifest.filling(folder, ["data-keep.h5"]):
+    with manifest.exclusive_folder(folder, ["data-keep.h5"]):
         assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "notes.txt"]
 
 
-def test_bad_input_ends_a_program_with_one_line_and_status_1(capsys):
+def test_an_input_error_ends_a_program_with_one_line_and_status_1(capsys):
     def main():
         raise InputError("x.h5: broken: get it again")
 

@@ -1,3 +1,5 @@
+"""Synthetic samples, and shards of them."""
+
 import h5py
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def make(folder, names=NAMES, first_line=0, seed=1, height=64, width=96, process
     return manifest.read_complete(folder / manifest.MANIFEST)
 
 
-def test_the_same_seed_gives_the_same_sample_and_another_seed_another():
+def test_a_seed_determines_the_sample():
     first, again, other = (synthesis.sample(seed, 64, 96) for seed in (5, 5, 6))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -32,7 +34,7 @@ def test_the_same_seed_gives_the_same_sample_and_another_seed_another():
 
 
 @pytest.mark.parametrize("height, width", [(96, 144), (64, 96), (65, 97)])
-def test_shapes_types_and_classes_at_small_sizes(height, width):
+def test_shape_type_and_classes_at_small_sizes(height, width):
     for seed in range(10):
         data, *labels = synthesis.sample(seed, height, width)
         assert data.shape == (height, width, 16) and data.dtype == np.float32
@@ -42,7 +44,7 @@ def test_shapes_types_and_classes_at_small_sizes(height, width):
             assert set(np.unique(plane)) == {0, 1, 2}
 
 
-def test_a_full_sample_is_mostly_background_and_annotators_nearly_agree(full):
+def test_a_full_size_sample_is_mostly_background_and_annotators_nearly_agree(full):
     _, first, second = full
     fractions = [(first == i).mean() for i in range(3)]
     assert 0.965 < fractions[0] < 0.992
@@ -61,7 +63,7 @@ def test_units_are_realistic(full):
         assert low <= channel(data, name).min() and channel(data, name).max() <= high, name
 
 
-def test_labelled_events_differ_from_the_background_as_such_events_do(full):
+def test_labelled_events_are_moist_rainy_and_windy(full):
     data, labels, _ = full
     mean = {name: [channel(data, name)[labels == i].mean() for i in range(3)] for name in ("TMQ", "PRECT")}
     wind = [np.hypot(channel(data, "U850"), channel(data, "V850"))[labels == i].mean() for i in range(3)]
@@ -73,7 +75,7 @@ def test_labelled_events_differ_from_the_background_as_such_events_do(full):
     assert tropics[labels[256:512] == 1].mean() < tropics[labels[256:512] == 0].mean() - 300
 
 
-def test_no_threshold_on_one_channel_finds_an_event(full):
+def test_no_threshold_on_a_single_channel_finds_an_event(full):
     data, labels, _ = full
     wind = np.hypot(channel(data, "U850"), channel(data, "V850"))
     for event in (1, 2):
@@ -87,7 +89,7 @@ def test_no_threshold_on_one_channel_finds_an_event(full):
 
 
 @pytest.mark.parametrize("latitude", [18.0, -18.0])
-def test_cyclones_turn_with_their_hemisphere(latitude):
+def test_cyclones_turn_as_their_hemisphere_demands(latitude):
     rows = ((np.arange(192) + 0.5) * 180 / 192 - 90).astype(np.float32)
     columns = ((np.arange(288) + 0.5) * 360 / 288).astype(np.float32)
     fields = {name: np.zeros((192, 288), np.float32) for name in CHANNELS}
@@ -100,7 +102,7 @@ def test_cyclones_turn_with_their_hemisphere(latitude):
     assert labels[0, row, 0] == 1 and labels[0, row, -1] == 1
 
 
-def test_the_file_has_the_layout_of_the_archive(tmp_path):
+def test_a_file_has_the_layout_of_the_archive(tmp_path):
     path = tmp_path / NAMES[0]
     synthesis.write_sample(path, 7, 64, 96)
     data, *labels = synthesis.sample(7, 64, 96)
@@ -119,7 +121,7 @@ def test_a_sample_does_not_depend_on_the_sharding(tmp_path):
     assert whole[1:] == part
 
 
-def test_a_second_run_makes_only_what_is_missing_or_wrong(tmp_path):
+def test_a_second_run_makes_only_missing_and_damaged_files(tmp_path):
     folder = tmp_path / "shard-00000"
     entries = make(folder)
     before = {name: (folder / name).stat().st_ino for name in NAMES}
@@ -137,6 +139,6 @@ def test_another_seed_replaces_the_files(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"height": 16}, {"processes": 0}])
-def test_unusable_settings_are_refused(tmp_path, change):
+def test_unusable_settings_are_rejected(tmp_path, change):
     with pytest.raises(InputError):
         make(tmp_path / "a", **change)

@@ -1,4 +1,4 @@
-"""Finding what is wrong on disk, and repairing exactly that."""
+"""Verification finds every wrong file, and the next run repairs exactly those."""
 
 import pytest
 from deepcam import climate
@@ -10,7 +10,7 @@ NAMES = climate.synthetic_names(4)
 
 @pytest.fixture
 def folders(tmp_path):
-    """dataset.json, HDF5 folder and npy folder of two shards of two samples."""
+    """dataset.json, the HDF5 folder and the npy folder of two shards with two samples each."""
     dataset, hdf5, npy = tmp_path / "dataset.json", tmp_path / "hdf5", tmp_path / "npy"
     dataset.touch()
     for shard in (0, 1):
@@ -22,7 +22,7 @@ def folders(tmp_path):
 
 
 def flip(path):
-    """Change one byte in the middle."""
+    """Change one byte in the middle of a file."""
     with open(path, "r+b") as file:
         file.seek(path.stat().st_size // 2)
         byte = file.read(1)[0]
@@ -30,13 +30,13 @@ def flip(path):
         file.write(bytes([byte ^ 255]))
 
 
-def test_a_right_data_set_passes_and_is_left_alone(folders):
+def test_a_correct_dataset_passes_unchanged(folders):
     before = {path: path.stat().st_mtime_ns for path in folders[0].parent.rglob("*")}
     verify.verify(*folders, 2, 2)
     assert before == {path: path.stat().st_mtime_ns for path in folders[0].parent.rglob("*")}
 
 
-def test_each_wrong_file_is_named_and_removed_with_its_manifest_and_nothing_else(folders, caplog):
+def test_each_wrong_file_is_reported_and_removed_with_its_manifest_and_nothing_else(folders, caplog):
     dataset, hdf5, npy = folders
     wrong = [
         hdf5 / "shard-00000" / NAMES[0],
@@ -56,7 +56,7 @@ def test_each_wrong_file_is_named_and_removed_with_its_manifest_and_nothing_else
     assert [str(path) in message for path, message in zip(wrong, messages, strict=True)] == [True] * 3
 
 
-def test_the_next_conversion_makes_only_the_wrong_file_again(folders):
+def test_the_next_conversion_repairs_only_the_wrong_file(folders):
     dataset, hdf5, npy = folders
     path = npy / "shard-00000" / climate.npy_names(NAMES[1])[0]
     right = manifest.read(path.parent / manifest.MANIFEST)
@@ -70,7 +70,7 @@ def test_the_next_conversion_makes_only_the_wrong_file_again(folders):
     assert len(kept) == 2 and all(other.stat().st_ino == inode for other, inode in kept.items())
 
 
-def test_where_hdf5_files_are_removed_a_wrong_npy_file_asks_for_its_source(folders):
+def test_a_wrong_npy_file_whose_source_was_removed_invalidates_the_hdf5_shard(folders):
     dataset, hdf5, npy = folders
     for path in hdf5.glob("*/*.h5"):
         path.unlink()

@@ -1,4 +1,4 @@
-"""Checkpoints are read without running what is in them, and load only where they fit."""
+"""Checkpoints are read without running code in them, and load only into a network that they fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def network() -> nn.Module:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("nest", [(), ("model",), ("state_dict",), ("model", "state_dict")])
-def test_state_is_found_bare_nested_and_prefixed(
+def test_the_state_is_found_at_the_top_level_nested_and_with_a_prefix(
     network: nn.Module, tmp_path: Path, nest: tuple[str, ...], prefix: str
 ) -> None:
     content = {prefix + name: value for name, value in network.half().state_dict().items()}
@@ -40,7 +40,7 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
-def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_pickle_that_runs_code_is_rejected_and_not_run(tmp_path: Path) -> None:
     torch.save({"model": {"weight": torch.zeros(1)}, "extra": Malicious(tmp_path / "ran")}, tmp_path / "model.pth")
     with pytest.raises(InputError, match=r"model\.pth: refused") as error:
         checkpoint.load_state(tmp_path / "model.pth")
@@ -49,7 +49,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(InputError, match=r"model\.pth") as error:
         checkpoint.load_state(tmp_path / "model.pth")
@@ -57,18 +57,18 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"model": {"weight": 1.0}}])
-def test_a_checkpoint_without_state_is_refused(tmp_path: Path, content: object) -> None:
+def test_a_checkpoint_without_a_state_is_rejected(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "model.pth")
     with pytest.raises(InputError, match="holds no network state"):
         checkpoint.load_state(tmp_path / "model.pth")
 
 
-def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such checkpoint"):
         checkpoint.load_state(tmp_path / "model.pth")
 
 
-def test_state_that_does_not_fit_names_keys_and_both_shapes(network: nn.Module) -> None:
+def test_a_state_that_does_not_fit_is_rejected_with_keys_and_shapes(network: nn.Module) -> None:
     state = network.state_dict()
     del state["1.bias"]
     state["2.bias"] = torch.zeros(7)
@@ -80,14 +80,14 @@ def test_state_that_does_not_fit_names_keys_and_both_shapes(network: nn.Module) 
 
 
 @pytest.mark.parametrize("width", [1.0, 0.25])
-def test_state_of_another_width_says_which_it_looks_like(width: float) -> None:
+def test_a_state_of_another_width_is_rejected_with_its_likely_width(width: float) -> None:
     with torch.device("meta"):
         state, other = DeepLabV3Plus(width_multiplier=width).state_dict(), DeepLabV3Plus(width_multiplier=0.5)
     with pytest.raises(InputError, match=rf"it looks like width multiplier {width:g}; check width multiplier"):
         checkpoint.load_into(other, state)
 
 
-def test_half_precision_save_is_read_back(network: nn.Module, tmp_path: Path) -> None:
+def test_a_checkpoint_saved_in_float16_is_read_back(network: nn.Module, tmp_path: Path) -> None:
     checkpoint.save_half(network, tmp_path / "model.pth")
     state = checkpoint.load_state(tmp_path / "model.pth")
     assert torch.equal(state["0.weight"], network.state_dict()["0.weight"].half().float())

@@ -1,7 +1,8 @@
-"""Engines give the network's masks for any batch size, and only on the machine that built them."""
+"""Engines return the network's masks for any batch size, and load only on the machine that built them."""
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -14,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from dataset_example import dataset
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint, engine, network
-from deepcam.model.engine import artefact
-from deepcam.model.network import DeepLabV3Plus
+from deepcam.model.network import DeepLabV3Plus, NetworkSpec
 from servers import missing
 from torch import nn
 
@@ -30,7 +31,7 @@ MAXIMUM = [float(i) for i in range(16)]  # channel 0 is constant
 
 
 class Shallow(DeepLabV3Plus):
-    """The network with 2 of the 16 like blocks of its middle flow: compiled in half the time."""
+    """The network with 2 of the 16 equal blocks of its middle flow, which compiles in half the time."""
 
     def __init__(self, **arguments: float) -> None:
         super().__init__(**arguments)
@@ -42,12 +43,11 @@ class Shallow(DeepLabV3Plus):
 def shallow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "DeepLabV3Plus", Shallow)
-        patch.setattr(artefact, "DeepLabV3Plus", Shallow)
         yield
 
 
 def random_weights() -> Shallow:
-    """Batch norms hold the statistics of random fields: without, one class would win everywhere."""
+    """Batch norms hold the statistics of random fields. Otherwise one class would win everywhere."""
     torch.manual_seed(0)
     made = Shallow(width_multiplier=WIDTH)
     for module in made.modules():
@@ -63,23 +63,18 @@ def folder(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """model.pth and dataset.json."""
     path = tmp_path_factory.mktemp("engine")
     checkpoint.save_half(random_weights(), path / "model.pth")
-    channels = [
-        {"name": str(i), "minimum": low, "maximum": high}
-        for i, (low, high) in enumerate(zip(MINIMUM, MAXIMUM, strict=True))
-    ]
-    (path / "dataset.json").write_text(json.dumps({"sample_shape": SHAPE, "channels": channels}))
+    ranges = list(zip(MINIMUM, MAXIMUM, strict=True))
+    dataset(ranges, tuple(SHAPE)).write(path / "dataset.json")
     return path
 
 
 def build(folder: Path, backend: str, output: Path, **changes: object) -> Path:
     arguments = {
         "spec": Engine(backend=backend, precision="fp32"),
-        "weights": folder / "model.pth",
+        "network": NetworkSpec(WIDTH, MODEL_CHANNELS, folder / "model.pth"),
         "dataset": folder / "dataset.json",
         "device": "cpu",
         "max_batch": MAX_BATCH,
-        "width_multiplier": WIDTH,
-        "channels": MODEL_CHANNELS,
         "output": output,
     }
     engine.build(**(arguments | changes))
@@ -95,7 +90,7 @@ def eager(folder: Path) -> Path:
 def aotinductor(folder: Path) -> Path:
     if not any(map(shutil.which, ("g++", "c++", "clang++"))):
         missing("AOTInductor needs a C++ compiler: apt-get install g++")
-    # The wrapper's machine code is not under test; its optimisation takes longer than the rest of this file.
+    # The wrapper's machine code is not under test, and optimising it takes longer than all other tests here.
     with (
         torch._inductor.config.patch({"aot_inductor.compile_wrapper_opt_level": "O0"}),
         pytest.MonkeyPatch.context() as patch,
@@ -105,7 +100,7 @@ def aotinductor(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["eager", "aotinductor"])
-def test_masks_are_the_networks_for_every_batch_size(
+def test_masks_equal_the_networks_for_every_batch_size(
     folder: Path, backend: str, request: pytest.FixtureRequest
 ) -> None:
     loaded = engine.load(request.getfixturevalue(backend), "cpu")
@@ -123,15 +118,15 @@ def test_masks_are_the_networks_for_every_batch_size(
         mask = loaded(batch[:size])
         assert mask.dtype == torch.uint8
         assert mask.shape == (size, *SHAPE[:2])
-        # Another order of summation may turn a pixel whose classes are level.
+        # Another order of summation may change the class of a pixel whose best logits are nearly equal.
         assert (mask == expected[:size]).float().mean() > 0.999
 
 
-def test_a_build_has_caches_of_its_own(folder: Path, aotinductor: Path) -> None:
+def test_a_build_does_not_use_shared_caches(folder: Path, aotinductor: Path) -> None:
     assert not (folder / "cache of all builds").exists()
 
 
-def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> None:
+def test_the_fingerprint_describes_the_engine(folder: Path, eager: Path) -> None:
     fingerprint = engine.load(eager, "cpu").fingerprint
     expected = {
         "backend": "eager",
@@ -154,7 +149,7 @@ def test_fingerprint_says_what_the_engine_holds(folder: Path, eager: Path) -> No
 
 
 @pytest.mark.parametrize("field", engine.FINGERPRINT_FIELDS)
-def test_an_engine_of_another_machine_is_refused_by_field(eager: Path, tmp_path: Path, field: str) -> None:
+def test_an_engine_of_another_machine_is_rejected_with_the_field(eager: Path, tmp_path: Path, field: str) -> None:
     for suffix in (".pt2", ".json"):
         shutil.copy(eager.with_suffix(suffix), tmp_path)
     path = tmp_path / eager.name
@@ -165,7 +160,7 @@ def test_an_engine_of_another_machine_is_refused_by_field(eager: Path, tmp_path:
 
 
 @pytest.mark.parametrize("suffix", [".pt2", ".json"])
-def test_half_an_engine_is_refused(eager: Path, tmp_path: Path, suffix: str) -> None:
+def test_an_engine_or_fingerprint_alone_is_rejected(eager: Path, tmp_path: Path, suffix: str) -> None:
     shutil.copy(eager.with_suffix(suffix), tmp_path)
     with pytest.raises(InputError, match="missing"):
         engine.load(tmp_path / eager.name, "cpu")
@@ -183,7 +178,7 @@ def test_half_an_engine_is_refused(eager: Path, tmp_path: Path, suffix: str) -> 
     ],
     ids=["too many", "none", "shape", "dtype", "device", "strides"],
 )
-def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
+def test_a_batch_that_does_not_fit_is_rejected(eager: Path, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
     loaded = engine.load(eager, "cpu")
     with pytest.raises(InputError, match=r"batch (is|has)"):
         loaded(spoil(torch.zeros(MAX_BATCH, *SHAPE)))
@@ -195,21 +190,27 @@ def test_a_batch_that_does_not_fit_is_refused(eager: Path, spoil: Callable[[torc
         ({"channels": (0, 16)}, "must be numbers from 0 to 15"),
         ({"channels": (0, 1)}, "does not fit the network"),
         ({"width_multiplier": 0.5}, "does not fit the network"),
+        ({"weights": None}, "needs a checkpoint"),
         ({"max_batch": 0}, "max batch is 0"),
         ({"device": "cuda:99"}, "choose another"),
         ({"spec": Engine(backend="eager", precision="fp32", cuda_graphs=True)}, "eager-fp32-graphs on devices: cpu"),
         ({"dataset": Path("/nowhere/dataset.json")}, "not a dataset description"),
     ],
 )
-def test_a_build_that_cannot_work_writes_nothing(
+def test_a_rejected_build_writes_nothing(
     folder: Path, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
+    fields = {field.name for field in dataclasses.fields(NetworkSpec)} & changes.keys()
+    network = dataclasses.replace(
+        NetworkSpec(WIDTH, MODEL_CHANNELS, folder / "model.pth"), **{name: changes[name] for name in fields}
+    )
+    others = {name: value for name, value in changes.items() if name not in fields}
     with pytest.raises(InputError, match=message):
-        build(folder, "eager", tmp_path / "engine.pt2", **changes)
+        build(folder, "eager", tmp_path / "engine.pt2", network=network, **others)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_build_holds_a_lock_and_leaves_the_engine_that_was_there_until_it_is_done(
+def test_a_build_holds_a_lock_and_keeps_the_old_engine_until_it_is_done(
     folder: Path, eager: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for suffix in (".pt2", ".json"):
@@ -229,7 +230,7 @@ def test_a_build_holds_a_lock_and_leaves_the_engine_that_was_there_until_it_is_d
 
 
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
-def test_a_gpu_that_lacks_a_precision_is_refused(
+def test_a_precision_that_the_gpu_lacks_is_rejected(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -248,8 +249,8 @@ assert "torch._dynamo" not in sys.modules
 """
 
 
-def test_an_eager_engine_loads_without_the_weights_file_and_the_compiler(folder: Path, tmp_path: Path) -> None:
-    """In processes of their own: here the network is shallow, and other tests have imported the compiler."""
+def test_an_eager_engine_loads_without_the_checkpoint_and_the_compiler(folder: Path, tmp_path: Path) -> None:
+    """Runs separate processes, because here the network is shallow and other tests have imported the compiler."""
     weights, path = tmp_path / "model.pth", tmp_path / "eager.pt2"
     checkpoint.save_half(DeepLabV3Plus(width_multiplier=WIDTH), weights)
     program = ["compile_engine", "--backend", "eager", "--precision", "fp32", "--max-batch", "1"]
@@ -270,7 +271,7 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
-def test_an_eager_engine_that_wants_to_run_code_is_refused(eager: Path, tmp_path: Path) -> None:
+def test_an_eager_engine_whose_pickle_runs_code_is_rejected(eager: Path, tmp_path: Path) -> None:
     shutil.copy(eager.with_suffix(".json"), tmp_path)
     torch.save({"graph": Malicious(tmp_path / "ran")}, tmp_path / eager.name)
     with pytest.raises(pickle.UnpicklingError):
@@ -278,8 +279,9 @@ def test_an_eager_engine_that_wants_to_run_code_is_refused(eager: Path, tmp_path
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_reference_is_the_network_itself(folder: Path, eager: Path) -> None:
-    reference = engine.reference(folder / "model.pth", folder / "dataset.json", "cpu", MAX_BATCH, WIDTH, MODEL_CHANNELS)
+def test_the_reference_agrees_with_the_eager_engine(folder: Path, eager: Path) -> None:
+    network = NetworkSpec(WIDTH, MODEL_CHANNELS, folder / "model.pth")
+    reference = engine.reference(network, folder / "dataset.json", "cpu", MAX_BATCH)
     torch.manual_seed(0)
     batch = torch.rand(2, *SHAPE)
     assert (reference(batch).argmin(1) == engine.load(eager, "cpu")(batch)).float().mean() > 0.999

@@ -1,4 +1,4 @@
-"""A C++ compiler that would make engines that crash, or none at all, is refused before the compilation."""
+"""A C++ compiler that does not work, or whose engines would crash, is rejected before the compilation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from torch._inductor import config
 def package_with(compiler: Path | str, tmp_path: Path) -> None:
     untouched = graph.InferenceGraph(nn.Identity(), [0.0] * 4, [1.0] * 4, torch.float32)
     with config.patch({"cpp.cxx": (None, str(compiler))}):
-        aotinductor.package(untouched, graph.Build("fp32", "cpu", [16, 16, 16], 1), tmp_path / "engine.pt2", tmp_path)
+        aotinductor.package(
+            untouched, graph.BuildTarget("fp32", "cpu", [16, 16, 16], 1), tmp_path / "engine.pt2", tmp_path
+        )
 
 
 @pytest.mark.parametrize(
     ("flags", "error"),
     [("-static-libstdc++", "links the C[+][+] library statically"), ("--no-such-flag", "needs a C[+][+] compiler")],
 )
-def test_a_compiler_that_does_not_fit_is_refused(flags: str, error: str, tmp_path: Path) -> None:
+def test_an_unusable_compiler_is_rejected(flags: str, error: str, tmp_path: Path) -> None:
     require("g++", "g++")
     wrapper = tmp_path / "wrapped-g++"
     wrapper.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec g++ --version\nexec g++ {flags} "$@"\n')
@@ -32,6 +34,6 @@ def test_a_compiler_that_does_not_fit_is_refused(flags: str, error: str, tmp_pat
         package_with(wrapper, tmp_path)
 
 
-def test_no_compiler_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_compiler_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"needs a C\+\+ compiler that works \(.*\); install g\+\+, or set CXX$"):
         package_with(tmp_path / "nothing-here", tmp_path)

@@ -1,4 +1,4 @@
-"""Engines on a GPU: every backend and precision finds what the fp32 network finds, from any stream, graphs or not."""
+"""Engines on a GPU: masks agree with the fp32 network's for every backend, precision and stream, and with graphs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dataset_example import dataset
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.config import Engine
 from deepcam.data import synthesis
 from deepcam.errors import InputError
 from deepcam.model import accuracy, engine, split_file
+from deepcam.model.network import NetworkSpec
 
 pytestmark = pytest.mark.gpu
 
@@ -22,11 +24,11 @@ ROOT = Path(__file__).parents[3]
 DEVICE, WIDTH, SHAPE, MAX_BATCH = "cuda:0", 0.25, [192, 288, 16], 3
 
 AGREEMENT = {"fp32": 0.9999, "tf32": 0.999, "fp16": 0.999, "bf16": 0.995}
-"""Of pixels with the reference, with the shipped weights."""
+"""Required fraction of pixels that agree with the reference, with the shipped weights."""
 
 ENGINES = [
     *(("eager", precision) for precision in AGREEMENT),
-    ("aotinductor", "fp16"),  # a minute to compile, so only this one: the accuracy gate sees every engine that is used
+    ("aotinductor", "fp16"),  # takes a minute to compile, so only this one
     pytest.param(
         "tensorrt",
         "fp16",
@@ -41,9 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, batch: torch.Tensor) -> Pat
     path = tmp_path_factory.mktemp("gpu")
     split_file.assemble(ROOT / "share", path / "model.pth")
     ranges = zip(batch.amin((0, 1, 2)).tolist(), batch.amax((0, 1, 2)).tolist(), strict=True)
-    channels = [{"name": str(i), "minimum": low, "maximum": high} for i, (low, high) in enumerate(ranges)]
-    (path / "dataset.json").write_text(json.dumps({"sample_shape": SHAPE, "channels": channels}))
+    dataset(list(ranges), tuple(SHAPE)).write(path / "dataset.json")
     return path
+
+
+def network(folder: Path) -> NetworkSpec:
+    return NetworkSpec(WIDTH, MODEL_CHANNELS, folder / "model.pth")
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +59,7 @@ def batch() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def expected(folder: Path, batch: torch.Tensor) -> torch.Tensor:
-    margins = engine.reference(folder / "model.pth", folder / "dataset.json", DEVICE, MAX_BATCH, WIDTH, MODEL_CHANNELS)(
-        batch
-    )
+    margins = engine.reference(network(folder), folder / "dataset.json", DEVICE, MAX_BATCH)(batch)
     masks = margins.argmin(1).to(torch.uint8)
     assert masks.unique().numel() > 1
     return masks
@@ -66,13 +69,12 @@ def build(folder: Path, backend: str, precision: str) -> Path:
     spec = Engine(backend=backend, precision=precision)
     output = folder / f"{spec.name}.pt2"
     if not output.exists():
-        model, dataset = folder / "model.pth", folder / "dataset.json"
-        engine.build(spec, model, dataset, DEVICE, MAX_BATCH, WIDTH, MODEL_CHANNELS, output)
+        engine.build(spec, network(folder), folder / "dataset.json", DEVICE, MAX_BATCH, output)
     return output
 
 
 def with_graphs(path: Path) -> Path:
-    """The same engine, marked as one that replays CUDA graphs; building it again would tune other kernels."""
+    """Copy an engine and mark it as one that replays CUDA graphs. Building it again might choose other kernels."""
     marked = path.with_name(f"graphs-{path.name}")
     shutil.copy(path, marked)
     fingerprint = json.loads(path.with_suffix(".json").read_text())
@@ -92,11 +94,11 @@ def test_masks_agree_with_the_reference_for_every_batch_size(
 
 
 @pytest.mark.parametrize("backend", ["eager", "aotinductor"])
-def test_graphs_give_the_masks_of_calls_for_every_batch_size(folder: Path, batch: torch.Tensor, backend: str) -> None:
+def test_cuda_graphs_give_the_same_masks_for_every_batch_size(folder: Path, batch: torch.Tensor, backend: str) -> None:
     plain = engine.load(build(folder, backend, "fp16"), DEVICE)
     graphs = engine.load(with_graphs(build(folder, backend, "fp16")), DEVICE)
     stream = torch.cuda.Stream()
-    # Sizes come again, with other data, after other sizes, and from another stream than the one of the capture.
+    # Sizes are repeated with other data, after other sizes, and on another stream than that of the capture.
     for size, shift in ((3, 0), (1, 1), (3, 1), (2, 0), (1, 0)):
         moved = batch.roll(shift, dims=0)[:size].contiguous()
         want = plain(moved).clone()
@@ -109,7 +111,7 @@ def test_graphs_give_the_masks_of_calls_for_every_batch_size(folder: Path, batch
 
 
 @pytest.mark.parametrize("backend", ["eager", "aotinductor"])
-def test_calls_run_on_the_current_stream_and_do_not_wait(folder: Path, batch: torch.Tensor, backend: str) -> None:
+def test_calls_run_on_the_current_stream_without_waiting(folder: Path, batch: torch.Tensor, backend: str) -> None:
     loaded = engine.load(build(folder, backend, "fp16"), DEVICE)
     want = loaded(batch).clone()
     stream = torch.cuda.Stream()
@@ -117,7 +119,7 @@ def test_calls_run_on_the_current_stream_and_do_not_wait(folder: Path, batch: to
     with torch.cuda.stream(stream):
         loaded(batch)
         stream.synchronize()
-        # A second or so of waiting on the stream; the calls behind it must return before it ends.
+        # The stream is busy for about a second. Calls must return before that.
         torch.cuda._sleep(2 * 10**9)
         masks = [loaded(batch) for _ in range(3)]
         assert not stream.query()
@@ -126,7 +128,9 @@ def test_calls_run_on_the_current_stream_and_do_not_wait(folder: Path, batch: to
         assert (mask == want).float().mean() > 0.999
 
 
-def test_fp32_is_fp32_even_after_a_tf32_engine(folder: Path, batch: torch.Tensor, expected: torch.Tensor) -> None:
+def test_an_fp32_engine_is_exact_even_after_a_tf32_engine(
+    folder: Path, batch: torch.Tensor, expected: torch.Tensor
+) -> None:
     exact = engine.load(build(folder, "eager", "fp32"), DEVICE)
     rounded = engine.load(build(folder, "eager", "tf32"), DEVICE)
     rounded(batch)
@@ -134,19 +138,19 @@ def test_fp32_is_fp32_even_after_a_tf32_engine(folder: Path, batch: torch.Tensor
     assert (exact(batch) == expected).float().mean() >= AGREEMENT["fp32"]
 
 
-def test_a_batch_on_the_host_is_refused(folder: Path, batch: torch.Tensor) -> None:
+def test_a_batch_on_the_host_is_rejected(folder: Path, batch: torch.Tensor) -> None:
     loaded = engine.load(build(folder, "eager", "fp16"), DEVICE)
     with pytest.raises(InputError, match="on cpu, the engine takes"):
         loaded(batch.cpu())
 
 
-def test_the_gate_reads_masks_of_graphs_before_they_are_overwritten(
+def test_prediction_copies_masks_of_cuda_graphs_before_they_are_overwritten(
     folder: Path, batch: torch.Tensor, expected: torch.Tensor, tmp_path: Path
 ) -> None:
     paths = [tmp_path / f"{i}.npy" for i in range(7)]
     for i, path in enumerate(paths):
         np.save(path, batch[i % MAX_BATCH].cpu().numpy())
     graphs = engine.load(with_graphs(build(folder, "eager", "fp16")), DEVICE)
-    masks = accuracy.predict(graphs, accuracy.Samples(paths, []))
+    masks = accuracy.predict(graphs, accuracy.EvaluationSet(paths, []))
     wanted = np.stack([expected[i % MAX_BATCH].cpu().numpy() for i in range(7)])
     assert (masks == wanted).mean() >= AGREEMENT["fp16"]

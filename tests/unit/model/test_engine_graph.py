@@ -1,4 +1,4 @@
-"""The graph, and its rewriting for GPUs, compute what the network computes."""
+"""The graph and its rewriting compute the same as the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepcam.model.engine import aotinductor, graph
 from torch import nn
 
 
-def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
+def test_the_graph_passes_channels_last_to_the_network_without_a_copy() -> None:
     seen = []
 
     class Probe(nn.Module):
@@ -24,8 +24,8 @@ def test_the_graph_hands_the_network_channels_last_without_a_copy() -> None:
     assert seen == [(torch.bfloat16, True, (2, 4, 16, 32))]
 
 
-def test_margins_are_the_best_logit_less_each() -> None:
-    """A network of three inputs that changes nothing: they are the logits."""
+def test_margins_are_the_best_logit_minus_each_logit() -> None:
+    """The network is the identity on three channels, which are therefore the logits."""
     inference = graph.InferenceGraph(nn.Identity(), [0.0] * 3, [1.0] * 3, torch.float32, (4, 0, 2))
     batch = torch.zeros(1, 1, 2, 16)
     batch[0, 0, :, [4, 0, 2]] = torch.tensor([[8.5, -1.0, 8.25], [1.0, 3.0, 2.0]])
@@ -36,7 +36,7 @@ def test_margins_are_the_best_logit_less_each() -> None:
 
 @pytest.fixture
 def original() -> network.DeepLabV3Plus:
-    """Random weights, and batch norms that are not the identity."""
+    """A network with random weights and batch norms that are not the identity."""
     torch.manual_seed(0)
     made = network.DeepLabV3Plus(width_multiplier=0.05).eval()
     for module in made.modules():

@@ -1,4 +1,4 @@
-"""What is asked of Torch-TensorRT, against a stand-in that records the calls: the real one needs a GPU."""
+"""Calls of Torch-TensorRT, recorded by a stand-in, because the real one needs a GPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Network(nn.Module):
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Installs a module torch_tensorrt; returns what it was called with."""
+    """Install a fake module torch_tensorrt and return the arguments that it was called with."""
     seen: dict[str, Any] = {}
 
     def compile(program: torch.export.ExportedProgram, **arguments: Any) -> str:
@@ -46,11 +46,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def package(folder: Path, max_batch: int = 3, precision: str = "fp16") -> Path:
     inference = graph.InferenceGraph(Network(), [0.0] * 4, [1.0] * 4, torch.float16)
     path = folder / "engine.pt2"
-    tensorrt.package(inference, graph.Build(precision, "cpu", SHAPE, max_batch), path, folder / "scratch")
+    tensorrt.package(inference, graph.BuildTarget(precision, "cpu", SHAPE, max_batch), path, folder / "scratch")
     return path
 
 
-def test_the_whole_half_precision_graph_is_compiled_for_every_batch_size(calls: dict[str, Any], tmp_path: Path) -> None:
+def test_the_whole_fp16_graph_is_compiled_for_every_batch_size(calls: dict[str, Any], tmp_path: Path) -> None:
     package(tmp_path)
     (batch,) = calls["compile"]["arg_inputs"]
     assert (batch.min_shape, batch.opt_shape, batch.max_shape) == ((1, *SHAPE), (3, *SHAPE), (3, *SHAPE))
@@ -59,42 +59,42 @@ def test_the_whole_half_precision_graph_is_compiled_for_every_batch_size(calls: 
     values = (node.meta.get("val") for node in calls["program"].graph.nodes)
     dtypes = {value.dtype for value in values if isinstance(value, torch.Tensor)}
     assert torch.float16 in dtypes
-    # Torch-TensorRT 2.13 converts no cast to it.
+    # Torch-TensorRT 2.13 cannot convert a cast to uint8.
     assert torch.uint8 not in dtypes
     assert calls["saved"] == "compiled"
     assert calls["save"]["dynamic_shapes"][0][0].max == 3
 
 
-def test_caches_are_the_builds_own(calls: dict[str, Any], tmp_path: Path) -> None:
+def test_caches_are_private_to_the_build(calls: dict[str, Any], tmp_path: Path) -> None:
     package(tmp_path)
     for cache in ("timing_cache_path", "engine_cache_dir"):
         assert Path(calls["compile"][cache]).is_relative_to(tmp_path / "scratch")
 
 
 @pytest.mark.parametrize(("precision", "disabled"), [("fp32", True), ("tf32", False)])
-def test_fp32_means_no_tf32(calls: dict[str, Any], tmp_path: Path, precision: str, disabled: bool) -> None:
+def test_tf32_is_disabled_for_fp32(calls: dict[str, Any], tmp_path: Path, precision: str, disabled: bool) -> None:
     package(tmp_path, precision=precision)
     assert calls["compile"]["disable_tf32"] is disabled
 
 
-def test_a_batch_of_one_is_static(calls: dict[str, Any], tmp_path: Path) -> None:
+def test_a_largest_batch_of_one_is_a_fixed_size(calls: dict[str, Any], tmp_path: Path) -> None:
     package(tmp_path, max_batch=1)
     assert calls["save"]["dynamic_shapes"] == (None,)
     assert calls["save"]["arg_inputs"][0].shape == (1, *SHAPE)
 
 
-def test_a_loaded_engine_gives_uint8_masks(calls: dict[str, Any], tmp_path: Path) -> None:
+def test_a_loaded_engine_returns_uint8_masks(calls: dict[str, Any], tmp_path: Path) -> None:
     run = tensorrt.load(package(tmp_path), "cpu")
     mask = run(torch.rand(2, *SHAPE))
     assert (mask.dtype, mask.shape) == (torch.uint8, (2, 16, 32))
 
 
-def test_versions_are_both_libraries(calls: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_those_of_both_libraries(calls: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="11.0"))
     assert tensorrt.versions() == {"torch_tensorrt": "2.13.0", "tensorrt": "11.0"}
 
 
-def test_a_failing_import_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_import_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
     with pytest.raises(InputError, match=r"torch_tensorrt cannot be imported \(ModuleNotFoundError: .*install"):
         tensorrt.versions()

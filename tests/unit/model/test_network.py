@@ -1,4 +1,4 @@
-"""The network at other sizes and widths than MLPerf's; test_network_mlperf.py has the one of MLPerf."""
+"""The network at sizes and widths other than MLPerf's, which test_network_mlperf.py covers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deepcam.model.network import DeepLabV3Plus, scaled
 
 
 @pytest.mark.parametrize("size", [(64, 96), (16, 16), (48, 80)])
-def test_output_has_the_height_and_width_of_the_input(size: tuple[int, int]) -> None:
+def test_the_output_has_the_height_and_width_of_the_input(size: tuple[int, int]) -> None:
     network = DeepLabV3Plus(in_channels=5, num_classes=2, width_multiplier=0.05).eval()
     with torch.inference_mode():
         assert network(torch.rand(1, 5, *size)).shape == (1, 2, *size)

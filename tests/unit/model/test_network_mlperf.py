@@ -1,4 +1,4 @@
-"""A checkpoint of MLPerf's network loads as it is, and gives the logits that the network's description gives."""
+"""A checkpoint of MLPerf's network loads unchanged and gives the logits of an independent implementation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from deepcam.model import checkpoint
 from deepcam.model.network import DeepLabV3Plus
 
 FIELDS = (1, 4, 304, 320)
-"""The smallest where the atrous convolution of rate 18 sees more than the middle of its kernel, at stride 16."""
+"""The smallest shape at which the atrous convolution of rate 18 uses more than the middle of its kernel."""
 
 
 def save_as_mlperf_does(state: mlperf.State, prefix: str, path: Path) -> None:
-    """Like train_hdf5_ddp.py there: the state of a DistributedDataParallel under "model", beside the optimizer's."""
+    """Save like MLPerf's train_hdf5_ddp.py: a DistributedDataParallel state under "model", and the optimizer's."""
     optimizer = {"state": {0: {"step": 7, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}
     model = {prefix + name: value for name, value in state.items()}
     torch.save({"step": 7, "epoch": 1, "model": model, "optimizer": optimizer}, path)
 
 
 @pytest.mark.parametrize(("dtype", "prefix"), [(torch.float32, "module."), (torch.float16, "")], ids=["fp32", "fp16"])
-def test_a_checkpoint_of_mlperf_gives_its_logits(dtype: torch.dtype, prefix: str, tmp_path: Path) -> None:
+def test_a_checkpoint_of_mlperf_gives_mlperfs_logits(dtype: torch.dtype, prefix: str, tmp_path: Path) -> None:
     state = mlperf.random_state(0)
     state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     save_as_mlperf_does(state, prefix, tmp_path / "model.pth")
@@ -36,7 +36,7 @@ def test_a_checkpoint_of_mlperf_gives_its_logits(dtype: torch.dtype, prefix: str
     assert (found - expected).abs().max() < 1e-4
 
 
-def test_names_and_shapes_are_those_of_mlperf() -> None:
+def test_parameter_names_and_shapes_are_those_of_mlperf() -> None:
     with torch.device("meta"):
         state = DeepLabV3Plus().state_dict()
     assert {name: tuple(value.shape) for name, value in state.items()} == mlperf.shapes()

@@ -1,4 +1,4 @@
-"""Prediction maps: what is run, and what is drawn."""
+"""Prediction maps: how they are computed, stored and drawn."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def samples(tmp_path):
 
 @pytest.fixture
 def made(samples, monkeypatch):
-    mask = np.where(TRUTH == 2, 2, 0).astype(np.uint8)  # finds rivers, no cyclone
+    mask = np.where(TRUTH == 2, 2, 0).astype(np.uint8)  # finds rivers but no cyclone
     monkeypatch.setattr(engine, "load", lambda path, device: lambda batch: torch.from_numpy(mask)[None])
     return predict.predict(samples[0][0].with_name("engine.pt2"), "cpu", samples[:2])
 
@@ -37,7 +37,7 @@ def test_the_first_samples_are_predicted(made):
     assert made[0].moisture.shape == (64, 96)
 
 
-def test_maps_stand_side_by_side_with_their_iou(made, tmp_path):
+def test_maps_are_drawn_side_by_side_with_their_iou(made, tmp_path):
     drawn = figure.figure(made)
     titles = [axes.get_title() for axes in drawn.axes if axes.get_title()]
     assert titles[0] == "data-0: truth"
@@ -47,7 +47,7 @@ def test_maps_stand_side_by_side_with_their_iou(made, tmp_path):
     assert "<image" in (tmp_path / "a.svg").read_text()
 
 
-def test_what_is_kept_is_what_is_drawn(made, tmp_path):
+def test_stored_predictions_are_read_back_and_tabulated(made, tmp_path):
     predictions.save(made, tmp_path / "p.npz")
     again = predictions.load(tmp_path / "p.npz")
     for before, after in zip(made, again, strict=True):
@@ -60,8 +60,8 @@ def test_what_is_kept_is_what_is_drawn(made, tmp_path):
     assert table["mean IoU"].round(2).tolist() == [0.67, 0.67]
 
 
-def test_large_maps_are_drawn_coarsely_but_judged_by_every_pixel(monkeypatch, samples):
-    monkeypatch.setattr(predict, "PIXELS", 32)
+def test_large_maps_are_coarse_but_their_iou_counts_every_pixel(monkeypatch, samples):
+    monkeypatch.setattr(predict, "MAX_ROWS", 32)
     mask = TRUTH.copy()
     mask[1, 1] = 2  # a pixel that the coarse map leaves out
     monkeypatch.setattr(engine, "load", lambda path, device: lambda batch: torch.from_numpy(mask)[None])

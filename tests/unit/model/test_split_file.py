@@ -1,4 +1,4 @@
-"""A model in parts is joined only when every hash fits."""
+"""The parts of a model are joined only if every hash is right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def share(tmp_path: Path) -> Path:
     return tmp_path / "share"
 
 
-def test_split_then_assemble_gives_the_file_back(share: Path, tmp_path: Path) -> None:
+def test_splitting_and_joining_gives_the_same_file(share: Path, tmp_path: Path) -> None:
     names = ["model_part_aa", "model_part_ab", "model_part_ac"]
     assert sorted(path.name for path in share.iterdir()) == ["SHA256SUMS", *names]
     lines = (share / "SHA256SUMS").read_text().splitlines()
@@ -26,13 +26,13 @@ def test_split_then_assemble_gives_the_file_back(share: Path, tmp_path: Path) ->
     assert (tmp_path / "out" / "model.pth").read_bytes() == bytes(range(250))
 
 
-def test_split_replaces_older_parts(share: Path, tmp_path: Path) -> None:
+def test_splitting_replaces_older_parts(share: Path, tmp_path: Path) -> None:
     split_file.split(tmp_path / "whole", share, part_bytes=200)
     assert sorted(path.name for path in share.glob("model_part_*")) == ["model_part_aa", "model_part_ab"]
     split_file.assemble(share, tmp_path / "model.pth")
 
 
-def test_parts_from_elsewhere_need_only_the_sums_that_the_readme_makes(share: Path, tmp_path: Path) -> None:
+def test_parts_from_elsewhere_need_only_the_hashes_that_the_readme_makes(share: Path, tmp_path: Path) -> None:
     (share / "SHA256SUMS").unlink()
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     (command,) = [line.strip() for line in readme.splitlines() if "sha256sum model_part_*" in line]
@@ -41,7 +41,7 @@ def test_parts_from_elsewhere_need_only_the_sums_that_the_readme_makes(share: Pa
     assert (tmp_path / "model.pth").read_bytes() == bytes(range(250))
 
 
-def test_split_refuses_more_parts_than_names(tmp_path: Path) -> None:
+def test_more_parts_than_names_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "whole").write_bytes(bytes(677))
     with pytest.raises(InputError, match="over 676 parts"):
         split_file.split(tmp_path / "whole", tmp_path / "share", part_bytes=1)
@@ -78,7 +78,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_part_is_named_and_nothing_is_written(share: Path, tmp_path: Path, case: str) -> None:
+def test_a_bad_part_is_reported_by_name_and_nothing_is_written(share: Path, tmp_path: Path, case: str) -> None:
     spoil, message = BAD[case]
     spoil(share)
     with pytest.raises(InputError, match=message):
@@ -86,8 +86,12 @@ def test_a_bad_part_is_named_and_nothing_is_written(share: Path, tmp_path: Path,
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_listed_parts_are_in_order_and_a_missing_one_is_named(share: Path) -> None:
-    assert [Path(path).name for path in split_file.listed(share)] == ["model_part_aa", "model_part_ab", "model_part_ac"]
+def test_part_paths_are_in_order_and_a_missing_part_is_reported(share: Path) -> None:
+    assert [Path(path).name for path in split_file.part_paths(share)] == [
+        "model_part_aa",
+        "model_part_ab",
+        "model_part_ac",
+    ]
     (share / "model_part_ab").unlink()
     with pytest.raises(InputError, match="model_part_ab: missing"):
-        split_file.listed(share)
+        split_file.part_paths(share)

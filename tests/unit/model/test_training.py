@@ -1,4 +1,4 @@
-"""Training: its loss and schedule in numbers, the same weights from the same recipe whatever interrupts it, and IoU."""
+"""Training: loss, schedule and IoU, and the same weights from the same recipe despite interruptions."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ RECIPE = training.Recipe(
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """So small a network gains nothing from more, and loses much where the cores are busy."""
+    """One thread is enough for so small a network, and more would be slow on busy cores."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,7 +36,9 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def training_set():
-    return training_data.make(1, training_data.TRAINING_LINES, 2, 64, 96, MODEL_CHANNELS, torch.device("cpu"), 1)
+    return training_data.make_examples(
+        1, training_data.TRAINING_FIRST_LINE, 2, 64, 96, MODEL_CHANNELS, torch.device("cpu"), 1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +50,14 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_loss_of_undecided_logits():
+def test_the_loss_of_equal_logits():
     truth = torch.tensor([[[0, 0, 1, 2]]])
-    # Cross entropy log 3; each event: overlap 1/3, likely pixels 4/3, true pixels 1.
+    # The cross entropy is log 3. Each event has overlap 1/3, 4/3 predicted pixels and 1 true pixel.
     expected = math.log(3) + 1 - (2 / 3 + 1) / (7 / 3 + 1)
     assert training.loss(torch.zeros(1, 3, 1, 4), truth).item() == pytest.approx(expected)
 
 
-def test_loss_of_the_truth_is_nothing_and_of_all_background_is_not():
+def test_the_loss_of_the_truth_is_zero_and_that_of_all_background_is_high():
     truth = torch.zeros(1, 50, 100, dtype=torch.int64)
     truth[0, 0, :2], truth[0, 1, :3] = 1, 2
     right = 100.0 * torch.nn.functional.one_hot(truth, 3).permute(0, 3, 1, 2)
@@ -65,7 +67,7 @@ def test_loss_of_the_truth_is_nothing_and_of_all_background_is_not():
     assert training.loss(background, truth).item() > 0.9
 
 
-def test_learning_rate_rises_then_falls_to_nothing():
+def test_the_learning_rate_rises_then_falls_to_zero():
     recipe = dataclasses.replace(RECIPE, steps=100)
     rates = [training.learning_rate(step, recipe) for step in range(100)]
     assert max(rates) == rates[4] == pytest.approx(recipe.learning_rate)
@@ -73,7 +75,7 @@ def test_learning_rate_rises_then_falls_to_nothing():
     assert rates[-1] == pytest.approx(0)
 
 
-def test_the_recipe_decides_the_weights(training_set, uninterrupted, tmp_path):
+def test_the_recipe_determines_the_weights(training_set, uninterrupted, tmp_path):
     again = training.train(RECIPE, training_set, tmp_path / "a.pt", 2).state_dict()
     other = training.train(dataclasses.replace(RECIPE, seed=2), training_set, tmp_path / "b.pt", 100).state_dict()
     assert same(again, uninterrupted)
@@ -81,7 +83,7 @@ def test_the_recipe_decides_the_weights(training_set, uninterrupted, tmp_path):
 
 
 @pytest.mark.parametrize("steps", [2, 4, 5], ids=["before", "at", "after"])
-def test_a_run_cut_off_around_the_freezing_of_batch_norm_ends_in_the_same_weights(
+def test_a_run_interrupted_around_the_freezing_of_batch_norm_ends_with_the_same_weights(
     steps, training_set, uninterrupted, tmp_path, monkeypatch
 ):
     save = training._save
@@ -97,18 +99,18 @@ def test_a_run_cut_off_around_the_freezing_of_batch_norm_ends_in_the_same_weight
     assert same(training.train(RECIPE, training_set, tmp_path / "checkpoint.pt", 1).state_dict(), uninterrupted)
 
 
-def test_training_lowers_the_loss(training_set, tmp_path):
+def test_training_reduces_the_loss(training_set, tmp_path):
     def judged(steps):
         recipe = dataclasses.replace(RECIPE, steps=steps, learning_rate=5e-3)
         network = training.train(recipe, training_set, tmp_path / f"{steps}.pt", 100)
-        fields, truth = training_data.draw(training_set, np.random.default_rng(9), 4, 96)
+        fields, truth = training_data.draw_batch(training_set, np.random.default_rng(9), 4, 96)
         with torch.inference_mode():
             return training.loss(network(fields), truth).item()
 
     assert judged(40) < 0.8 * judged(1)
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(training_set, tmp_path):
+def test_a_checkpoint_of_another_recipe_is_rejected(training_set, tmp_path):
     path = tmp_path / "checkpoint.pt"
     recipe = dataclasses.replace(RECIPE, steps=1)
     training.train(recipe, training_set, path, 1)
@@ -116,7 +118,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(training_set, tmp_path):
         training.train(dataclasses.replace(recipe, learning_rate=0.5), training_set, path, 1)
 
 
-def test_a_damaged_checkpoint_is_refused(training_set, tmp_path):
+def test_a_damaged_checkpoint_is_rejected(training_set, tmp_path):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="not a readable checkpoint") as error:
@@ -124,7 +126,7 @@ def test_a_damaged_checkpoint_is_refused(training_set, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(training_set, tmp_path, monkeypatch):
+def test_a_nonfinite_loss_ends_the_run(training_set, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "loss", lambda logits, truth: logits.sum() * math.nan)
     with pytest.raises(InputError, match=r"step \d: the loss is nan"):
         training.train(RECIPE, training_set, tmp_path / "checkpoint.pt", 100)
@@ -139,30 +141,30 @@ def test_a_loss_that_is_not_finite_ends_the_run(training_set, tmp_path, monkeypa
         ({"crop_width": 40}, "crops of 64 x 40 from samples 96 wide"),
     ],
 )
-def test_a_recipe_that_cannot_be_trained_is_refused(change, message):
+def test_an_unusable_recipe_is_rejected(change, message):
     with pytest.raises(InputError) as error:
         dataclasses.replace(RECIPE, **change)
     assert str(error.value).startswith(message)
 
 
-def test_calibration_forgets_earlier_statistics_and_leaves_evaluation_mode_on(training_set):
+def test_calibration_replaces_earlier_statistics_and_leaves_evaluation_mode_on(training_set):
     networks = [DeepLabV3Plus(width_multiplier=0.05) for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     networks[1].bn1.running_mean.fill_(1e6)
     for network in networks:
-        training.calibrate(network, RECIPE, training_set)
+        training.calibrate_batch_norm(network, RECIPE, training_set)
         assert not network.training and network.bn1.momentum == 0.1
     assert same(*(network.state_dict() for network in networks))
 
 
 class Threshold(torch.nn.Module):
-    """Class 0, 1 or 2 where the normalised first channel is near 0, 1/2 or 1."""
+    """Predicts class 0, 1 or 2 where the normalised first channel is near 0, 1/2 or 1."""
 
     def forward(self, x):
         return torch.stack([-((2 * x[:, 0] - i) ** 2) for i in range(3)], dim=1)
 
 
-def test_evaluation_normalises_as_a_dataset_of_the_given_size_would():
+def test_evaluation_normalises_with_the_ranges_of_datasets_of_the_given_size():
     labels = torch.tensor([0, 1, 2, 0], dtype=torch.uint8).repeat(2, 16, 4)
     fields = labels[..., None] * torch.tensor([1.0, 10.0])[:, None, None, None]
     limits = fields.amin(dim=(1, 2)).numpy(), fields.amax(dim=(1, 2)).numpy()
@@ -170,13 +172,13 @@ def test_evaluation_normalises_as_a_dataset_of_the_given_size_would():
     alone = training.evaluate(Threshold(), held_out, "fp32", 1)
     assert alone["mean_iou"] == 1 and alone["iou"]["tropical cyclone"] == 1
     together = training.evaluate(Threshold(), held_out, "fp32", 2)
-    # The first sample shrinks to a tenth: all of it looks like background.
+    # The first sample is scaled to a tenth, so all of it looks like background.
     assert together["iou"] == pytest.approx(
         {"background": 16 / 24, "tropical cyclone": 1 / 2, "atmospheric river": 1 / 2}
     )
 
 
-def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path):
+def test_weights_too_large_for_float16_are_rejected(tmp_path):
     network = DeepLabV3Plus(width_multiplier=0.05)
     network.bn1.running_var.fill_(7e4)
     with pytest.raises(InputError, match=r"bn1.running_var has values that float16 cannot hold"):
@@ -202,7 +204,7 @@ def program(folder):
     )
 
 
-def test_a_killed_program_goes_on_and_ends_in_the_same_weights(tmp_path):
+def test_a_killed_program_continues_and_ends_with_the_same_weights(tmp_path):
     folders = [tmp_path / "killed", tmp_path / "straight"]
     for folder in folders:
         folder.mkdir()
@@ -213,7 +215,7 @@ def test_a_killed_program_goes_on_and_ends_in_the_same_weights(tmp_path):
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     _, log = (again := program(folders[0])).communicate(timeout=300)
-    assert again.returncode == 0 and "goes on after step" in log, log
+    assert again.returncode == 0 and "continues after step" in log, log
     assert straight.wait(timeout=300) == 0
     states = [checkpoint.load_state(folder / "model.pth") for folder in folders]
     assert same(*states)

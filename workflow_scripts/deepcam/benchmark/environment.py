@@ -1,4 +1,4 @@
-"""What machine and what software: the part of a record that says where its numbers come from."""
+"""Descriptions of the machine and the software, for records."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ VARIABLES = (
     "DALI_ODIRECT_CHUNK_SIZE", "KMP_AFFINITY", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS", "NCCL_DEBUG",
     "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "SLURM_JOB_ID",
 )  # fmt: skip
-"""Environment variables that bear on the numbers; no others are recorded, since some hold secrets."""
+"""Environment variables that affect results. No others are recorded, because some hold secrets."""
 
 CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "apptainer": "/.singularity.d"}
-"""Files that each container runtime puts into its containers."""
+"""Files by which the containers of each runtime are recognised."""
 
 MOUNTS = Path("/proc/self/mountinfo")
 
 UNSEEN = "unseen"
-"""Type of a file system that MOUNTS does not list: the root of a chroot."""
+"""Type of a file system that MOUNTS does not list, such as the root of a chroot."""
 
 CAVEATS = {
     "tmpfs": "its files are memory, which nothing can evict",
@@ -40,7 +40,7 @@ CAVEATS = {
     "overlay": "what lies under it may have a cache that is not evicted",
     UNSEEN: "its mount is not seen from here, and may have a cache that is not evicted",
 }
-"""File system type, up to a dot (fuse.sshfs is fuse), to what a cold cache cannot mean there."""
+"""Why a cold page cache may not mean reads from storage, by file system type (fuse.sshfs counts as fuse)."""
 
 BLOCK_DEVICE = {
     "model": "device/model",
@@ -48,7 +48,7 @@ BLOCK_DEVICE = {
     "scheduler": "queue/scheduler",
     "read_ahead_kb": "queue/read_ahead_kb",
 }
-"""What is told of the disk, and where in its folder in /sys."""
+"""Properties of a disk, and their files in the disk's folder in /sys."""
 
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
@@ -57,7 +57,7 @@ PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """The software that this process runs, and when. Variables by VARIABLES alone."""
+    """Describe the software of this process and the time. Of the environment variables only VARIABLES are included."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -71,7 +71,7 @@ def describe() -> dict[str, Any]:
 
 
 def describe_node(data: Path) -> dict[str, Any]:
-    """This node: CPU, memory, GPUs, kernel, and the storage under `data`."""
+    """Describe this node: CPU, memory, GPUs, kernel, and the file system that holds `data`."""
     return {
         "name": node_name(),
         "cpu": machine.cpu()[0],
@@ -88,7 +88,7 @@ def describe_node(data: Path) -> dict[str, Any]:
 
 
 def node_name() -> str:
-    """Slurm's name of this node, else the host name."""
+    """Return Slurm's name of this node, or the host name outside of Slurm."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
@@ -103,9 +103,9 @@ def _versions() -> dict[str, str]:
 
 
 def file_system(path: Path) -> dict[str, Any]:
-    """Type, device and options of the mount that holds `path` (proc(5), mountinfo), and its block device.
+    """Describe the mount that holds `path` (mountinfo in proc(5)): type, device, options, and block device.
 
-    `caveat` says what a cold page cache does not mean on it, and is empty where it means that storage was read.
+    `caveat` says why a cold page cache may not mean reads from storage. It is empty if there is no known reason.
     """
     path = path.resolve()
     medium = path.stat().st_dev
@@ -125,7 +125,7 @@ def file_system(path: Path) -> dict[str, Any]:
 
 
 def _block_device(number: str) -> Path:
-    """The folder in /sys of the block device with this major:minor number; of a partition, its disk's."""
+    """Return the folder in /sys of the block device with this major:minor number, or of the disk of a partition."""
     device = (Path("/sys/dev/block") / number).resolve()
     return device.parent if (device / "partition").exists() else device
 
@@ -152,7 +152,10 @@ def _hdf5() -> str:
 
 
 def _git_commit() -> str:
-    """Commit of the workflow, with "-dirty" where tracked files differ; outside a checkout what the image was told."""
+    """Return the commit of the workflow, with "-dirty" if tracked files differ.
+
+    Outside of a checkout, return the variable DEEPCAM_COMMIT, which a container image sets.
+    """
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

@@ -1,15 +1,16 @@
-"""The kernel's page cache: evict files from it, load them into it, and count what is resident."""
+"""The kernel's page cache: evict files from it, load files into it, and count resident pages."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 _CACHESTAT = 451
-"""System call number of cachestat(2) on every architecture, Linux 6.5 and later."""
+"""System call number of cachestat(2) on every architecture. Available in Linux 6.5 and later."""
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
@@ -25,7 +26,7 @@ class _Counts(ctypes.Structure):
 
 
 def evict(files: Iterable[Path]) -> None:
-    """Drop each file's pages. No root needed; pages that some process has mapped stay."""
+    """Drop each file's pages from the page cache. Needs no root. Pages that a process has mapped stay."""
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -36,16 +37,17 @@ def evict(files: Iterable[Path]) -> None:
 
 
 def drop_all() -> None:
-    """Drop the whole machine's clean page cache, directory entries and inodes. For root alone; see `may_drop_all`."""
+    """Drop the whole machine's clean page cache, directory entries and inodes. Needs root, see `may_drop_all`."""
     DROP_CACHES.write_text("3\n")
 
 
 def may_drop_all() -> bool:
+    """Return whether this process may call `drop_all`."""
     return os.access(DROP_CACHES, os.W_OK)
 
 
-def load(files: Iterable[Path]) -> None:
-    """Read each file once, through the page cache."""
+def preload(files: Iterable[Path]) -> None:
+    """Load each file into the page cache by reading it once."""
     buffer = bytearray(4 << 20)
     for path in files:
         with open(path, "rb", buffering=0) as file:
@@ -54,10 +56,10 @@ def load(files: Iterable[Path]) -> None:
 
 
 def resident_fraction(files: Iterable[Path]) -> float:
-    """Fraction of the files' pages that is in the page cache, 0 to 1."""
+    """Return the fraction of the files' pages that are in the page cache, 0 to 1."""
     resident = total = 0
     for path in files:
-        pages = -(-path.stat().st_size // mmap.PAGESIZE)
+        pages = math.ceil(path.stat().st_size / mmap.PAGESIZE)
         total += pages
         resident += _resident_pages(path, pages)
     return resident / total if total else 0.0
@@ -78,8 +80,8 @@ def _resident_pages(path: Path, pages: int) -> int:
 
 
 def _mincore(descriptor: int, pages: int) -> int:
-    """Kernels before 6.5. Asks about a mapping that is never touched, so it brings nothing in."""
-    # A private writable mapping, since ctypes takes no address from a read-only one.
+    """Count resident pages on kernels before 6.5. The mapping is never accessed, so no page is loaded."""
+    # The mapping is private and writable because ctypes cannot take the address of a read-only one.
     with mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as view:
         address = ctypes.c_char.from_buffer(view)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.timed_loop import Workload, measure
 from deepcam.errors import InputError
 from deepcam.grid import MODES
+from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
 from deepcam.record.model import (
     SCHEMA_VERSION,
@@ -47,7 +47,7 @@ def run(job: Job) -> list[Prediction]:
 
     Returns the predictions to draw on rank 0 of a job with `visualization`, and an empty list otherwise.
     """
-    me = ranks.join(job.cell.ranks)
+    me = ranks.init_ranks(job.cell.ranks)
     check_job(job)
     fingerprints = read_fingerprints(job)
     place = me.local_rank % len(job.devices)
@@ -129,7 +129,7 @@ def read_fingerprints(job: Job) -> list[dict[str, Any]]:
     """The fingerprints of the job's engine files. Raises InputError for one that the job's options rule out."""
     found = []
     for path in job.engine_files:
-        fingerprint = _fingerprint(path)
+        fingerprint = read_fingerprint(path)
         for option, (field, value) in job.required.items():
             if fingerprint.get(field) != value:
                 raise InputError(
@@ -143,7 +143,7 @@ def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, list[Run] | No
     """The background load before the start, and what `measure` returns."""
     me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
     for _ in range(LISTENING_TIMES):
-        background_load = me.other_load(LISTENING_SECONDS)
+        background_load = me.background_cpu_load(LISTENING_SECONDS)
         if background_load <= validity.BACKGROUND_LOAD_LIMIT:
             break
     return background_load, measure(workload, me)
@@ -158,14 +158,6 @@ def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> Eng
     if not fingerprints:
         return None
     return EngineDescription(**fingerprints[0], accuracy=[store.read_verdict(path) for path in job.accuracy_files])
-
-
-def _fingerprint(engine_file: Path) -> dict[str, Any]:
-    path = engine_file.with_suffix(".json")
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no engine's fingerprint ({error}); compile the engine again") from None
 
 
 def _predictions(job: Job) -> list[Prediction]:

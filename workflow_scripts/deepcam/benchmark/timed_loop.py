@@ -66,12 +66,12 @@ def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
     if repeatable:
         # The first batch includes one-time work, such as the choice of kernels; the median batch does not.
         intervals = result.batch_interval_seconds
-        seconds = ranks.slowest(statistics.median(intervals) * len(intervals))
+        seconds = ranks.allreduce_max(statistics.median(intervals) * len(intervals))
         needed = settings.min_seconds * RUN_LENGTH_MARGIN
         while seconds < needed:  # an epoch of a long run takes less time than a single one, so try until it lasts
             epochs = max(epochs + 1, math.ceil(epochs * needed / seconds))
             _, _, result = _run(workload, ranks, loop, order.files(epochs))
-            seconds = ranks.slowest(result.seconds)
+            seconds = ranks.allreduce_max(result.seconds)
 
     measured = []
     for _ in range(settings.runs):
@@ -122,8 +122,8 @@ def _run(workload: Workload, ranks: Ranks, loop: Loop, files: tuple[Path, ...]) 
             if workload.settings.drop_caches and ranks.node_leader:
                 page_cache.drop_all()
         else:
-            page_cache.load(own)
-        low, high = ranks.worst_residency(page_cache.resident_fraction(own))
+            page_cache.preload(own)
+        low, high = ranks.allreduce_min_max(page_cache.resident_fraction(own))
     return low, high, loop(files, ranks)
 
 
@@ -158,7 +158,7 @@ class _ComputeLoop:
 
     def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
         self._device, self._engine, self._size = device, engine, workload.cell.local_batch_size
-        self._batch = device.put(np.stack([np.load(path) for path in workload.files[: self._size]]))
+        self._batch = device.to_device(np.stack([np.load(path) for path in workload.files[: self._size]]))
 
     def __call__(self, files: tuple[Path, ...], ranks: Ranks) -> RankRun:
         return _timed(self._steps(files), ranks, self._device, {}, ())
@@ -184,14 +184,14 @@ def _timed(
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
     storage, cpu = _storage_bytes(processes), machine.cpu_seconds(processes)
-    on_node = ranks.on_node([process.pid for process in processes])
-    node_cpu = machine.cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
-    meter = device.meter()
+    on_node = ranks.allgather_on_node([process.pid for process in processes])
+    node_cpu = machine.start_cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
+    meter = device.start_metering()
     ranks.barrier()
     start = time.perf_counter()
     for files in steps:
         batches.append(files)
-        queued.append(device.mark())
+        queued.append(device.record_event())
         while len(queued) > device.in_flight:
             queued.popleft()()
             finished.append(time.perf_counter())
@@ -210,7 +210,7 @@ def _timed(
         cpu_seconds=machine.cpu_seconds(processes) - cpu,
         node_cpu_utilisation=busy,
         background_cpu_load=others,
-        peak_rss_bytes=sum(map(machine.peak_memory_bytes, (process.pid for process in processes))),
+        peak_rss_bytes=sum(map(machine.peak_rss_bytes, (process.pid for process in processes))),
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

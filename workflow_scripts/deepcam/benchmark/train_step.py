@@ -1,8 +1,8 @@
-"""One full training step a batch, for the mode train: what it takes to keep training fed. Throughput only.
+"""A full training step per batch, for mode train, which measures throughput only.
 
-Mixed precision as autocast gives it (float16 with loss scaling on a GPU, bfloat16 on a CPU with AMX),
-and DistributedDataParallel over NCCL or Gloo where there is more than one rank. Labels are made up once and stay in
-memory: only the data files are read. The loss is what training.py trains with, the weights are not kept.
+It uses autocast's mixed precision (float16 with loss scaling on a GPU, bfloat16 on a CPU with AMX), the loss of
+training.py, and DistributedDataParallel over NCCL or Gloo if there are several ranks. Only data files are read: labels
+are random and stay in memory. The weights are not saved.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ from deepcam.benchmark.ranks import Ranks
 from deepcam.climate import CLASSES
 from deepcam.model import training
 from deepcam.model.engine_spec import resolve_precision
-from deepcam.model.network import DeepLabV3Plus
+from deepcam.model.network import NetworkSpec
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
-EVENTS = 0.02
-"""Share of the made-up label pixels that are no background, about the archive's."""
+EVENT_FRACTION = 0.02
+"""Fraction of the random labels that are events instead of background, about that of the archive."""
 
 
 class TrainStep:
-    """Called with a raw batch (n, H, W, C) float32 on its device: forward, loss, backward, update."""
+    """Trains on a raw batch (n, H, W, C) float32 on its device: forward pass, loss, backward pass, weight update."""
 
-    def __init__(self, recipe: Training, device: str, shape: tuple[int, int, int], batch_size: int, me: Ranks) -> None:
+    def __init__(
+        self, recipe: Training, device: str, shape: tuple[int, int, int], batch_size: int, ranks: Ranks
+    ) -> None:
         self.device = torch.device(device)
         torch.manual_seed(0)
-        network: nn.Module = DeepLabV3Plus(len(recipe.channels), width_multiplier=recipe.width_multiplier)
+        network: nn.Module = NetworkSpec(recipe.width_multiplier, recipe.channels).create()
         network.to(self.device, memory_format=torch.channels_last).train()
-        if me.size > 1:
-            _meet(self.device, me)
+        if ranks.size > 1:
+            _init_process_group(self.device, ranks)
             network = nn.parallel.DistributedDataParallel(network)
         self.network = network
         self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.WEIGHT_DECAY, fused=True)
@@ -47,7 +49,7 @@ class TrainStep:
         self.channels = torch.tensor(recipe.channels, device=self.device)
         self.low, high = (torch.tensor(values, device=self.device) for values in (recipe.minimum, recipe.maximum))
         self.range = torch.where(high > self.low, high - self.low, 1.0)
-        events = torch.rand(batch_size, *shape[:2], device=self.device) < EVENTS
+        events = torch.rand(batch_size, *shape[:2], device=self.device) < EVENT_FRACTION
         self.truth = torch.where(events, torch.randint(1, len(CLASSES), events.shape, device=self.device), 0)
 
     def __call__(self, batch: Tensor) -> None:
@@ -61,12 +63,12 @@ class TrainStep:
 
 
 def precision(device: str) -> str:
-    """What the network computes in on `device`."""
+    """Return the precision that the network trains in on `device`."""
     return resolve_precision("auto", device)
 
 
 def describe(recipe: Training, device: str) -> dict[str, Any]:
-    """What a record says in the place of an engine's fingerprint."""
+    """Return the description for the record, in place of an engine's fingerprint."""
     return {
         "backend": "training",
         "precision": precision(device),
@@ -77,16 +79,16 @@ def describe(recipe: Training, device: str) -> dict[str, Any]:
     }
 
 
-def _meet(device: torch.device, me: Ranks) -> None:
-    """Join all ranks into torch's default process group, at an address that rank 0 tells over MPI."""
-    one_node = me.local_size == me.size
+def _init_process_group(device: torch.device, ranks: Ranks) -> None:
+    """Initialise torch's default process group with all ranks, at an address that rank 0 broadcasts over MPI."""
+    one_node = ranks.local_size == ranks.size
     with socket.socket() as free:
         free.bind(("", 0))
         host = "127.0.0.1" if one_node else socket.gethostname()
-        address = me.broadcast(f"tcp://{host}:{free.getsockname()[1]}")
+        address = ranks.broadcast(f"tcp://{host}:{free.getsockname()[1]}")
     if one_node:
-        # Gloo would look this host's name up, which in a container may lead nowhere.
+        # Otherwise Gloo looks up this host's name, which may fail in a container.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo", init_method=address, rank=me.rank, world_size=me.size
+        "nccl" if device.type == "cuda" else "gloo", init_method=address, rank=ranks.rank, world_size=ranks.size
     )

@@ -1,32 +1,39 @@
-"""The archive's own statistics per channel, for dataset.json: what its stats.h5 says."""
+"""The archive's own statistics per channel: the contents of its stats.h5, for dataset.json."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from pathlib import Path
 
 import h5py
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from deepcam import files
 from deepcam.climate import CHANNELS
 from deepcam.data import http_transfer
+from deepcam.data.dataset import Channel
 from deepcam.errors import InputError
 
 FIELDS = {"minimum": "minval", "maximum": "maxval", "mean": "mean", "mean_square": "sqmean"}
-"""Ours, and the archive's names under `climate/`: 16 values each, in the order of the channels."""
+"""Our names, and the archive's names under `climate/`. Each is an array of 16 values in the order of the channels."""
 
-STATISTICS_BYTES = 2**20
+MAX_BYTES = 2**20
+"""Far more than stats.h5 has."""
+
+_CHANNELS = TypeAdapter(list[Channel] | None)
 
 
-def fetch_statistics(base_url: str) -> list[dict[str, Any]] | None:
-    """The statistics per channel in `<base_url>/stats.h5`; None where the source has no such file.
+def fetch_statistics(base_url: str) -> list[Channel] | None:
+    """Return the statistics in `<base_url>/stats.h5`, or None if the source has no such file.
 
-    Raises InputError naming the URL for any other refusal, or other contents.
+    Values that are not finite have not been counted in them. Raises InputError naming the URL if the server refuses
+    for another reason, or if the file holds anything else.
     """
     url = f"{base_url}/stats.h5"
     try:
         with http_transfer.session(1) as connection:
-            body = http_transfer.fetch_small(connection, url, STATISTICS_BYTES)
+            body = http_transfer.fetch_small(connection, url, MAX_BYTES)
     except http_transfer.Refused as error:
         if error.status in (404, 410):
             return None
@@ -35,7 +42,7 @@ def fetch_statistics(base_url: str) -> list[dict[str, Any]] | None:
         with h5py.File(io.BytesIO(body)) as file:
             values = {ours: np.asarray(file[f"climate/{theirs}"], float).ravel() for ours, theirs in FIELDS.items()}
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{url}: not the statistics of an archive ({error}): check the URL") from error
+        raise InputError(f"{url}: does not hold the statistics of an archive ({error}): check the URL") from error
     for name, numbers in values.items():
         if numbers.shape != (len(CHANNELS),) or not (np.abs(numbers) <= np.finfo(np.float32).max).all():
             raise InputError(f"{url}: {name} is not {len(CHANNELS)} finite float32 numbers: check the URL")
@@ -44,7 +51,19 @@ def fetch_statistics(base_url: str) -> list[dict[str, Any]] | None:
         if low > high:
             raise InputError(f"{url}: minval {low:g} of channel {channel} is above its maxval {high:g}: check the URL")
     return [
-        # The samples were not read for these, so nobody has counted values that are not finite.
-        {"name": channel, **{name: float(numbers[i]) for name, numbers in values.items()}, "nonfinite": None}
+        Channel.model_validate({"name": channel} | {name: float(numbers[i]) for name, numbers in values.items()})
         for i, channel in enumerate(CHANNELS)
     ]
+
+
+def write(path: Path, statistics: list[Channel] | None) -> None:
+    """Write what `fetch_statistics` returned as JSON, null for None."""
+    files.write_json(path, _CHANNELS.dump_python(statistics, mode="json"))
+
+
+def read(path: Path) -> list[Channel] | None:
+    """Read what `write` wrote. Raises InputError for any other file."""
+    try:
+        return _CHANNELS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path}: does not hold channel statistics: delete it and run again") from error

@@ -1,4 +1,4 @@
-"""HDF5 samples to npy: `data-*.npy` (H, W, 16) float32 and `label-*.npy` (H, W, 2), both planes on the last axis."""
+"""Convert HDF5 samples to npy: `data-*.npy` (H, W, 16) float32, and `label-*.npy` (H, W, 2) with both label planes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from deepcam.files import atomic_path
 log = logging.getLogger(__name__)
 
 COPY_BYTES = 8 * 2**20
+"""Bytes per read, if the kernel cannot copy by itself."""
 
 NO_KERNEL_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-"""Errors with which a file system, or a container's filter, says that a copy within the kernel is not to be had."""
+"""Errors by which a file system or a container's seccomp filter rejects a copy within the kernel."""
 
 
 @contextlib.contextmanager
 def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Iterator[h5py.File]:
-    """Open an HDF5 sample and check its layout: data (H, W, 16) of floats, two label planes (H, W), `shape` being H, W.
+    """Open an HDF5 sample and check its layout: data (H, W, 16) of floats and two label planes (H, W).
 
-    Raises InputError naming the file where it is missing, truncated, not HDF5, or laid out in another way.
+    `shape` is the expected (H, W), if there is one. Raises InputError naming the file if it is missing, truncated, not
+    HDF5, or has another layout.
     """
     try:
         file = h5py.File(path, "r")
@@ -42,17 +44,17 @@ def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Itera
     with file:
         try:
             problem = _layout_problem(file, shape)
-        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises for damaged metadata
+        except (OSError, RuntimeError, KeyError) as error:  # h5py raises these for damaged metadata
             raise _unreadable(path, error) from error
         if problem:
-            raise InputError(f"{path}: {problem}: it is not a DeepCAM sample: delete it and get it again")
+            raise InputError(f"{path}: not a DeepCAM sample, {problem}: delete it and run again")
         yield file
 
 
 def convert_file(hdf5_path: Path, output_dir: Path) -> list[manifest.Entry]:
-    """Convert one HDF5 sample; the entries of its data and label npy files, in this order, flushed to storage.
+    """Convert one HDF5 sample and return the entries of its data file and its label file. Both are flushed to storage.
 
-    Raises InputError naming the HDF5 file where it cannot be read or is laid out in another way.
+    Raises InputError naming the HDF5 file if it cannot be read or has another layout.
     """
     data, label = (output_dir / name for name in npy_names(hdf5_path.name))
     with open_sample(hdf5_path) as file:
@@ -63,27 +65,27 @@ def convert_file(hdf5_path: Path, output_dir: Path) -> list[manifest.Entry]:
 
 
 def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5: bool = True) -> None:
-    """Convert the files of one HDF5 shard, `threads` at work at a time, and then write the manifest.
+    """Convert the files of one HDF5 shard and then write the manifest of the npy shard.
 
-    What was already made from an HDF5 file with the same SHA-256 is kept. Without `keep_hdf5` the HDF5 files are
-    removed once their npy files have been read back and hold the same. Raises InputError for an incomplete HDF5
-    shard, a bad file in it, a full disk, or less than one thread.
+    Files that were made from an HDF5 file with the same SHA-256 are kept. Unless `keep_hdf5` is true, each HDF5 file is
+    removed after its npy files have been read back and compared with it. `threads` is the number of busy threads.
+    Raises InputError for an incomplete HDF5 shard, a bad file, a full disk, or less than one thread.
     """
     if threads < 1:
         raise InputError(f"--threads {threads}: must be at least 1")
     folder, sources = hdf5_manifest.parent, manifest.read(hdf5_manifest)
     names = [name for source in sources for name in npy_names(source.name)]
-    # Twice as many: half of them wait for storage, where files are flushed.
-    with manifest.filling(output_dir, names), ThreadPoolExecutor(2 * threads) as pool:
+    # Twice as many threads, because about half of them wait for files to be flushed.
+    with manifest.exclusive_folder(output_dir, names), ThreadPoolExecutor(2 * threads) as pool:
         ledger = manifest.read_ledger(output_dir)
-        pairs = {source.name: _kept(output_dir, source, ledger) for source in sources}
+        pairs = {source.name: _finished_pair(output_dir, source, ledger) for source in sources}
         missing = [source for source in sources if not pairs[source.name]]
-        manifest.require(hdf5_manifest, missing)
+        manifest.check_in_place(hdf5_manifest, missing)
         files.require_space(output_dir, sum(source.bytes for source in missing))
 
         def convert(source: manifest.Entry) -> None:
             pairs[source.name] = convert_file(folder / source.name, output_dir)
-            manifest.record(output_dir, [source, *pairs[source.name]])
+            manifest.append_to_ledger(output_dir, [source, *pairs[source.name]])
 
         list(pool.map(convert, missing))
         manifest.write(output_dir / manifest.MANIFEST, [entry for pair in pairs.values() for entry in pair])
@@ -93,13 +95,13 @@ def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5
     log.info("%s: converted %d of %d samples", output_dir, len(missing), len(sources))
 
 
-def converted(output_dir: Path, source: manifest.Entry) -> bool:
-    """Whether both npy files that were made from this HDF5 file are in place."""
-    return bool(_kept(output_dir, source, manifest.read_ledger(output_dir)))
+def is_converted(output_dir: Path, source: manifest.Entry) -> bool:
+    """Return whether both npy files made from this HDF5 file are in place."""
+    return bool(_finished_pair(output_dir, source, manifest.read_ledger(output_dir)))
 
 
-def is_plain(dataset: h5py.Dataset) -> bool:
-    """Whether the dataset's bytes lie in its file as an npy file of native float32 holds them."""
+def is_contiguous_float32(dataset: h5py.Dataset) -> bool:
+    """Return whether the dataset is stored like the data of an npy file: native float32, contiguous, unfiltered."""
     properties = dataset.id.get_create_plist()
     return (
         properties.get_layout() == h5py.h5d.CONTIGUOUS
@@ -110,16 +112,16 @@ def is_plain(dataset: h5py.Dataset) -> bool:
     )
 
 
-def _kept(output_dir: Path, source: manifest.Entry, ledger: dict[str, manifest.Entry]) -> list[manifest.Entry]:
-    """The entries of the npy files in place that were made from `source`, as the ledger says; else none."""
+def _finished_pair(output_dir: Path, source: manifest.Entry, ledger: dict[str, manifest.Entry]) -> list[manifest.Entry]:
+    """Return the entries of the two npy files made from `source`, if both are in place; otherwise an empty list."""
     pair = [ledger[name] for name in npy_names(source.name) if name in ledger]
-    if ledger.get(source.name) != source or len(pair) < 2 or manifest.outdated(output_dir, pair):
+    if ledger.get(source.name) != source or len(pair) < 2 or manifest.not_in_place(output_dir, pair):
         return []
     return pair
 
 
 def _remove_converted(hdf5_path: Path, output_dir: Path) -> None:
-    """Remove an HDF5 file after its npy files, read back, hold its values bit for bit."""
+    """Remove an HDF5 file after checking that its npy files hold the same values, bit for bit."""
     with open_sample(hdf5_path) as file:
         arrays = [_read_data(file, hdf5_path), _read_labels(file, hdf5_path)]
     for name, array in zip(npy_names(hdf5_path.name), arrays, strict=True):
@@ -129,12 +131,12 @@ def _remove_converted(hdf5_path: Path, output_dir: Path) -> None:
 
 
 def _layout_problem(file: h5py.File, shape: tuple[int, int] | None) -> str:
-    """What is wrong with the layout, in a few words; empty where all is well."""
+    """Return what is wrong with the layout, in a few words, or an empty text if nothing is."""
     for name in (DATA, *LABELS):
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset):
             return f"no dataset {name}"
-        # An untrusted file must not bring in others of this machine.
+        # A file from elsewhere must not read other files of this machine.
         if dataset.file != file or dataset.external or dataset.is_virtual:
             return f"{name} lies in another file"
     data = file[DATA]
@@ -154,7 +156,7 @@ def _layout_problem(file: h5py.File, shape: tuple[int, int] | None) -> str:
 
 def _unreadable(path: Path | str, error: Exception) -> InputError:
     reason = " ".join(str(error).split())
-    return InputError(f"{path}: not a whole HDF5 file ({reason}): delete it and get it again")
+    return InputError(f"{path}: not a complete HDF5 file ({reason}): delete it and run again")
 
 
 def _read(dataset: h5py.Dataset, path: Path) -> np.ndarray:
@@ -165,7 +167,7 @@ def _read(dataset: h5py.Dataset, path: Path) -> np.ndarray:
 
 
 def _read_data(file: h5py.File, path: Path) -> np.ndarray:
-    """The data as native float32: of other byte order, no value changes; float64 is rounded."""
+    """Read the data as native float32. Another byte order changes no value, float64 is rounded."""
     return _read(file[DATA], path).astype(np.float32, copy=False)
 
 
@@ -174,24 +176,24 @@ def _read_labels(file: h5py.File, path: Path) -> np.ndarray:
 
 
 def _write(target: Path, fill: Callable[[BinaryIO], None]) -> manifest.Entry:
-    """Make a file with `fill` and read it back for its entry, while the kernel already writes it to storage."""
+    """Write a file with `fill` and return its entry. It is hashed while the kernel already writes it to storage."""
     with atomic_path(target) as temporary:
         with open(temporary, "wb") as npy:
             fill(npy)
             npy.flush()
-            files.begin_flush(npy.fileno())
+            files.start_writeback(npy.fileno())
         return manifest.Entry(target.name, temporary.stat().st_size, files.sha256(temporary))
 
 
 def _write_data(file: h5py.File, path: Path, npy: BinaryIO) -> None:
-    if is_plain(file[DATA]):
+    if is_contiguous_float32(file[DATA]):
         _copy_plain(file[DATA], path, npy)
     else:
         np.lib.format.write_array(npy, _read_data(file, path), (1, 0))
 
 
 def _copy_plain(dataset: h5py.Dataset, path: Path, npy: BinaryIO) -> None:
-    """Write the npy header, then let the kernel copy the dataset's bytes."""
+    """Write the npy header, then copy the dataset's bytes within the kernel."""
     np.lib.format.write_array_header_1_0(
         npy, {"descr": dataset.dtype.str, "fortran_order": False, "shape": dataset.shape}
     )
@@ -201,23 +203,23 @@ def _copy_plain(dataset: h5py.Dataset, path: Path, npy: BinaryIO) -> None:
 
 
 def _copy_range(source: int, target: int, offset: int, count: int, path: Path) -> None:
-    """Copy `count` bytes from `offset` of the source to the target's position, by the first way that works there.
+    """Copy `count` bytes from `offset` of the source to the target's position, with the first method that works.
 
-    Raises InputError if the source is short.
+    Raises InputError if the source is too short.
     """
-    ways = [_copy_file_range, os.sendfile, _read_and_write]
+    methods = [_copy_file_range, os.sendfile, _read_and_write]
     while count:
         try:
-            copied = ways[0](target, source, offset, count)
+            copied = methods[0](target, source, offset, count)
         except OSError as error:
-            if error.errno not in NO_KERNEL_COPY or len(ways) == 1:
+            if error.errno not in NO_KERNEL_COPY or len(methods) == 1:
                 raise
             copied = 0
         if copied == 0:
-            # Some file systems answer a copy that they cannot make with nothing copied.
-            del ways[0]
-            if not ways:
-                raise InputError(f"{path}: ends {count} bytes before its data does: delete it and get it again")
+            # Some file systems copy nothing, without an error, if they do not support the call.
+            del methods[0]
+            if not methods:
+                raise InputError(f"{path}: ends {count} bytes before its data does: delete it and run again")
         offset, count = offset + copied, count - copied
 
 

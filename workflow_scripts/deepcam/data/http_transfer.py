@@ -1,4 +1,4 @@
-"""One HTTP resource into one file: resumed where it stopped, tried again within bounds, hashed on the way."""
+"""Download one HTTP resource to a file: interrupted transfers are resumed, failures retried, and the bytes hashed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from deepcam.errors import InputError
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
-"""Read at a time: a quarter of it takes a tenth more processor time."""
+"""Bytes per read. A quarter of this takes 10 % more processor time."""
 
 FLUSH_BYTES = 2**23
-"""So often the disk is set to work while bytes still arrive."""
+"""Bytes after which writing to the disk is started while the rest still arrives."""
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-STALLED_BYTES = 2**14
-"""A stream that brings less than this in READ_SECONDS counts as stalled, even if it trickles."""
+"""Timeouts of a connection attempt and of a read."""
 
-WAIT_SECONDS = 600
-"""The longest pause, in sum, between the attempts at one resource."""
+STALLED_BYTES = 2**14
+"""A transfer that brings less than this in READ_SECONDS counts as stalled."""
+
+MAX_DELAY_SECONDS = 600
+"""Limit for the sum of the delays between the attempts at one resource."""
 
 RETRY = Retry(
     total=6,
@@ -41,16 +43,16 @@ RETRY = Retry(
     backoff_jitter=1,
     backoff_max=60,
 )
-"""Which answers may pass by themselves, how often they are tried again, and after what pauses."""
+"""HTTP statuses that are retried, how often, and after which delays."""
 
-NO_BODY = 416
-"""Range not satisfiable: what a server answers that has nothing beyond the bytes that are already here."""
+RANGE_NOT_SATISFIABLE = 416
+"""HTTP status of a server that has no bytes beyond those that are already here."""
 
 T = TypeVar("T")
 
 
 class Refused(InputError):
-    """The server's final no, with its HTTP status."""
+    """The server answered with an HTTP status that is not retried."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -58,7 +60,7 @@ class Refused(InputError):
 
 
 class _Adapter(HTTPAdapter):
-    """requests waits for ever unless each call names a timeout; here all calls do."""
+    """Gives every request a timeout. By default requests waits forever."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
@@ -66,8 +68,9 @@ class _Adapter(HTTPAdapter):
 
 
 def session(streams: int) -> requests.Session:
-    """A session that keeps at most `streams` connections per host alive. Only http and https are spoken: a redirect
-    to anything else fails. Certificates are verified.
+    """Return a session with at most `streams` connections per host.
+
+    It verifies certificates and supports only http and https, so a redirect to anything else fails.
     """
     adapter = _Adapter(pool_maxsize=streams, pool_block=True)
     result = requests.Session()
@@ -75,19 +78,19 @@ def session(streams: int) -> requests.Session:
     result.mount("http://", adapter)
     result.mount("https://", adapter)
     result.max_redirects = 5
-    # Content-Length and ranges count bytes on the wire: compressed transfers could not be checked or resumed.
+    # Content-Length and ranges count bytes on the wire, so compressed transfers could not be checked or resumed.
     result.headers["User-Agent"] = "deepcam-benchmark"
     result.headers["Accept-Encoding"] = "identity"
     return result
 
 
-def persist(url: str, attempt: Callable[[], T]) -> T:
-    """What `attempt` returns, called again as RETRY says while it fails in ways that may pass by themselves.
+def with_retries(url: str, attempt: Callable[[], T]) -> T:
+    """Call `attempt` until it succeeds and return its result. Transient failures are retried as RETRY says.
 
-    A server's Retry-After is honoured. Raises Refused for a final answer, InputError when attempts or patience run
-    out; both name the URL.
+    The server's Retry-After is honoured. Raises Refused for a status that is not retried, and InputError when the
+    attempts or MAX_DELAY_SECONDS are exhausted. Both name the URL.
     """
-    retry, waited = RETRY, 0.0
+    retry, delayed = RETRY, 0.0
     while True:
         try:
             return attempt()
@@ -96,24 +99,24 @@ def persist(url: str, attempt: Callable[[], T]) -> T:
             answer = getattr(error, "response", None)
             if answer is not None and answer.status_code not in RETRY.status_forcelist:
                 raise Refused(f"{url}: {reason}: check the URL", answer.status_code) from error
-            if answer is None and not _may_pass(error):
+            if answer is None and not _is_transient(error):
                 raise InputError(f"{url}: the transfer failed ({reason}): check the URL") from error
             try:
                 retry = retry.increment("GET", url, error=error)
             except urllib3.exceptions.MaxRetryError:
                 raise InputError(f"{url}: failed {RETRY.total + 1} times ({reason}): run again, it resumes") from error
-            pause = _pause(retry, answer)
-            waited += pause
-            if waited > WAIT_SECONDS:
-                raise InputError(f"{url}: {reason}, next try in {pause:.0f} s: run again then, it resumes") from error
-            log.warning("%s: %s; trying again in %.1f s", url, reason, pause)
-            time.sleep(pause)
+            delay = _retry_delay(retry, answer)
+            delayed += delay
+            if delayed > MAX_DELAY_SECONDS:
+                raise InputError(f"{url}: {reason}, next try in {delay:.0f} s: run again then, it resumes") from error
+            log.warning("%s: %s; trying again in %.1f s", url, reason, delay)
+            time.sleep(delay)
 
 
-def announced_bytes(connection: requests.Session, url: str) -> int | None:
-    """The size that the server announces for `url`; None where it announces none, or refuses: fetching will tell.
+def content_length(connection: requests.Session, url: str) -> int | None:
+    """Return the size in bytes that a HEAD request for `url` gives; None if it gives none or is refused.
 
-    Raises InputError where the server cannot be reached.
+    Raises InputError if the server cannot be reached.
     """
 
     def attempt() -> int | None:
@@ -123,13 +126,13 @@ def announced_bytes(connection: requests.Session, url: str) -> int | None:
             return int(length) if length.isdecimal() else None
 
     try:
-        return persist(url, attempt)
+        return with_retries(url, attempt)
     except Refused:
         return None
 
 
-def fetch_small(connection: requests.Session, url: str, most_bytes: int) -> bytes:
-    """The body at `url`. Raises Refused, and InputError also for a body of more than `most_bytes`."""
+def fetch_small(connection: requests.Session, url: str, max_bytes: int) -> bytes:
+    """Return the body at `url`. Raises InputError if it cannot be fetched or is longer than `max_bytes`."""
 
     def attempt() -> bytes:
         body = bytearray()
@@ -137,46 +140,47 @@ def fetch_small(connection: requests.Session, url: str, most_bytes: int) -> byte
             _check_status(response)
             while block := response.raw.read(CHUNK_BYTES, decode_content=False):
                 body += block
-                if len(body) > most_bytes:
-                    raise InputError(f"{url}: is longer than {most_bytes:,} bytes: check the URL")
+                if len(body) > max_bytes:
+                    raise InputError(f"{url}: is longer than {max_bytes:,} bytes: check the URL")
         return bytes(body)
 
-    return persist(url, attempt)
+    return with_retries(url, attempt)
 
 
 def partial_files(target: Path) -> tuple[Path, Path]:
-    """What a transfer to `target` leaves until it is whole: its bytes, and which version of the resource they are."""
+    """Return the two files of an unfinished transfer to `target`: its bytes, and the version of the resource."""
     return target.with_name(target.name + files.TEMPORARY), target.with_name(target.name + ".version" + files.TEMPORARY)
 
 
 def fetch(connection: requests.Session, url: str, target: Path, advance: Callable[[int], None]) -> str:
-    """Bring `url` into the first partial file of `target`, going on behind what an earlier run left; its SHA-256.
+    """Download `url` to the first of the partial files of `target` and return its SHA-256 in hexadecimal.
 
-    The caller checks the file and gives it its name. `advance` is told of every change of the file's size, first of
-    what is already there. Raises InputError; what has arrived stays, for the next run.
+    Bytes that an earlier run left there are kept, and only the rest is fetched. The caller checks the file and renames
+    it. `advance` is called with every change of the file's size, first with the bytes that are already there. Raises
+    InputError if the download fails; the bytes that have arrived stay for the next run.
     """
     part, version = partial_files(target)
     advance(_size(part))
     with files.full_disk_as_input_error(target):
-        return persist(url, lambda: _attempt(connection, url, part, version, advance))
+        return with_retries(url, lambda: _attempt(connection, url, part, version, advance))
 
 
 def _attempt(connection: requests.Session, url: str, part: Path, version: Path, advance: Callable[[int], None]) -> str:
     validator = version.read_text() if version.exists() else ""
-    # Without a validator, what is there cannot be told from another version of the file.
+    # Without a validator the bytes could belong to another version of the file.
     start = _size(part) if validator else 0
     headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
     with connection.get(url, headers=headers, stream=True) as response:
-        if start and response.status_code in (206, NO_BODY):
+        if start and response.status_code in (206, RANGE_NOT_SATISFIABLE):
             content_range = response.headers.get("Content-Range", "")
-            if response.status_code == NO_BODY and content_range == f"bytes */{start}":
+            if response.status_code == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}":
                 return files.sha256(part)
-            # Some servers know Range but not If-Range.
+            # Some servers support Range but not If-Range.
             same = _validator(response) in (validator, "")
             if response.status_code == 206 and same and content_range.startswith(f"bytes {start}-"):
                 return _receive(response, part, advance)
             _restart(part, advance)
-            raise requests.ConnectionError("the file has changed, what is here is no part of it")
+            raise requests.ConnectionError("the file has changed at the server, so its download starts over")
         _check_status(response)
         _restart(part, advance)
         version.write_text(_validator(response))
@@ -184,7 +188,7 @@ def _attempt(connection: requests.Session, url: str, part: Path, version: Path, 
 
 
 def _receive(response: requests.Response, part: Path, advance: Callable[[int], None]) -> str:
-    """Append the body to the file; the SHA-256 of all."""
+    """Append the body to the file and return the SHA-256 of the whole file."""
     digest = hashlib.sha256()
     with open(part, "rb") as file:
         hashlib.file_digest(file, lambda: digest)
@@ -197,14 +201,14 @@ def _receive(response: requests.Response, part: Path, advance: Callable[[int], N
             gained += len(block)
             unflushed += len(block)
             if unflushed > FLUSH_BYTES:
-                files.begin_flush(file.fileno())
+                files.start_writeback(file.fileno())
                 unflushed = 0
             if time.monotonic() - marked > READ_SECONDS:
                 if gained < STALLED_BYTES:
                     raise requests.Timeout(f"the stream brought {gained} bytes in {READ_SECONDS} s")
                 marked, gained = time.monotonic(), 0
         size = file.tell()
-    # A complete body counts only if the server meant to send the rest, not a smaller range.
+    # The server may have sent less than the range that was asked for.
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     if total.isdecimal() and size != int(total):
         raise requests.ConnectionError(f"sent {size} of {total} bytes")
@@ -217,7 +221,7 @@ def _restart(part: Path, advance: Callable[[int], None]) -> None:
 
 
 def _validator(response: requests.Response) -> str:
-    """What If-Range compares: a strong entity tag, else the time of the last change, else nothing."""
+    """Return the validator for If-Range: a strong entity tag, else the time of the last change, else an empty text."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
@@ -232,8 +236,8 @@ def _check_status(response: requests.Response) -> None:
         raise requests.HTTPError(reason, response=response)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether a failure without an answer may go away: a lost connection may, a wrong certificate or URL does not."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether a failure without an answer is worth retrying: a lost connection is, a bad certificate is not."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -242,8 +246,8 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError))
 
 
-def _pause(retry: Retry, answer: requests.Response | None) -> float:
-    """Seconds before the next attempt: what the server asks for, else exponential backoff with jitter."""
+def _retry_delay(retry: Retry, answer: requests.Response | None) -> float:
+    """Return the seconds until the next attempt: the server's Retry-After, else exponential backoff with jitter."""
     if answer is not None:
         with contextlib.suppress(urllib3.exceptions.InvalidHeader):
             asked = retry.get_retry_after(answer.raw)

@@ -1,4 +1,4 @@
-"""The manifest that completes a shard folder, and the ledger of the files that are finished so far."""
+"""The manifest of a finished shard folder, and the ledger of the files that are finished so far."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from deepcam import files
 from deepcam.errors import InputError
 
 MANIFEST = "manifest.tsv"
-"""Name of the manifest in a shard folder. It is written last: where it is, the shard is whole."""
+"""Name of the manifest in a shard folder. It is written last, so a shard that has one is complete."""
 
 LEDGER = "ledger.tsv"
-"""Name of a shard folder's ledger: an entry per file as soon as it is finished. Unlike the manifest, which Snakemake
-deletes before a job, it survives: a later run tells by it what need not be done again."""
+"""Name of the ledger in a shard folder. It gets an entry as soon as a file is finished. Snakemake deletes the manifest
+before a job, but not the ledger, so a later run can tell which files it need not make again."""
 
 HEADER = "name\tbytes\tsha256"
 
@@ -31,7 +31,7 @@ class Entry:
 
 
 def entry(path: Path) -> Entry:
-    """The entry of a file on disk; reads all of it."""
+    """Return the entry of a file on disk. Reads the whole file."""
     return Entry(path.name, path.stat().st_size, files.sha256(path))
 
 
@@ -41,18 +41,18 @@ def write(path: Path | str, entries: Iterable[Entry]) -> None:
 
 
 def read(path: Path | str) -> list[Entry]:
-    """The entries of a manifest, in order. Raises InputError for a missing file, a wrong header or a bad line."""
+    """Return the entries of a manifest, in order. Raises InputError for a missing file, a bad header or a bad line."""
     entries = []
     for number, line in files.read_lines(path, HEADER):
-        entry = _parsed(line)
+        entry = _parse(line)
         if entry is None:
             raise InputError(f"{path}, line {number}: not 'name, bytes, sha256': delete the file and run again")
         entries.append(entry)
     return entries
 
 
-def record(folder: Path, entries: Iterable[Entry]) -> None:
-    """Add finished files to the folder's ledger, in one write: a killed process adds all of them or none."""
+def append_to_ledger(folder: Path, entries: Iterable[Entry]) -> None:
+    """Add finished files to the folder's ledger in one write, so that a killed process adds all of them or none."""
     with files.full_disk_as_input_error(folder / LEDGER):
         descriptor = os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -62,47 +62,44 @@ def record(folder: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_ledger(folder: Path) -> dict[str, Entry]:
-    """The latest entry of every file name in the folder's ledger. A torn line is no entry: its file is done again."""
+    """Return the latest entry for each file name in the folder's ledger. Incomplete lines are skipped."""
     try:
         lines = (folder / LEDGER).read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return {}
-    return {entry.name: entry for entry in map(_parsed, lines) if entry is not None}
+    return {entry.name: entry for entry in map(_parse, lines) if entry is not None}
 
 
 def is_in_place(folder: Path, entry: Entry) -> bool:
-    """Whether the entry's file is in the folder with the right size. Contents are not read."""
+    """Return whether the entry's file is in the folder with the right size. Contents are not read."""
     path = folder / entry.name
     return path.is_file() and path.stat().st_size == entry.bytes
 
 
-def outdated(folder: Path, entries: Iterable[Entry]) -> list[str]:
-    """Names of the entries whose file is missing from the folder or has another size. Contents are not read."""
+def not_in_place(folder: Path, entries: Iterable[Entry]) -> list[str]:
+    """Return the names of files that are missing from the folder or have another size. Contents are not read."""
     return [entry.name for entry in entries if not is_in_place(folder, entry)]
 
 
-def require(path: Path, entries: Iterable[Entry]) -> None:
-    """Raise InputError naming the first of these entries of the manifest at `path` whose file is not in place."""
-    if bad := outdated(path.parent, entries):
-        raise InputError(
-            f"{path.parent / bad[0]}: missing or not the size in {path.name}: delete {path}, make it again"
-        )
+def check_in_place(path: Path, entries: Iterable[Entry]) -> None:
+    """Raise InputError for the first of these entries of the manifest at `path` whose file is not in place."""
+    if bad := not_in_place(path.parent, entries):
+        raise InputError(f"{path.parent / bad[0]}: missing or not the size in {path.name}: delete {path} and run again")
 
 
 def read_complete(path: Path) -> list[Entry]:
-    """The entries of a manifest whose files all lie beside it with the right size; else InputError naming the first."""
+    """Return the entries of a manifest. Raises InputError for the first file that is missing or has another size."""
     entries = read(path)
-    require(path, entries)
+    check_in_place(path, entries)
     return entries
 
 
 @contextlib.contextmanager
-def filling(folder: Path, names: Iterable[str], resumable: Iterable[str] = ()) -> Iterator[None]:
-    """Hold the folder's lock while a job fills it with `names`.
+def exclusive_folder(folder: Path, names: Iterable[str], resumable: Iterable[str] = ()) -> Iterator[None]:
+    """Create a shard folder and hold its lock while a job fills it with the files `names`.
 
-    First what does not belong is removed: temporary files of a killed process but for the `resumable` ones, the old
-    manifest (it must not vouch for files that are about to change), and sample files of another configuration. Other
-    files are left alone.
+    Before that, remove everything that is out of date: the old manifest, sample files of other names, and temporary
+    files of a killed process except the `resumable` ones. Any other files are left alone.
     """
     expected = {*names, *resumable}
     with files.locked(folder.with_name(folder.name + ".lock")):
@@ -119,8 +116,8 @@ def _line(entry: Entry) -> str:
     return f"{entry.name}\t{entry.bytes}\t{entry.sha256}\n"
 
 
-def _parsed(line: str) -> Entry | None:
-    """The entry of a line, None where it is not one."""
+def _parse(line: str) -> Entry | None:
+    """Return the entry in a line, or None if it holds none."""
     fields = line.split("\t")
     if len(fields) != 3 or not fields[1].isdecimal() or len(fields[2]) != 64 or "/" in fields[0]:
         return None

@@ -1,4 +1,4 @@
-"""How far a transfer is, with its rate and the time left: a bar on a terminal, else a log line every few seconds."""
+"""Progress of a transfer with rate and remaining time: a bar on a terminal, otherwise a log line every few seconds."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ LOG_LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
 
 
 class _LogLines:
-    """What tqdm writes to: every state of the bar becomes a log line."""
+    """A file for tqdm to write to. Every state of the bar becomes a log line."""
 
     def write(self, text: str) -> None:
         if line := text.strip():
             log.info("%s", line)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: lines are not buffered."""
 
 
 @contextlib.contextmanager
-def transferring(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function, safe in threads, that takes the bytes gained; a transfer that starts over takes some back."""
+def transfer_progress(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Yield a thread-safe function to report transferred bytes with.
+
+    The number is negative when a transfer starts over and its bytes no longer count.
+    """
     style = {} if sys.stderr.isatty() else {"file": _LogLines(), "mininterval": LOG_SECONDS, "bar_format": LOG_LINE}
     lock = threading.Lock()
     with tqdm(desc=name, total=total_bytes, unit="B", unit_scale=True, miniters=1, **style) as bar:
 
-        def advance(gained: int) -> None:
+        def advance(transferred: int) -> None:
             with lock:
-                bar.update(gained)
+                bar.update(transferred)
 
         yield advance

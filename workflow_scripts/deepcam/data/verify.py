@@ -1,4 +1,4 @@
-"""Whether what is on disk is what the manifests say, and making room for the next run to repair it."""
+"""Compare the files on disk with their manifests, and remove wrong ones so that the next run repairs them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: int, keep_hdf5: bool = True) -> None:
-    """Hash every file of every shard again and compare with the manifests.
+    """Hash every file of all shards and compare it with the manifests. HDF5 files are skipped unless they are kept.
 
-    Each wrong file is named in the log and removed; so are the manifests of its shard and dataset.json, which no
-    longer speak the truth: the next run then makes that file again and no other. HDF5 files are looked at only if
-    they are kept. Raises InputError if any file was wrong.
+    Each wrong file is logged and removed, together with the manifests of its shard and dataset.json, so that the next
+    run makes exactly that file again. Raises InputError if any file was wrong.
     """
     wrong, checked = [], 0
     with ThreadPoolExecutor(threads) as pool:
@@ -34,22 +33,22 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
                 wrong += [(path, hdf5, npy) for path, _ in found]
                 checked += len(entries)
     for path, hdf5, npy in wrong:
-        # Snakemake makes a missing file again only if what is made from it is missing too.
-        for claim in (dataset, npy / manifest.MANIFEST):
-            claim.unlink(missing_ok=True)
+        # Snakemake makes a missing file again only if the files that are made from it are missing too.
+        for outdated in (dataset, npy / manifest.MANIFEST):
+            outdated.unlink(missing_ok=True)
         if path.parent == hdf5 or not keep_hdf5:
             (hdf5 / manifest.MANIFEST).unlink(missing_ok=True)
     if wrong:
         first = wrong[0][0]
         raise InputError(f"{len(wrong)} of {checked} files were wrong, the first {first}: repair with `snakemake data`")
-    log.info("%s: all %d files are as their manifests say", npy_dir.parent, checked)
+    log.info("%s: all %d files agree with their manifests", npy_dir.parent, checked)
 
 
 def _problem(folder: Path, entry: manifest.Entry) -> str:
-    """What is wrong with a file, in a few words; empty where all is well."""
+    """Return what is wrong with a file, in a few words, or an empty text if nothing is."""
     path = folder / entry.name
     if not path.is_file():
         return "missing"
     if path.stat().st_size != entry.bytes:
         return f"has {path.stat().st_size} bytes, not {entry.bytes}"
-    return "" if files.sha256(path) == entry.sha256 else "its SHA-256 is not the manifest's"
+    return "" if files.sha256(path) == entry.sha256 else "its SHA-256 differs from the manifest's"

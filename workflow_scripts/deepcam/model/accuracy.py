@@ -1,68 +1,72 @@
-"""The accuracy gate: does an engine find what the eager fp32 network finds, on the same labelled samples?
+"""The accuracy target: an engine's masks are compared with the eager fp32 network's on the same labelled samples.
 
-An engine hands out masks, not logits: argmax is compiled into it, and carrying the logits out would measure another
-engine. The reference's logits say how much each differing pixel weighs: where it preferred its own class to the
-engine's by a margin, some logit of the engine is off by at least half of that.
+An engine returns masks, not logits, because the argmax is compiled into it and returning logits would be another engine
+than the one that is measured. The reference's logit margins tell how much each differing pixel matters: if the
+reference preferred its own class to the engine's by a margin, some logit of the engine is wrong by at least half of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from deepcam.climate import CLASSES
+from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
-from deepcam.model.engine import Engine
+from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
+from deepcam.record.model import AccuracyVerdict
 
 MAX_SAMPLES = 64
-"""The first samples of the dataset are enough: 57 million pixels at full size."""
+"""Only the first samples of a dataset are evaluated. At full size these have 57 million pixels."""
 
 MIN_IOU_RATIO = 0.99
-MIN_AGREEMENT = 0.995
-"""What an engine must reach: this part of the reference's mean IoU (MLPerf inference's rule), and of its pixels."""
+"""Required mean IoU as a fraction of the reference's. MLPerf Inference also requires 99 % of the fp32 accuracy."""
+
+MIN_PIXEL_AGREEMENT = 0.995
+"""Required fraction of pixels that have the reference's class."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Samples:
-    """Files of data (H, W, C) float32 and of labels (H, W, 2), of which plane 0 holds class numbers."""
+class EvaluationSet:
+    """Data files (H, W, C) float32 and label files (H, W, 2), whose plane 0 holds class numbers."""
 
     data: list[Path]
     labels: list[Path]
 
     @classmethod
-    def of(cls, dataset: Path) -> Samples:
-        """The first samples of dataset.json, at most MAX_SAMPLES."""
-        entries = json.loads(dataset.read_text())["samples"][:MAX_SAMPLES]
-        return cls(*([dataset.parent / entry[kind] for entry in entries] for kind in ("data", "label")))
+    def read(cls, dataset: Path) -> EvaluationSet:
+        """Return the first samples, at most MAX_SAMPLES, of the dataset that the file dataset.json describes."""
+        samples = read_description(dataset).samples[:MAX_SAMPLES]
+        return cls([sample.data for sample in samples], [sample.label for sample in samples])
 
 
-def predict(engine: Engine, samples: Samples) -> np.ndarray:
-    """Masks (samples, H, W) uint8, of the reference margins; read and run in batches of the engine's largest size."""
+def predict(engine: LoadedEngine, samples: EvaluationSet) -> np.ndarray:
+    """Run an engine over samples, in batches of its largest size.
+
+    Returns masks (samples, H, W) uint8, or the margins (samples, classes, H, W) float16 if `engine` is the reference.
+    """
     return np.concatenate(list(_batches(engine, samples)))
 
 
-def _batches(engine: Engine, samples: Samples) -> Iterator[np.ndarray]:
+def _batches(engine: LoadedEngine, samples: EvaluationSet) -> Iterator[np.ndarray]:
     for start in range(0, len(samples.data), engine.max_batch):
         batch = np.stack([np.load(path) for path in samples.data[start : start + engine.max_batch]])
-        # To the host before the next call: a mask of CUDA graphs is valid until then.
+        # Copied to the host at once, because a mask of CUDA graphs is valid only until the next call.
         yield engine(torch.from_numpy(batch).to(engine.device)).cpu().numpy()
 
 
-def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> dict[str, Any]:
-    """The gate's verdict on `masks` (samples, H, W) uint8 by the reference's `margins` (samples, classes, H, W).
+def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> AccuracyVerdict:
+    """Compare `masks` (samples, H, W) uint8 with the labels and the reference's `margins` (samples, classes, H, W).
 
-    `iou` per class, over all samples, None for a class that neither mask nor label has; `mean_iou` over the others;
-    the same of the reference; `agreement`, the share of pixels where both have the same class. In logits:
-    `largest_margin_lost`, the most by which the reference preferred its class of a pixel to the engine's, at most twice
-    the largest difference of logits; as its scale `median_margin`, the reference's to its second class.
+    An engine passes if its mean IoU and its pixel agreement reach MIN_IOU_RATIO and MIN_PIXEL_AGREEMENT. The maximum
+    margin loss is at most twice the largest difference between the two networks' logits; the median margin is its
+    scale. Raises InputError if masks, margins and labels are not those of the same samples.
     """
     if margins.shape != (len(masks), len(CLASSES), *masks.shape[1:]) or len(masks) != len(labels):
         raise InputError(
@@ -70,31 +74,32 @@ def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> dict[
             "of the same samples; run snakemake --forcerun predict_reference"
         )
     reference = margins.argmin(1)
-    counts = _counts(masks, labels)
-    expected = _counts(reference, labels)
+    counts = _confusion(masks, labels)
+    reference_counts = _confusion(reference, labels)
     agreement = float((masks == reference).mean())
-    mean_iou, reference_mean_iou = iou.mean_iou(counts), iou.mean_iou(expected)
-    passed = mean_iou >= MIN_IOU_RATIO * reference_mean_iou and agreement >= MIN_AGREEMENT
-    return {
-        "samples": len(masks),
-        "iou": _iou(counts),
-        "mean_iou": mean_iou,
-        "reference_iou": _iou(expected),
-        "reference_mean_iou": reference_mean_iou,
-        "agreement": agreement,
-        "largest_margin_lost": float(np.take_along_axis(margins, masks[:, None], 1).max()),
-        "median_margin": float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
-        "min_iou_ratio": MIN_IOU_RATIO,
-        "min_agreement": MIN_AGREEMENT,
-        "passed": passed,
-    }
+    mean_iou, reference_mean_iou = iou.mean_iou(counts), iou.mean_iou(reference_counts)
+    passed = mean_iou >= MIN_IOU_RATIO * reference_mean_iou and agreement >= MIN_PIXEL_AGREEMENT
+    return AccuracyVerdict(
+        samples=len(masks),
+        iou=_iou_by_class(counts),
+        mean_iou=mean_iou,
+        reference_iou=_iou_by_class(reference_counts),
+        reference_mean_iou=reference_mean_iou,
+        pixel_agreement=agreement,
+        max_logit_margin_loss=float(np.take_along_axis(margins, masks[:, None], 1).max()),
+        median_logit_margin=float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
+        min_iou_ratio=MIN_IOU_RATIO,
+        min_pixel_agreement=MIN_PIXEL_AGREEMENT,
+        passed=passed,
+    )
 
 
-def _counts(masks: np.ndarray, labels: list[Path]) -> np.ndarray:
+def _confusion(masks: np.ndarray, labels: list[Path]) -> np.ndarray:
+    """Return the confusion matrix (3, 3) over all samples."""
     pairs = zip(masks, labels, strict=True)
     return sum(iou.confusion(mask, np.load(path, mmap_mode="r")[..., 0]) for mask, path in pairs)
 
 
-def _iou(counts: np.ndarray) -> dict[str, float | None]:
+def _iou_by_class(counts: np.ndarray) -> dict[str, float | None]:
     values = iou.iou(counts).tolist()
     return {name: None if math.isnan(value) else value for name, value in zip(CLASSES, values, strict=True)}

@@ -1,4 +1,4 @@
-"""Weights on disk: PyTorch checkpoints. parts.py holds how one is cut into parts."""
+"""Read and write the weights of a network as PyTorch checkpoints."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from deepcam.errors import InputError
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """The state of a network from a checkpoint, floating-point tensors as float32 on the CPU.
+    """Read the state of a network from a checkpoint. Floating-point tensors become float32, on the CPU.
 
-    The state may be the file's top level or sit under "model" or "state_dict", with or without the "module." prefix of
-    DistributedDataParallel. Raises InputError for a file that is no checkpoint or whose pickle wants more than tensors.
+    The state may be the file's top level or stand under "model" or "state_dict", with or without the "module." prefix
+    of DistributedDataParallel. Raises InputError if the file is no checkpoint or its pickle holds more than tensors.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -24,7 +24,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: no such checkpoint; make it with assemble_model.py") from None
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path}: refused, its pickle holds more than weights or is damaged ({_first_line(error)}); "
+            f"{path}: refused, because its pickle holds more than weights or is damaged ({_first_line(error)}); "
             "use a checkpoint that holds only tensors"
         ) from None
     except (RuntimeError, EOFError, ValueError) as error:
@@ -34,7 +34,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(
-            f'{path}: holds no network state; expected names and tensors, bare or under "model" or "state_dict"'
+            f'{path}: holds no network state; it must map names to tensors, at its top level or under "model" or '
+            '"state_dict"'
         )
     return {
         name.removeprefix("module."): value.float() if value.is_floating_point() else value
@@ -47,7 +48,10 @@ def _first_line(error: Exception) -> str:
 
 
 def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Copy `state` into `network`; InputError names the first key that is missing, unexpected or of another shape."""
+    """Copy `state` into `network`.
+
+    Raises InputError with the number of keys that are missing, unexpected or of another shape, and the first of each.
+    """
     own = network.state_dict()
     faults = []
     if missing := [name for name in own if name not in state]:
@@ -69,21 +73,22 @@ def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def _width(state: dict[str, Tensor]) -> str:
-    """Which width multiplier a state looks like, by the encoder's last layer; nothing for a state without it."""
+    """Guess the width multiplier of a state from the encoder's last layer, as part of an error message."""
     if (last := state.get("xception_features.bn5.weight")) is None:
         return ""
     return f"it looks like width multiplier {len(last) / 2048:.2g}; "
 
 
 def save_half(network: nn.Module, path: Path) -> None:
-    """Save the state under "model", floating-point tensors as float16, atomically.
+    """Save the network's state under "model", atomically. Floating-point tensors are rounded to float16.
 
-    Raises InputError for a value that float16 cannot hold; what it rounds to 0 is far below batch norm's epsilon.
+    Raises InputError if a value is too large for float16. Values that it rounds to 0 are far below the epsilon of
+    batch normalisation.
     """
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
     for name, value in state.items():
         if not value.isfinite().all():
             raise InputError(f"{path}: {name} has values that float16 cannot hold; train with a lower learning rate")
-    # An open file, not a name: torch.save would put the temporary name inside the archive.
+    # torch.save stores the name of a file that it opens itself, which here is temporary.
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         torch.save({"model": state}, file)

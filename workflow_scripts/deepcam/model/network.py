@@ -6,25 +6,48 @@ so that a checkpoint trained there loads here unchanged. Output stride 16, decon
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from deepcam.climate import CLASSES, MODEL_CHANNELS
+from deepcam.model import checkpoint
 
 STRIDE = 16
 """Height and width of an input must be multiples of this."""
 
 
+@dataclasses.dataclass(frozen=True)
+class NetworkSpec:
+    """A network: its width relative to MLPerf's, the channels of a sample that it sees, and its checkpoint."""
+
+    width_multiplier: float
+    channels: tuple[int, ...]
+    weights: Path | None = None
+    """Checkpoint to load. Without one, weights are initialised at random."""
+
+    def create(self) -> DeepLabV3Plus:
+        """Make the network on the CPU, in training mode.
+
+        Raises InputError if the checkpoint cannot be read or does not fit the network.
+        """
+        network = DeepLabV3Plus(in_channels=len(self.channels), width_multiplier=self.width_multiplier)
+        if self.weights is not None:
+            checkpoint.load_into(network, checkpoint.load_state(self.weights))
+        return network
+
+
 def scaled(width: int, multiplier: float) -> int:
-    """`width` times `multiplier`, rounded to a multiple of 8 and at least 8 (tensor cores and SIMD want multiples)."""
+    """Return `width` times `multiplier`, rounded to a multiple of 8 for tensor cores and SIMD, and at least 8."""
     return max(8, round(width * multiplier / 8) * 8)
 
 
 class SeparableConv2d(nn.Module):
-    """Depthwise 3x3 convolution, then a pointwise one; keeps (or halves, with stride 2) height and width."""
+    """A depthwise 3x3 convolution followed by a pointwise one. Height and width are divided by `stride`."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -36,7 +59,7 @@ class SeparableConv2d(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: `widths` are the channels before, between and after its separable convolutions."""
+    """A residual block. `widths` are the numbers of channels before, between and after its separable convolutions."""
 
     def __init__(self, widths: list[int], stride: int = 1, first: bool = False, last: bool = False) -> None:
         super().__init__()
@@ -46,7 +69,7 @@ class Block(nn.Module):
             if i:
                 layers.append(nn.ReLU())
             elif not first:
-                # forward() applies this activation; its place keeps the checkpoint's numbering.
+                # The caller has applied this activation. The placeholder keeps the numbering of MLPerf's checkpoints.
                 layers.append(nn.Identity())
             layers += [SeparableConv2d(before, after), nn.BatchNorm2d(after)]
         if stride != 1 or last:
@@ -58,13 +81,13 @@ class Block(nn.Module):
             self.skipbn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` has its ReLU behind it: the reference's in-place ReLU also rectifies what the skip path sees."""
+        """Takes an `x` that is already rectified: MLPerf's in-place ReLU also rectifies the input of the skip path."""
         skip = self.skipbn(self.skip(x)) if self.projects else x
         return self.rep(x) + skip
 
 
 class Xception(nn.Module):
-    """Modified aligned Xception: (N, C, H, W) to features of stride 16 and low-level features of stride 4."""
+    """Modified aligned Xception: maps (N, C, H, W) to features of stride 16 and low-level features of stride 4."""
 
     def __init__(self, in_channels: int, multiplier: float) -> None:
         super().__init__()
@@ -91,7 +114,7 @@ class Xception(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = functional.relu(self.bn1(self.conv1(x)))
         x = functional.relu(self.bn2(self.conv2(x)))
-        # The low-level features are rectified too, as the in-place ReLU of the reference's block2 does.
+        # The low-level features are rectified too, because MLPerf's block2 begins with an in-place ReLU.
         low = x = functional.relu(self.block1(x))
         for i in range(2, 20):
             x = functional.relu(getattr(self, f"block{i}")(x))
@@ -102,7 +125,7 @@ class Xception(nn.Module):
 
 
 class AtrousBranch(nn.Module):
-    """One branch of the atrous spatial pyramid: 1x1 at rate 1, else a dilated 3x3."""
+    """One branch of the atrous spatial pyramid: a 1x1 convolution at rate 1, otherwise a dilated 3x3 convolution."""
 
     def __init__(self, inputs: int, outputs: int, rate: int) -> None:
         super().__init__()
@@ -115,7 +138,7 @@ class AtrousBranch(nn.Module):
 
 
 def _doubling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """A deconvolution that doubles height and width exactly."""
+    """Return a transposed convolution that doubles height and width exactly."""
     return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)
 
 
@@ -124,7 +147,7 @@ def _deconvolution(width: int) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """Features of stride 16 and low-level features of stride 4 to logits of stride 1."""
+    """Maps features of stride 16 and low-level features of stride 4 to logits of stride 1."""
 
     def __init__(self, width: int, low_width: int, num_classes: int) -> None:
         super().__init__()
@@ -149,9 +172,9 @@ class Decoder(nn.Module):
 
 
 class DeepLabV3Plus(nn.Module):
-    """Normalised climate fields (N, in_channels, H, W) to logits (N, num_classes, H, W); H and W multiples of 16.
+    """Maps normalised fields (N, in_channels, H, W) to logits (N, num_classes, H, W). H and W are multiples of 16.
 
-    `width_multiplier` scales every layer's width; 1.0 is the MLPerf network, 56.45 M parameters.
+    `width_multiplier` scales the width of every layer. 1.0 is the MLPerf network with 56.45 million parameters.
     """
 
     def __init__(

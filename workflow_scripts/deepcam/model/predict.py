@@ -1,7 +1,8 @@
-"""Runs an engine over a few samples and keeps what the figure of predictions shows."""
+"""Run an engine over a few samples and keep the maps that the figure of predictions shows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from deepcam.model import engine
 from deepcam.record import iou
 from deepcam.record.predictions import Prediction
 
-PIXELS = 400
-"""Rows of a drawn map at most; more would only swell the file."""
+MAX_ROWS = 400
+"""Largest number of rows of a map. More would only enlarge the figure's file."""
 
 
 def predict(engine_path: Path, device: str, samples: Iterable[tuple[Path, Path]]) -> list[Prediction]:
-    """Run an engine over samples, each a data file and its label file, one at a time.
+    """Run an engine over samples, one at a time. A sample is its data file and its label file.
 
-    Raises InputError for an engine that does not fit this machine or the samples.
+    Raises InputError if the engine does not fit this machine or the samples.
     """
     loaded = engine.load(engine_path, device)
     made = []
@@ -28,8 +29,8 @@ def predict(engine_path: Path, device: str, samples: Iterable[tuple[Path, Path]]
         data, labels = np.load(data_file), np.load(label_file)
         mask = loaded(torch.from_numpy(data)[None].to(device))[0].cpu().numpy()
         truth = labels[..., 0].astype(np.uint8)
-        step = -(-len(mask) // PIXELS)
-        # Contiguous copies, so that the whole sample need not stay in memory.
-        drawn = (image[::step, ::step].copy() for image in (data[..., CHANNELS.index("TMQ")], truth, mask))
-        made.append(Prediction(data_file.stem, *drawn, iou.confusion(mask, truth)))
+        step = math.ceil(len(mask) / MAX_ROWS)
+        # Copies, so that the whole sample does not stay in memory.
+        maps = (image[::step, ::step].copy() for image in (data[..., CHANNELS.index("TMQ")], truth, mask))
+        made.append(Prediction(data_file.stem, *maps, iou.confusion(mask, truth)))
     return made

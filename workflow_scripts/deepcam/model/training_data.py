@@ -1,4 +1,4 @@
-"""Synthetic samples held in memory, on the device: what the network is trained on and judged by."""
+"""Synthetic samples in device memory, for training and for evaluation, and random training batches of them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from deepcam.data import synthesis
 
 log = logging.getLogger(__name__)
 
-TRAINING_LINES = 10**6
-HELD_OUT_LINES = 2 * 10**6
-"""First lines of the two sets, beyond any index: with the same seed, neither meets the other or a benchmark's data."""
+TRAINING_FIRST_LINE = 10**6
+HELD_OUT_FIRST_LINE = 2 * 10**6
+"""First lines of the two sets, beyond any index. With the same seed, neither shares a sample with the other or with
+the data of a benchmark."""
 
 LARGEST_DATASET = 64
-"""Ranges for training are drawn as if from datasets of 1 to this many samples."""
+"""Training normalises with the ranges of random datasets of 1 to this many samples."""
 
 NORTHWARD = ("VBOT", "V850")
-"""Channels that change their sign when north and south are swapped."""
+"""Channels whose sign changes when north and south are swapped."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Samples: fields (N, H, W, C) float32, labels (N, H, W) uint8, both on one device.
+    """N samples: fields (N, H, W, C) float32 and labels (N, H, W) uint8, both on one device.
 
-    `minimum` and `maximum` (N, C) float32 are each sample's own, on the CPU.
+    `minimum` and `maximum` (N, C) float32 are those of each sample, on the CPU. `channels` are numbers into CHANNELS.
     """
 
     fields: Tensor
@@ -44,7 +45,7 @@ class Examples:
         return len(self.fields)
 
 
-def make(
+def make_examples(
     seed: int,
     first_line: int,
     count: int,
@@ -54,12 +55,12 @@ def make(
     device: torch.device,
     processes: int,
 ) -> Examples:
-    """Make `count` samples of the lines from `first_line`, `processes` at a time."""
+    """Make the `count` samples of the lines from `first_line` on `device`, `processes` at a time."""
     fields = torch.empty(count, height, width, len(channels), device=device)
     labels = torch.empty(count, height, width, dtype=torch.uint8, device=device)
     minimum, maximum = np.empty((2, count, len(channels)), np.float32)
     seeds = [synthesis.sample_seed(seed, first_line + i) for i in range(count)]
-    # spawn: a forked child inherits locks that torch's threads may hold.
+    # Spawned, because a forked child inherits locks that torch's threads may hold.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         made = pool.map(_make_one, seeds, [height] * count, [width] * count, [channels] * count)
         for i, (data, label, minimum[i], maximum[i]) in enumerate(made):
@@ -73,12 +74,14 @@ def _make_one(seed: int, height: int, width: int, channels: tuple[int, ...]) -> 
     return data, label.astype(np.uint8), data.min(axis=(0, 1)), data.max(axis=(0, 1))
 
 
-def draw(examples: Examples, rng: np.random.Generator, count: int, crop_width: int) -> tuple[Tensor, Tensor]:
-    """A random batch: normalised fields (count, C, H, crop_width) float32 channels_last, labels (count, H, crop_width).
+def draw_batch(examples: Examples, rng: np.random.Generator, count: int, crop_width: int) -> tuple[Tensor, Tensor]:
+    """Draw a random batch of crops.
 
-    Crops have all rows, from pole to pole, and begin at any longitude. So their mean over the area, which the network's
-    global branch sees, is that of a whole sample, and no crop looks unlike the climate. Half of them are mirrored at
-    the equator, which physics allows when the northward wind changes its sign; east and west may not be swapped.
+    Returns normalised fields (count, C, H, crop_width) float32, channels_last, and labels (count, H, crop_width) int64.
+
+    Crops have all rows, from pole to pole, and begin at a random longitude, so that their mean over the area, which the
+    network's global branch sees, is about that of a whole sample. Half of them are mirrored at the equator, with the
+    sign of the northward wind reversed, which is physically plausible; swapping east and west would not be.
     """
     device = examples.fields.device
     _, height, width, _ = examples.fields.shape
@@ -107,9 +110,9 @@ def draw(examples: Examples, rng: np.random.Generator, count: int, crop_width: i
 
 
 def _range(examples: Examples, rng: np.random.Generator, sample: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each channel's minimum and maximum over a random dataset that holds `sample`.
+    """Return each channel's minimum and maximum over a random dataset that includes `sample`.
 
-    An engine normalises with its own dataset's range, which depends on how many samples there are and which.
+    An engine normalises with the ranges of its dataset, which depend on the samples in it.
     """
     others = rng.integers(len(examples), size=int(LARGEST_DATASET ** rng.random()) - 1)
     dataset = np.append(others, sample)

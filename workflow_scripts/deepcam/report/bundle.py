@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deepcam import files
+from deepcam import files, paths
 from deepcam.errors import InputError
 
 CODE = (
@@ -20,7 +20,7 @@ CODE = (
 
 LEFT_OUT = ("__pycache__", ".snakemake", files.TEMPORARY)
 
-DATASET = "results/data/dataset.json"
+DATASET = paths.dataset(paths.DATA)
 """Path of the dataset's description in the bundle."""
 
 TOP = "deepcam-bundle"

@@ -9,10 +9,8 @@ import pandas as pd
 
 from deepcam.record import metrics
 from deepcam.report.figures import selection
+from deepcam.report.figures.style import percent
 from deepcam.text import count
-
-BASELINE = "pread-discard"
-"""The reader that discards what it reads. Its rate is the read-and-discard baseline of the other readers."""
 
 VERDICTS = {
     "storage": "Storage is the bottleneck of inference",
@@ -64,10 +62,6 @@ def _with_precision(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(engine=selection.engine_labels(cells))
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def _basis(cell: pd.Series) -> str:
     """The settings of a throughput, the range of its runs, and its warnings."""
     low, high = cell["samples_per_second_min"], cell["samples_per_second_max"]
@@ -87,7 +81,7 @@ def _bottleneck(summary: pd.DataFrame) -> Iterable[Statement]:
     for _, cell in selection.fastest(judged, ["cache"]).iterrows():
         doubt = "" if cell["bottleneck_certain"] else ", with low confidence"
         efficiency, low, high = (
-            _percent(cell[name]) for name in ("overlap_efficiency", "overlap_efficiency_min", "overlap_efficiency_max")
+            percent(cell[name]) for name in ("overlap_efficiency", "overlap_efficiency_min", "overlap_efficiency_max")
         )
         parts = {
             "I/O-only": cell["io_only_samples_per_second"],
@@ -106,13 +100,13 @@ def _bottleneck(summary: pd.DataFrame) -> Iterable[Statement]:
 
 def _reading(valid: pd.DataFrame) -> Iterable[Statement]:
     io = valid[valid["mode"] == "io"]
-    baselines = selection.fastest(io[io["reader"] == BASELINE], ["cache"]).set_index("cache")
-    for _, cell in selection.fastest(io[io["reader"] != BASELINE], ["cache"]).iterrows():
+    baselines = selection.fastest(io[io["reader"] == selection.BASELINE], ["cache"]).set_index("cache")
+    for _, cell in selection.fastest(io[io["reader"] != selection.BASELINE], ["cache"]).iterrows():
         basis, share = _basis(cell), 0.0
         if cell["cache"] in baselines.index:
             baseline = baselines.loc[cell["cache"], "gigabytes_per_second"]
             share = cell["gigabytes_per_second"] / baseline
-            basis += f" That is {_percent(share)} of the read-and-discard baseline ({baseline:.3g} GB/s)."
+            basis += f" That is {percent(share)} of the read-and-discard baseline ({baseline:.3g} GB/s)."
         if too_fast := share > metrics.CONFLICT_ABOVE:
             basis += " No reader can be that much faster, so the machine's speed changed between the measurements."
         source = "storage (cold page cache)" if cell["cache"] == "cold" else "memory (warm page cache)"

@@ -1,4 +1,4 @@
-"""Readers: how samples get from storage into the memory of a device. One module each, behind one small interface.
+"""Readers bring samples from storage into the memory of a device. Each is a module behind one small interface.
 
 A reader is opened for one run of one rank and closed after it:
 
@@ -6,8 +6,8 @@ A reader is opened for one run of one rank and closed after it:
         for batch in reader:
             ...
 
-`files` are the npy files to read, in order, each (H, W, C) float32 in format version 1; a file that stands
-there twice is read twice. Building the reader reads no sample data; the first sample is read when iteration starts.
+`files` are the npy files to read, in order, each (H, W, C) float32 in format version 1. A file that is listed twice is
+read twice. Opening a reader reads no sample data; the first sample is read when iteration starts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deepcam.grid import READERS
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a cell asks of a reader. Threads are per rank; the sample shape is (H, W, C); `device` is cpu or cuda:N."""
+    """The settings of a reader. Threads are per rank, the sample shape is (H, W, C), `device` is cpu or cuda:N."""
 
     batch_size: int
     inter_threads: int
@@ -36,11 +36,11 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """The files that a batch holds, in order, as the reader itself reports them, and their samples.
+    """A batch of n samples, and their files in order, as the reader itself reports them.
 
-    `array`: (n, H, W, C) float32 on the device, contiguous, anything with `__dlpack__`. Valid until the next batch is
-    asked for; on a GPU, for all work that was queued on the current stream by then. None from a reader that throws
-    the bytes away.
+    `array` is a contiguous (n, H, W, C) float32 array on the device that has `__dlpack__`. It is valid until the next
+    batch is requested, and on a GPU for all work queued on the current stream by then. It is None if the reader
+    discards the bytes.
     """
 
     files: list[str]
@@ -48,13 +48,13 @@ class Batch:
 
 
 class Reader(Protocol):
-    """What the timed loop knows of a reader."""
+    """The timed loop's view of a reader."""
 
     details: dict[str, Any]
-    """How it reads, for the record: chunk size, queue depth, O_DIRECT or not."""
+    """Settings that the reader chose itself, for the record, such as chunk size, queue depth and O_DIRECT."""
 
     processes: Sequence[int]
-    """Processes besides this one that read for it; alive from here to `close`."""
+    """Process ids of the reader's other processes, which live until `close`."""
 
     def __iter__(self) -> Iterator[Batch]: ...
 
@@ -62,6 +62,6 @@ class Reader(Protocol):
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> contextlib.AbstractContextManager[Reader]:
-    """Build the reader `name`. Imports only what that reader needs."""
+    """Open the reader `name`. Imports only what this reader needs."""
     module = importlib.import_module(f"deepcam.benchmark.readers.{READERS[name].module}")
     return contextlib.closing(module.open_reader(name, files, options))

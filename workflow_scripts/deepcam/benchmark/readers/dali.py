@@ -1,12 +1,13 @@
 """NVIDIA DALI's numpy reader.
 
-dali-mmap: `inter_threads` threads copy from mapped files into the batch.
-dali-buffered: one thread of DALI's reads, `inter_threads` threads copy into the batch.
-dali-direct: O_DIRECT with `inter_threads * intra_threads` threads over chunks of about sample / intra_threads bytes.
-dali-gds: cuFile into GPU memory, threads and chunks as dali-direct's.
-The first three read into host memory, which DALI then copies to a GPU where the cell has one.
-Source: DALI documentation of fn.readers.numpy (dont_use_mmap, use_o_direct, DALI_ODIRECT_CHUNK_SIZE,
-DALI_GDS_CHUNK_SIZE).
+- dali-mmap: `inter_threads` threads copy from mapped files into the batch.
+- dali-buffered: one thread of DALI reads, and `inter_threads` threads copy into the batch.
+- dali-direct: `inter_threads * intra_threads` threads read chunks with O_DIRECT.
+- dali-gds: cuFile reads into GPU memory, with threads and chunks like dali-direct.
+
+A chunk is about 1 / `intra_threads` of a sample. The first three read into host memory, from which DALI copies to the
+GPU, if there is one. Source: DALI's documentation of fn.readers.numpy (dont_use_mmap, use_o_direct,
+DALI_ODIRECT_CHUNK_SIZE, DALI_GDS_CHUNK_SIZE).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from deepcam.benchmark.readers import Batch, Options
 from deepcam.errors import InputError
 
 QUEUE_DEPTH = 4
-"""Batches that DALI reads ahead. Depth 4 read a third faster than depth 1 from cold storage."""
+"""Number of batches that DALI reads ahead. From cold storage, depth 4 was a third faster than depth 1."""
 
 SMALLEST_CHUNK = 4 << 10
 LARGEST_CHUNK = 16 << 20
-"""DALI takes powers of two between these, in bytes."""
+"""Limits of DALI's chunk size in bytes, which must be a power of two."""
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "dali-mmap": {},
@@ -37,25 +38,24 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 CHUNK_VARIABLES = {"dali-direct": "DALI_ODIRECT_CHUNK_SIZE", "dali-gds": "DALI_GDS_CHUNK_SIZE"}
 
 NVIDIA_FS = Path("/proc/driver/nvidia-fs")
-"""Where the kernel module of GPUDirect Storage shows itself. Without it cuFile reads and copies as anyone would."""
+"""Exists if the kernel module of GPUDirect Storage is loaded. Without it cuFile reads into host memory and copies."""
 
 
 def chunk_bytes(sample_bytes: int, intra_threads: int) -> int:
-    """The largest power of two that DALI takes and that splits a sample into at least `intra_threads` chunks."""
+    """Return the largest chunk size in bytes that gives a sample `intra_threads` chunks or more, within the limits."""
     wanted = max(sample_bytes // intra_threads, 1)
     return min(max(1 << (wanted.bit_length() - 1), SMALLEST_CHUNK), LARGEST_CHUNK)
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> DaliReader:
-    """A pipeline over exactly `files`."""
+    """Build a pipeline over `files`."""
     return DaliReader(name, files, options)
 
 
 class DaliReader:
-    """One DALI pipeline that runs exactly as many iterations as there are batches.
+    """A DALI pipeline that runs exactly as many iterations as there are batches.
 
-    The schedule_run / share_outputs interface is used so that DALI reads ahead within the run, and not beyond
-    its end, as its Python iterators would.
+    It uses schedule_run and share_outputs, because DALI's Python iterators read ahead beyond the last batch.
     """
 
     processes = ()
@@ -63,7 +63,7 @@ class DaliReader:
     def __init__(self, name: str, files: Sequence[Path], options: Options) -> None:
         self._count = len(files)
         self._batch_size = options.batch_size
-        self._batches = -(-self._count // self._batch_size)
+        self._batches = math.ceil(self._count / self._batch_size)
         self._depth = min(QUEUE_DEPTH, self._batches)
         threads = options.inter_threads * options.intra_threads
         self.details: dict[str, Any] = {
@@ -73,13 +73,13 @@ class DaliReader:
         }
         if variable := CHUNK_VARIABLES.get(name):
             self.details["chunk_bytes"] = chunk_bytes(math.prod(options.sample_shape) * 4, options.intra_threads)
-            os.environ[variable] = str(self.details["chunk_bytes"])  # read once, when DALI is loaded
+            os.environ[variable] = str(self.details["chunk_bytes"])  # DALI reads it once, when it is loaded
         if name == "dali-gds":
             self.details["gds"] = NVIDIA_FS.exists()
-            os.environ["CUFILE_ALLOW_COMPAT_MODE"] = "true"  # the record says which it was
+            os.environ["CUFILE_ALLOW_COMPAT_MODE"] = "true"  # `gds` records whether this mode is used
         self._stream = None
         if options.device != "cpu":
-            import torch  # before DALI: it brings the CUDA libraries of its own
+            import torch  # before DALI, so that torch loads its own CUDA libraries
 
             self._stream = torch.cuda.current_stream(options.device)
 
@@ -97,7 +97,7 @@ class DaliReader:
         self._pipeline.build()
 
     def __iter__(self) -> Iterator[Batch]:
-        self._pipeline.schedule_run()  # the first time, as many iterations as the queue is deep
+        self._pipeline.schedule_run()  # the first call schedules as many iterations as the queue is deep
         for i in range(self._batches):
             samples = self._next()
             size = min(self._batch_size, self._count - i * self._batch_size)
@@ -108,7 +108,7 @@ class DaliReader:
                 self._pipeline.schedule_run()
 
     def _next(self) -> Any:
-        # Bound to the stream of who uses them: DALI frees the samples in its order.
+        # DALI frees the samples in the order of this stream, which is the one that uses them.
         try:
             return self._pipeline.share_outputs(cuda_stream=self._stream)[0]
         except RuntimeError as error:
@@ -117,11 +117,11 @@ class DaliReader:
             reason = next(line for line in str(error).splitlines() if "CUFile" in line)
             raise InputError(
                 f"dali-gds: {reason.strip()} GPUDirect Storage needs the nvidia-fs driver and a file system that it "
-                "knows; install it, or take dali-gds out of benchmark.readers"
+                "supports; install it, or remove dali-gds from benchmark.readers"
             ) from error
 
     def _first(self, tensor: Any, size: int) -> Any:
-        """The first `size` samples of a batch that DALI padded with copies of the last one; no copy."""
+        """Return the first `size` samples of a batch, without a copy. DALI pads the last batch with its last sample."""
         if self._stream is not None:
             import torch
 
@@ -131,5 +131,5 @@ class DaliReader:
         return np.from_dlpack(tensor)[:size]
 
     def close(self) -> None:
-        # Dropping the last reference joins DALI's threads and unmaps the files.
+        # Deleting the last reference joins DALI's threads and unmaps the files.
         del self._pipeline

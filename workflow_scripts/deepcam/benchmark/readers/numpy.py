@@ -1,4 +1,4 @@
-"""A yardstick: np.load in a pool of `inter_threads` threads, and one copy to stack a batch."""
+"""For comparison: np.load in a pool of `inter_threads` threads, and one copy into the batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from deepcam.benchmark.readers.staging import pinned, staged
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PoolReader:
-    """Threads start with the iteration."""
+    """Create a pool whose threads start with the iteration."""
     return PoolReader(files, options)
 
 
 class PoolReader:
-    """Loads one batch ahead, and at least as many samples as there are threads."""
+    """Reads ahead one batch, and at least as many samples as there are threads."""
 
     processes = ()
 
@@ -48,7 +48,7 @@ class PoolReader:
             yield Batch(names, batch)
 
     def _empty(self, size: int) -> np.ndarray:
-        """A batch to fill, in page-locked memory where a GPU takes it from there."""
+        """Return a batch to fill, in page-locked memory if a GPU will copy it."""
         shape = (size, *self._options.sample_shape)
         if not pinned(self._options):
             return np.empty(shape, np.float32)

@@ -1,15 +1,16 @@
-"""Our own reader: threads that preadv straight into batch buffers, with no copy after that on the host.
+"""A reader without libraries: threads that preadv directly into batch buffers, without another copy on the host.
 
-`inter_threads * intra_threads` threads take chunks in order, a sample being `intra_threads` chunks, so that about
-`inter_threads` samples are in flight. Cold cells read with O_DIRECT: a cold page cache is then no part of the way.
+`inter_threads * intra_threads` threads read chunks in order. A sample has `intra_threads` chunks, so about
+`inter_threads` samples are in flight. If the cache is cold, files are read with O_DIRECT, past the page cache.
 
-pread: a ring of batch buffers. pread-discard: the same reads into one buffer per thread, thrown away; the ceiling.
+- pread reads into a ring of batch buffers.
+- pread-discard, the read-and-discard baseline, makes the same reads into one buffer per thread and discards the bytes.
 
-How a sample reaches its place: O_DIRECT wants file offset, memory address and length in whole blocks, but the samples
-of a batch lie back to back, without the npy headers between them. Both fit, as a sample is a whole number of blocks:
-byte `o` of the file goes to address `o` past a block boundary, for every sample of the batch. Only the block with the
-header and the part of a block at the end of the file would overwrite a neighbour; they go through a scratch buffer,
-in the same system call.
+O_DIRECT needs file offsets, memory addresses and lengths that are multiples of the block size, but the samples of a
+batch are adjacent, without the npy headers between them. Both are possible because a sample is a whole number of
+blocks: byte `o` of every file goes to an address `o` past a block boundary. Only the block with the header and the
+incomplete block at the end of the file would overwrite a neighbour, so they are read into a scratch buffer, in the same
+system call.
 """
 
 from __future__ import annotations
@@ -30,25 +31,26 @@ import numpy as np
 from deepcam.benchmark.readers import Batch, Options
 from deepcam.benchmark.readers.staging import pinned, staged
 from deepcam.errors import InputError
+from deepcam.grid import READERS
 
 BLOCK = 4096
-"""Bytes that O_DIRECT offsets, lengths and addresses are multiples of: fits every common file system."""
+"""Bytes of which O_DIRECT offsets, lengths and addresses are multiples. It suits every common file system."""
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadReader:
-    """Threads that wait until iteration starts. InputError where O_DIRECT is wanted and refused."""
-    return PreadReader(files, options, discard=name == "pread-discard")
+    """Start threads, which wait until the iteration starts. Raises InputError if O_DIRECT is needed and refused."""
+    return PreadReader(files, options, READERS[name].discards)
 
 
 def npy_header(shape: Sequence[int]) -> bytes:
-    """What precedes the data of a C-ordered float32 array in npy format version 1."""
+    """Return the header of a C-ordered float32 array in npy format version 1."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)})
     return buffer.getvalue()
 
 
 class PreadReader:
-    """Batches in order, read by threads that run ahead as far as there are free buffers."""
+    """Yields batches in order. Its threads read ahead as long as there are free buffers."""
 
     processes = ()
 
@@ -64,9 +66,9 @@ class PreadReader:
         if options.cold:
             _check_o_direct(self._files[0])
         self._chunk = _blocks(math.ceil(self._file_bytes / options.intra_threads))
-        self._batches = -(-len(self._files) // options.batch_size)
-        # Enough buffers for the samples in flight, one that is ready, and one in the consumer's hands.
-        depth = 0 if discard else min(-(-options.inter_threads // options.batch_size) + 2, self._batches)
+        self._batches = math.ceil(len(self._files) / options.batch_size)
+        # Enough buffers for the samples in flight, one that is ready, and one that the consumer uses.
+        depth = 0 if discard else min(math.ceil(options.inter_threads / options.batch_size) + 2, self._batches)
         self._slots = [_buffer(options.batch_size * self._sample_bytes + BLOCK, pinned(options)) for _ in range(depth)]
         threads = options.inter_threads * options.intra_threads
         self.details: dict[str, Any] = {
@@ -78,14 +80,14 @@ class PreadReader:
 
         self._state = threading.Condition()
         self._tasks = iter([(i, o) for i in range(len(self._files)) for o in range(0, self._file_bytes, self._chunk)])
-        self._chunks_left = [-(-self._file_bytes // self._chunk)] * len(self._files)
+        self._chunks_left = [math.ceil(self._file_bytes / self._chunk)] * len(self._files)
         self._samples_left = [
             min(options.batch_size, len(self._files) - start)
             for start in range(0, len(self._files), options.batch_size)
         ]
         self._descriptors: dict[int, int] = {}
         self._opening = threading.Lock()
-        self._limit = 0  # batches below it may be read
+        self._limit = 0  # batches below this number may be read
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(
@@ -103,7 +105,7 @@ class PreadReader:
         size, ahead = self._options.batch_size, len(self._slots) or self._batches
         for i in range(self._batches):
             with self._state:
-                self._limit = i + ahead  # the buffer of batch i - 1 is free again
+                self._limit = i + ahead  # the consumer has released the buffer of batch i - 1
                 self._state.notify_all()
                 self._state.wait_for(lambda i=i: self._error is not None or self._samples_left[i] == 0)
                 if self._error is not None:
@@ -116,13 +118,13 @@ class PreadReader:
         data = memory[len(self._header) : len(self._header) + size * self._sample_bytes]
         return data.view(np.float32).reshape(size, *self._options.sample_shape)
 
-    def _work(self, scratch: np.ndarray, own: np.ndarray | None) -> None:
-        """One thread: chunk by chunk into the sample's place in its batch, or into `own` to be thrown away."""
+    def _work(self, scratch: np.ndarray, discarded: np.ndarray | None) -> None:
+        """Run one thread, which reads chunks to their places in batches, or into `discarded` if that is not None."""
         try:
             while (task := self._next_task()) is not None:
                 sample, offset = task
-                if own is not None:
-                    target = own
+                if discarded is not None:
+                    target = discarded
                 else:
                     batch, place = divmod(sample, self._options.batch_size)
                     target = self._slots[batch % len(self._slots)][place * self._sample_bytes + offset :]
@@ -134,7 +136,7 @@ class PreadReader:
                 self._state.notify_all()
 
     def _next_task(self) -> tuple[int, int] | None:
-        """The next chunk (sample, file offset), once its batch has a buffer; None at the end, or where all stops."""
+        """Return the next chunk (sample, file offset) when its batch has a buffer; None after the last or an error."""
         with self._state:
             task = next(self._tasks, None)
             if task is None:
@@ -144,7 +146,7 @@ class PreadReader:
             return task if self._error is None else None
 
     def _descriptor(self, sample: int) -> int:
-        """The sample's open file, shared by its chunks: on a network file system opening costs a round trip."""
+        """Return the sample's open file. Its chunks share it, because opening costs a round trip on network storage."""
         with self._opening:
             if sample not in self._descriptors:
                 self._descriptors[sample] = os.open(self._files[sample], self._flags)
@@ -159,7 +161,7 @@ class PreadReader:
                 self._state.notify_all()
 
     def _read(self, sample: int, offset: int, target: np.ndarray, scratch: np.ndarray) -> None:
-        """One chunk into `target`, where the file's byte `offset` belongs at index 0."""
+        """Read the chunk at `offset` of the file into `target`, from its index 0."""
         end = min(offset + self._chunk, self._file_bytes)
         first = offset + BLOCK if offset == 0 else offset
         last = max(end // BLOCK * BLOCK, first)
@@ -182,7 +184,7 @@ class PreadReader:
         target[last - offset : end - offset] = scratch[BLOCK : BLOCK + end - last]
 
     def close(self) -> None:
-        """Stop the threads, wherever they are; also after an iteration that was left early."""
+        """Stop the threads, even if the iteration has not reached its end."""
         with self._state:
             self._error = self._error or RuntimeError("reader is closed")
             self._state.notify_all()
@@ -194,12 +196,12 @@ class PreadReader:
 
 
 def _read_fully(descriptor: int, views: list[np.ndarray], offset: int, length: int) -> int:
-    """Bytes read from `offset` into `views` one after another: `length` unless the file ends elsewhere."""
+    """Read from `offset` into `views`, one after another. Returns the number of bytes: `length`, or less at the end."""
     remaining = collections.deque(views)
     received = os.preadv(descriptor, remaining, offset)
     total = received
     while received and total < length:
-        # A short read is legal; with O_DIRECT it is whole blocks, unless the file ended.
+        # Short reads are legal. With O_DIRECT they are whole blocks, except at the end of the file.
         while received >= remaining[0].size:
             received -= remaining.popleft().size
         remaining[0] = remaining[0][received:]
@@ -209,13 +211,13 @@ def _read_fully(descriptor: int, views: list[np.ndarray], offset: int, length: i
 
 
 def _buffer(size: int, pinned: bool = False) -> np.ndarray:
-    """`size` bytes that start at a block boundary, every page present: page faults belong outside the clock."""
+    """Allocate `size` bytes from a block boundary. Every page is touched, so no page fault happens while timing."""
     if pinned:
         import torch
 
         memory = torch.empty(size + BLOCK, dtype=torch.uint8, pin_memory=True)
         return memory[-memory.data_ptr() % BLOCK :][:size].numpy()
-    # Private: only then does the kernel give huge pages, which make large O_DIRECT requests and cheap copies.
+    # A private mapping, which alone can get huge pages; these allow large O_DIRECT requests and cheap copies.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     array = np.frombuffer(memory, np.uint8)
@@ -230,10 +232,11 @@ def _check_o_direct(path: Path) -> None:
         if error.errno != errno.EINVAL:
             raise
         raise InputError(
-            f"{path}: its file system refuses O_DIRECT (tmpfs does), which cold cells need; "
-            "move data.dir to another one, or take cold out of benchmark.cache"
+            f"{path}: its file system refuses O_DIRECT, as tmpfs does, which is needed for a cold cache; "
+            "move data.dir to another file system, or remove cold from benchmark.cache"
         ) from None
 
 
 def _blocks(length: int) -> int:
-    return -(-length // BLOCK) * BLOCK
+    """Round up to whole blocks."""
+    return math.ceil(length / BLOCK) * BLOCK

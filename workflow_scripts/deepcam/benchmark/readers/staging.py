@@ -1,4 +1,4 @@
-"""From host memory to the device: one asynchronous copy a batch, ordered by events, overlapped with what runs there."""
+"""Copies of host batches to a GPU: asynchronous, ordered by events, overlapping with the work that runs there."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from deepcam.benchmark.readers import Batch, Options
 
 SLOTS = 2
-"""Batches on the device: one in use while the next is copied."""
+"""Number of batch buffers on the device: one is in use while the next is filled."""
 
 
 def pinned(options: Options) -> bool:
-    """Whether host batches must lie in page-locked memory, from which a GPU copies without a detour."""
+    """Return whether host batches must be in page-locked memory, from which a GPU can copy directly."""
     return options.device != "cpu"
 
 
 def staged(batches: Iterator[Batch], options: Options) -> Iterator[Batch]:
-    """The host batches of a reader, on its device; each host batch is given back as soon as it is copied."""
+    """Yield the host batches of a reader on its device. A host batch may be reused when the next one is requested."""
     return batches if options.device == "cpu" else _upload(batches, options)
 
 
@@ -28,7 +28,7 @@ def _upload(batches: Iterator[Batch], options: Options) -> Iterator[Batch]:
     copied = [torch.cuda.Event(blocking=True) for _ in range(SLOTS)]
     consumed = [torch.cuda.Event() for _ in range(SLOTS)]
     stream = torch.cuda.Stream(options.device)
-    # The slots' memory may still be in use by what was queued before.
+    # Work that was queued earlier may still use the memory of the slots.
     stream.wait_stream(torch.cuda.current_stream(options.device))
     for i, batch in enumerate(batches):
         slot = i % SLOTS
@@ -41,5 +41,5 @@ def _upload(batches: Iterator[Batch], options: Options) -> Iterator[Batch]:
         current.wait_event(copied[slot])
         yield Batch(batch.files, array)
         consumed[slot].record(current)
-        # The host batch may be overwritten once the next one is asked for.
+        # The reader may overwrite the host batch when the next one is requested.
         copied[slot].synchronize()

@@ -1,4 +1,4 @@
-"""A yardstick: PyTorch's DataLoader with `inter_threads` worker processes and np.load."""
+"""For comparison: PyTorch's DataLoader with `inter_threads` worker processes and np.load."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from deepcam.benchmark.readers import Batch, Options
 from deepcam.benchmark.readers.staging import pinned, staged
 
 PREFETCH = 2
-"""Batches that each worker loads ahead: PyTorch's default."""
+"""Number of batches that each worker loads ahead, which is PyTorch's default."""
 
 
-class Samples(Dataset):
-    """File names and samples; waits for `started`, since workers would else begin before the clock."""
+class SampleFiles(Dataset):
+    """File names and samples. Loading waits for `started`; otherwise workers would begin before the clock starts."""
 
     def __init__(self, files: Sequence[Path], started: Any) -> None:
         self._files = [str(path) for path in files]
@@ -34,7 +34,7 @@ class Samples(Dataset):
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> LoaderReader:
-    """Worker processes that wait until iteration starts."""
+    """Start worker processes, which wait until the iteration starts."""
     return LoaderReader(files, options)
 
 
@@ -43,17 +43,17 @@ class LoaderReader:
 
     def __init__(self, files: Sequence[Path], options: Options) -> None:
         self._options = options
-        # Forked, not spawned: a worker that imports torch again takes seconds to start.
+        # Forked, because a spawned worker imports torch again, which takes seconds.
         context = multiprocessing.get_context("fork")
         self._started = context.Event()
         loader = DataLoader(
-            Samples(files, self._started),
+            SampleFiles(files, self._started),
             batch_size=options.batch_size,
             num_workers=options.inter_threads,
             prefetch_factor=PREFETCH,
             multiprocessing_context=context,
             pin_memory=pinned(options),
-            persistent_workers=True,  # else they end, within the clock, with the last batch
+            persistent_workers=True,  # otherwise the workers end with the last batch, while the clock runs
         )
         self._iterator = iter(loader)
         self.processes = [worker.pid for worker in multiprocessing.active_children()]
@@ -68,6 +68,6 @@ class LoaderReader:
             yield Batch(list(names), samples.numpy())
 
     def close(self) -> None:
-        # Workers that wait could not be told to end.
+        # Workers that wait for the event cannot end.
         self._started.set()
-        del self._iterator  # joins them
+        del self._iterator  # joins the workers

@@ -1,9 +1,9 @@
-"""Synthetic CAM5-like samples: physically inspired fields with planted, labelled cyclones and rivers.
+"""Synthetic CAM5-like samples: physically inspired fields with labelled cyclones and atmospheric rivers.
 
-Not a climate model: zonal means with realistic units, spectral noise, and events whose moisture, winds, pressure and
-rain agree with their labels. It stands in for the archive where that cannot be reached. Events vary in strength, meet
-and cross the border at 0 degrees east; structures that share some of their signs but are neither cyclone nor river lie
-among them, so that no threshold on one channel finds the labels.
+They replace the archive on machines that cannot reach it. They are not the output of a climate model: the fields are
+zonal means with realistic units plus spectral noise, to which events are added whose moisture, winds, pressure and rain
+agree with their labels. Events vary in strength, may overlap, and may cross 0 degrees east. Unlabelled structures
+share some features with them, so that no threshold on a single channel finds the labels.
 """
 
 from deepcam.data.synthesis.samples import VERSION, sample, sample_seed

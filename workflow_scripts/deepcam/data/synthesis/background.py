@@ -1,4 +1,4 @@
-"""Synthetic fields before and after events: zonal means with realistic units, and spectral noise."""
+"""The background of a synthetic sample: zonal means with realistic units, spectral noise, and derived channels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ Fields = dict[str, np.ndarray]
 
 
 def _noise(rng: np.random.Generator, height: int, width: int, slope: float, largest: float = 4) -> np.ndarray:
-    """Smooth noise (height, width) float32, mean 0, deviation 1, periodic: amplitude falls as wavenumber**-slope.
+    """Return smooth periodic noise (height, width) float32 with mean 0 and standard deviation 1.
 
-    `largest` is the wavenumber (cycles around the globe) below which the spectrum is flat.
+    Its amplitude falls as wavenumber ** -slope. `largest` is the wavenumber, in cycles around the globe, below which
+    the spectrum is flat.
     """
-    # A degree is as long in both directions: the rows span 180 degrees, the columns 360.
+    # The rows span 180 degrees and the columns 360, so vertical wavenumbers count twice.
     k_y = 2 * np.fft.fftfreq(height, 1 / height)[:, None].astype(np.float32)
     k_x = np.fft.rfftfreq(width, 1 / width)[None, :].astype(np.float32)
     amplitude = (k_x**2 + k_y**2 + np.float32(largest**2)) ** np.float32(-slope / 2)
@@ -24,7 +25,7 @@ def _noise(rng: np.random.Generator, height: int, width: int, slope: float, larg
 
 
 def background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> Fields:
-    """Zonal means plus noise, before events. Units: kg/m2, m/s, Pa, K, m."""
+    """Return the fields before events: zonal means plus noise, in kg/m2, m/s, Pa, K and m. PS is still in metres."""
     height = len(latitude)
     phi = latitude[:, None]
     distance = np.abs(phi)
@@ -38,7 +39,7 @@ def background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> Fi
     gusts = _noise(rng, height, width, 1.5, largest=12)
     terrain = 2200 * np.maximum(_noise(rng, height, width, 2.6) - 0.9, 0)
 
-    # Winds follow the stream function, so they turn around its highs and lows and do not converge.
+    # The winds are the curl of a stream function, so they circle its highs and lows and do not converge.
     eddy_u = -np.gradient(stream, axis=0)
     eddy_v = (np.roll(stream, -1, axis=1) - np.roll(stream, 1, axis=1)) / 2
     speed = (4 + 5 * storm_track) / np.hypot(eddy_u, eddy_v).std()
@@ -50,7 +51,7 @@ def background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> Fi
     fields["V850"] = -1.5 * np.sign(phi) * trades + speed * eddy_v - 2 * gusts
     fields["UBOT"] = 0.65 * fields["U850"] + gusts
     fields["VBOT"] = 0.65 * fields["V850"] - gusts
-    # Geostrophy: the pressure follows the stream function with the sign of the Coriolis parameter.
+    # Geostrophic balance: pressure follows the stream function with the sign of the Coriolis parameter.
     fields["PSL"] = (
         101000
         + 1000 * np.exp(-(((distance - 31) / 12) ** 2))
@@ -69,7 +70,7 @@ def background(rng: np.random.Generator, latitude: np.ndarray, width: int) -> Fi
 
 
 def derive(fields: Fields, rng: np.random.Generator) -> None:
-    """Break the rain up into showers, bound rain and moisture, and fill the channels that follow from others.
+    """Split the rain into showers, limit rain and moisture, and compute the channels that depend on others, in place.
 
     These are PS, Z1000, ZBOT, and QREFHT at 80 % relative humidity.
     """
@@ -78,7 +79,7 @@ def derive(fields: Fields, rng: np.random.Generator) -> None:
     fields["TMQ"] = np.clip(fields["TMQ"], 0.1, 90)
     fields["PS"] = fields["PSL"] * np.exp(-fields["PS"] / 8000)  # scale height 8 km
     fields["Z1000"] = (fields["PSL"] - 100000) / (1.2 * 9.81)
-    fields["ZBOT"] = 0.22 * fields["TREFHT"]  # the lowest layer's middle, about 60 m
+    fields["ZBOT"] = 0.22 * fields["TREFHT"]  # the middle of the lowest layer, about 60 m
     celsius = fields["TREFHT"] - 273.15
     saturation = 611.2 * np.exp(17.67 * celsius / (celsius + 243.5))  # Bolton 1980, equation 10
     fields["QREFHT"] = 0.8 * 0.622 * saturation / fields["PS"]

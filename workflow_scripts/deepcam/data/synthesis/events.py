@@ -1,4 +1,4 @@
-"""Synthetic cyclones and rivers, and what only looks like them: which there are, and how they change the fields."""
+"""Synthetic cyclones, atmospheric rivers and look-alikes: how they are drawn, and how they change the fields."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CYCLONE_CLASS, RIVER_CLASS = 1, 2
 
 @dataclass(frozen=True)
 class Vortex:
-    """A tropical cyclone, or what looks like one and is not labelled.
+    """A tropical cyclone, or an unlabelled look-alike.
 
-    Centre in degrees, radius of the labelled core in degrees, peak wind in m/s, moisture at its centre in kg/m2.
+    The centre and the radius of the core are in degrees, the peak wind in m/s, the moisture at the centre in kg/m2.
     """
 
     latitude: float
@@ -28,10 +28,10 @@ class Vortex:
 
 @dataclass(frozen=True)
 class Band:
-    """An atmospheric river from its tropical end poleward and eastward, or what looks like one and is not labelled.
+    """An atmospheric river, or an unlabelled look-alike. It starts at its tropical end and runs poleward and eastward.
 
-    Lengths in degrees; wind along it in m/s and moisture in kg/m2 at its axis. `meander` is how far the axis strays, in
-    degrees, for 2 and 3 waves along it, and `phase` where they begin.
+    Lengths are in degrees, the wind along the axis in m/s, the moisture at the axis in kg/m2. `meander` holds the
+    amplitudes in degrees of 2 and 3 waves along the axis, `phase` their phases in radians.
     """
 
     hemisphere: int
@@ -49,11 +49,11 @@ class Band:
 
 
 def random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
-    """Rivers and cyclones, and among them what only looks like them."""
+    """Draw the bands and vortices of one sample, labelled and unlabelled, in the order in which they are planted."""
     rivers = [
         _random_band(rng, wind=rng.uniform(6, 24), moisture=rng.uniform(7, 26)) for _ in range(rng.integers(4, 8))
     ]
-    # Moist air that does not move along its band, and a jet of dry air.
+    # Unlabelled: moist air that does not move along its band, and jets of dry air.
     plumes = [
         _random_band(rng, wind=rng.uniform(-3, 2), moisture=rng.uniform(9, 24), labelled=False)
         for _ in range(rng.integers(1, 4))
@@ -66,7 +66,7 @@ def random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
         _random_vortex(rng, (7, 28), wind=rng.uniform(19, 58), moisture=rng.uniform(10, 32))
         for _ in range(rng.integers(2, 6))
     ]
-    # A cyclone often sits where a river begins and feeds it.
+    # A cyclone is often found at the start of a river, which it feeds.
     river = rivers[0]
     cyclones.append(
         Vortex(
@@ -77,7 +77,7 @@ def random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
             rng.uniform(10, 30),
         )
     )
-    # Clusters of thunderstorms without a wind of their own, tropical depressions, and lows of the middle latitudes.
+    # Unlabelled: thunderstorm clusters without wind, tropical depressions, and mid-latitude lows.
     clusters = [
         _random_vortex(rng, (2, 25), wind=0, moisture=rng.uniform(10, 30), labelled=False)
         for _ in range(rng.integers(3, 8))
@@ -90,7 +90,7 @@ def random_events(rng: np.random.Generator) -> tuple[list[Band], list[Vortex]]:
         _random_vortex(rng, (36, 66), wind=rng.uniform(18, 38), moisture=rng.uniform(0, 8), labelled=False)
         for _ in range(rng.integers(2, 6))
     ]
-    # The labelled ones last, so that none is hidden.
+    # Labelled events come last, so that no other hides them.
     return plumes + jets + rivers, clusters + depressions + lows + cyclones
 
 
@@ -123,7 +123,10 @@ def _random_band(rng: np.random.Generator, wind: float, moisture: float, labelle
 def _window(
     latitude: np.ndarray, longitude: np.ndarray, south: float, north: float, west: float, east: float
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
-    """Open-mesh index, latitudes (rows, 1) and degrees east of `west` (columns,) of a box that may cross 0 east."""
+    """Return the open-mesh index, the latitudes (rows, 1) and the degrees east of `west` (columns,) of a box.
+
+    The box may cross 0 degrees east.
+    """
     rows = np.flatnonzero((latitude >= south) & (latitude <= north))
     eastward = (longitude - west) % 360
     columns = np.flatnonzero(eastward <= east - west)
@@ -138,7 +141,7 @@ def plant_vortex(
     longitude: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Add a warm, moist, low-pressure vortex with rain, and label its core."""
+    """Add a warm, moist, low-pressure vortex with rain to the fields, in place, and label its core."""
     reach = 4 * storm.radius
     shrink = np.cos(np.radians(storm.latitude))
     half = reach / shrink
@@ -154,7 +157,7 @@ def plant_vortex(
     dx = (eastward - half) * shrink
     distance = np.hypot(dx, dy)
     ratio = distance / (0.45 * storm.radius)
-    # Holland-like profile: still in the eye, strongest at ratio 1, slow decay outside; zero at the window's edge.
+    # A Holland-like wind profile: calm in the eye, strongest at ratio 1, decaying slowly to zero at the window's edge.
     edge = np.clip(1 - distance / reach, 0, 1)
     swirl = storm.wind * ratio * np.exp(1 - ratio) * edge + 0.25 * storm.wind * np.exp(-(((ratio - 2) / 2) ** 2)) * edge
     # Winds turn counter-clockwise in the north, clockwise in the south.
@@ -162,7 +165,7 @@ def plant_vortex(
     core = np.exp(-((distance / storm.radius) ** 2))
     fields["U850"][box] -= swirl * turn * dy
     fields["V850"][box] += swirl * turn * dx
-    # Friction: the lowest level is slower and flows inward.
+    # Friction slows the lowest level and turns it inward.
     fields["UBOT"][box] += -0.7 * swirl * turn * dy - 0.15 * swirl * dx / np.maximum(distance, 1e-3)
     fields["VBOT"][box] += 0.7 * swirl * turn * dx - 0.15 * swirl * dy / np.maximum(distance, 1e-3)
     fields["PSL"][box] -= 1.6 * storm.wind**2 * np.exp(-ratio / 1.5) * edge
@@ -175,7 +178,7 @@ def plant_vortex(
         return
     for plane, scale in zip(labels, rng.uniform(0.92, 1.08, 2), strict=True):
         plane[box] = np.where(distance <= storm.radius * scale, CYCLONE_CLASS, plane[box])
-    # On a coarse grid the core may fall between points; the nearest one is then the cyclone.
+    # On a coarse grid the core may fall between points, so the nearest point is always labelled.
     nearest = np.unravel_index(distance.argmin(), distance.shape)
     labels[:, box[0][nearest[0], 0], box[1][0, nearest[1]]] = CYCLONE_CLASS
 
@@ -188,7 +191,10 @@ def plant_band(
     longitude: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Add a long, narrow, winding band of moisture, wind along it and rain, and label it. It may cross the border."""
+    """Add a long, narrow, winding band of moisture, wind and rain to the fields, in place, and label it.
+
+    It may cross 0 degrees east.
+    """
     far = band.latitude + band.rise + 15
     near = band.latitude - 15
     south, north = (near, far) if band.hemisphere > 0 else (-far, -near)
@@ -201,11 +207,11 @@ def plant_band(
         centre = centre + size * np.sin(angle)
         slope = slope + size * 2 * np.pi * waves * np.cos(angle)
     slope = slope / band.length
-    # The distance across the band, not along the meridian, keeps its width where it climbs.
+    # The distance is measured across the band, not along the meridian, so that a steep band is not narrower.
     across = (band.hemisphere * rows - centre) / np.hypot(1, slope)
     taper = np.clip(5 * along, 0, 1) * np.clip(5 * (1 - along), 0, 1)
     profile = np.sqrt(taper) * np.exp(-0.5 * (across / band.width) ** 2)
-    # Stronger and weaker stretches along it, which its label does not follow.
+    # The strength varies along the band; its label does not.
     stretches = profile * (1 + 0.3 * np.sin(2 * np.pi * rng.uniform(1, 4) * along + rng.uniform(0, 2 * np.pi)))
     wind = band.wind * stretches / np.hypot(1, slope)
     moisture = band.moisture * stretches

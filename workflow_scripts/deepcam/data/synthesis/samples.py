@@ -1,4 +1,4 @@
-"""One synthetic sample from its seed."""
+"""One synthetic sample, determined by its seed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from deepcam.data.synthesis.background import background, derive
 from deepcam.data.synthesis.events import plant_band, plant_vortex, random_events
 
 VERSION = 2
-"""Raise it when `sample` gives other numbers for the same seed: files of an older version are then made again."""
+"""Increase this when `sample` gives other numbers for the same seed. Files of an older version are then made again."""
 
 ALL_CHANNELS = tuple(range(len(CHANNELS)))
 
 BLOCK_ROWS = 8
-"""Rows whose channels are interleaved at a time: at full size 590 kB, which stay in a core's cache."""
+"""Rows whose channels are interleaved at a time: 590 kB at full size, which fit a core's cache."""
 
 
 def sample_seed(seed: int, line: int) -> int:
-    """The seed of one sample from the data set's seed and the sample's line in the index, below 2**63."""
+    """Return the seed of one sample, below 2**63, from the dataset's seed and the sample's line in the index."""
     return int(np.random.SeedSequence([seed, line]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def sample(
     seed: int, height: int, width: int, channels: Sequence[int] = ALL_CHANNELS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One sample: data (height, width, channels) float32, and two label planes (height, width) float32.
+    """Return one sample: data (height, width, channels) float32, and two label planes (height, width) float32.
 
-    Rows run from south to north, columns from 0 to 360 degrees east. Labels hold the class ids 0, 1, 2; the planes are
-    two annotators' views of the same events, who draw each a little wider or narrower. The same seed and shape give
+    Rows run from south to north, columns from 0 to 360 degrees east. Labels are the class numbers 0, 1, 2. The two
+    planes stand for two annotators, who draw the same events a little wider or narrower. The same seed and shape give
     the same sample.
     """
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def sample(
     fields = background(rng, latitude, width)
     labels = np.zeros((2, height, width), np.float32)
     bands, vortices = random_events(rng)
-    # Bands first: where the two meet, the cyclone keeps its label.
+    # Bands come first, so that the cyclone keeps its label where the two overlap.
     for band in bands:
         plant_band(fields, labels, band, latitude, longitude, rng)
     for vortex in vortices:

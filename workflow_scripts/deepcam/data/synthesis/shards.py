@@ -1,4 +1,4 @@
-"""Synthetic samples as files: HDF5 in the archive's layout, a shard at a time."""
+"""Write synthetic samples as HDF5 files in the archive's layout, a shard at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def write_sample(path: Path | str, seed: int, height: int, width: int) -> None:
     """Write one sample as HDF5 in the archive's layout (contiguous, unfiltered), atomically.
 
-    The attributes seed, height, width and version say what the file holds, see `is_sample`.
+    The file's attributes seed, height, width and version identify its contents, see `is_sample`.
     """
     data, *labels = sample(seed, height, width)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
@@ -32,30 +32,30 @@ def write_sample(path: Path | str, seed: int, height: int, width: int) -> None:
 
 
 def is_sample(path: Path, seed: int, height: int, width: int) -> bool:
-    """Whether the file at `path` is there, whole, and what `write_sample` would write."""
+    """Return whether the file at `path` is complete and was written by `write_sample` with these arguments."""
     try:
         with h5py.File(path) as file:
             return dict(file.attrs) == _attributes(seed, height, width)
-    except OSError:  # missing, truncated, or not HDF5: it is made again
+    except OSError:  # missing, truncated, or not HDF5
         return False
 
 
 def synthesize_shard(
     names: list[str], first_line: int, output_dir: Path, *, seed: int, height: int, width: int, processes: int
 ) -> None:
-    """Make the samples of one shard and then its manifest; what is already right is kept.
+    """Make the samples of one shard and then write its manifest. Files that are already right are kept.
 
-    `first_line` is the place of the shard's first name in the whole index: a sample does not depend on the sharding.
-    Raises InputError for a shape too small to hold the events, or less than one process.
+    `first_line` is the place of the shard's first name in the whole index, so that samples do not depend on how they
+    are divided into shards. Raises InputError for a shape too small to hold the events, or less than one process.
     """
     if min(height, width) < 32:
-        raise InputError(f"sample shape {height} x {width}: too small for the events: use at least 32 x 32")
+        raise InputError(f"sample shape {height} x {width}: too small to hold the events: use at least 32 x 32")
     if processes < 1:
         raise InputError(f"--processes {processes}: must be at least 1")
-    with manifest.filling(output_dir, names):
+    with manifest.exclusive_folder(output_dir, names):
         jobs = [(output_dir / name, sample_seed(seed, first_line + i), height, width) for i, name in enumerate(names)]
         missing = [job for job in jobs if not is_sample(*job)]
-        # spawn: a forked child inherits locks that other threads of the parent may hold.
+        # Spawned, because a forked child inherits locks that other threads of the parent may hold.
         with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
             list(pool.map(write_sample, *zip(*missing, strict=True)))
         manifest.write(output_dir / manifest.MANIFEST, [manifest.entry(output_dir / name) for name in names])

@@ -1,4 +1,4 @@
-"""AOTInductor: the graph compiled ahead of time to machine code, C++ on a CPU, Triton and cuDNN on a GPU."""
+"""AOTInductor backend: the graph is compiled ahead of time, to C++ on a CPU, to Triton and cuDNN calls on a GPU."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ import torch
 from torch import nn
 
 from deepcam.errors import InputError
+from deepcam.model.device import torch_device
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 CPU_CONFIG = {
-    # Else the number of threads of the building process is compiled in, whatever the run asks for.
+    # By default the engine always uses as many threads as the process that built it.
     "cpp.dynamic_threads": True,
-    # Else headers are compiled into a cache that all builds of this user share.
+    # By default headers are compiled into a cache that all builds of this user share.
     "aot_inductor.precompile_headers": False,
 }
 
-# No max_autotune: on an H100 it took 20 s for each shape of matrix, minutes for an engine. cuDNN tries its own kernels
-# when the engine runs (see runtime.py). Depthwise convolutions are left to cuDNN too: as one Triton kernel for the
-# nine shifted taps they were 7 % slower at batch 8, and the engine took twice as long to compile.
+# max_autotune is off: on an H100 it took 20 s for each shape of matrix, minutes for an engine. cuDNN tries its own
+# kernels when the engine runs (see runtime.py). Depthwise convolutions are left to cuDNN too: as one Triton kernel for
+# the nine shifted taps they were 7 % slower at batch 8, and the engine took twice as long to compile.
 CUDA_CONFIG = CPU_CONFIG | {
-    # Else a batch of variable size makes Inductor give up channels_last, which tensor cores want.
+    # Otherwise Inductor gives up channels_last, the fast layout on tensor cores, if the batch size is variable.
     "force_layout_optimization": True,
-    # No C++ kernels here: else Inductor tries every instruction set of the CPU, each in a new Python, for 40 s on a
-    # machine that imports PyTorch in 5.
+    # There are no C++ kernels here. Without this, Inductor tries every instruction set of the CPU, each in a new Python
+    # process, which took 40 s on a machine that imports PyTorch in 5 s.
     "cpp.vec_isa_ok": False,
 }
 
 HEADERS = ("cuda_runtime.h", "crt/host_defines.h")
-"""What the compiled wrapper includes, one from the other; NVIDIA packages them apart."""
+"""Headers that the compiled wrapper includes. The first includes the second, but NVIDIA packages them separately."""
 
 
 def prepare(network: nn.Module) -> None:
-    """Fold batch norms: Inductor leaves each as a pass over memory, and takes a third longer to build."""
+    """Fold batch norms. Inductor would leave each as a pass over memory, and would take a third longer to build."""
     graph.fold_batch_norms(network)
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
-    """Compile `inference` to a package at `path`. InputError where a compiler or a GPU's toolkit is missing."""
-    # Here, not above: it brings in all of the compiler, a second or more that loading an engine needs not.
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
+    """Compile `inference` to a package at `path`. Raises InputError if a compiler or a GPU's toolkit is missing."""
+    # Imported here because it loads the whole compiler, a second or more, which loading an engine does not need.
     from torch._inductor.utils import fresh_cache
 
     _check_compiler(scratch)
     if build.device != "cpu":
-        _show_compiler_the_toolkit(scratch)
-    # A cache of its own: build_seconds means a whole build, and parallel builds stay apart.
+        _add_toolkit_paths(scratch)
+    # A private cache, so that build_seconds is that of a whole build and parallel builds do not interfere.
     with fresh_cache(dir=str(scratch)):
         torch._inductor.aoti_compile_and_package(
             graph.export(inference, build),
@@ -63,9 +64,9 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
 
 
 def _check_compiler(scratch: Path) -> None:
-    """InputError unless Inductor's C++ compiler makes a library that uses the C++ library which torch uses.
+    """Raise InputError unless Inductor's C++ compiler works and links libstdc++ dynamically, as PyTorch does.
 
-    Two C++ libraries in one process crash when the package is loaded, in whatever job that is.
+    With a second C++ library in the process, loading the package would crash.
     """
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
@@ -89,12 +90,12 @@ def _check_compiler(scratch: Path) -> None:
         )
 
 
-def _show_compiler_the_toolkit(scratch: Path) -> None:
-    """Let Inductor's C++ compiler find CUDA's headers, and the driver's library that it links with."""
+def _add_toolkit_paths(scratch: Path) -> None:
+    """Set the environment so that Inductor's C++ compiler finds CUDA's headers and the driver's library."""
     from torch.utils import cpp_extension
 
-    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit())
-    # The linker asks for libcuda.so; where only programs are run the driver comes as libcuda.so.1 alone.
+    os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(find_cuda_toolkit())
+    # The linker looks for libcuda.so, but without development files the driver provides only libcuda.so.1.
     torch.cuda.init()
     loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
     if loaded is None:
@@ -105,8 +106,11 @@ def _show_compiler_the_toolkit(scratch: Path) -> None:
     os.environ["LIBRARY_PATH"] = os.pathsep.join([str(scratch), os.environ.get("LIBRARY_PATH", "")]).rstrip(os.pathsep)
 
 
-def toolkit() -> Path:
-    """Folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages."""
+def find_cuda_toolkit() -> Path:
+    """Return the folder of the CUDA toolkit: CUDA_HOME, nvcc's, the usual one, or that of NVIDIA's Python packages.
+
+    Raises InputError if none of them has HEADERS.
+    """
     nvcc = shutil.which("nvcc")
     packages = importlib.util.find_spec("nvidia")
     candidates = [
@@ -124,15 +128,16 @@ def toolkit() -> Path:
     )
 
 
-def load(path: Path, device: str) -> Run:
-    index = -1 if device == "cpu" else torch.device(device).index or 0
-    # Single-threaded: else a call waits on the host until the one before has finished on the GPU, which ends all
-    # overlap, and asks the driver what a capture into a CUDA graph forbids.
-    # aoti_load_package would first compile probes of the CPU, for seconds, to warn of what load() refuses anyway.
+def load(path: Path, device: str) -> InferenceFunction:
+    """Load the package at `path` onto `device`."""
+    index = -1 if device == "cpu" else torch_device(device).index
+    # The loader is single-threaded (True). Otherwise a call would wait on the host until the call before it has ended
+    # on the GPU, which prevents overlap and uses functions that are forbidden while a CUDA graph is captured.
+    # aoti_load_package is not used: it compiles probes of the CPU for seconds, and the fingerprint replaces its checks.
     loader: Any = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", True, 1, index)
     return lambda batch: loader.boxed_run([batch])[0]
 
 
 def versions() -> dict[str, str]:
-    """Nothing but torch."""
+    """Returns nothing: the engine depends on torch alone."""
     return {}

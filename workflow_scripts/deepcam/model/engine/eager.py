@@ -1,4 +1,4 @@
-"""Eager: the graph as it is, operator by operator."""
+"""Eager backend: the graph is run operator by operator, without compilation."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from torch import nn
 
 from deepcam.model import network
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 
 def prepare(network: nn.Module) -> None:
-    """Nothing to change: eager is the yardstick."""
+    """Does nothing: the eager engine is the unchanged network."""
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
-    """Save the graph's state at `path`, and what its modules are made from.
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
+    """Save the graph's state at `path`, with the width multiplier that its modules are created from.
 
-    Not an exported program, which takes seconds to load: it would bring in the compiler and rebuild every operator. The
-    modules' source is in the fingerprint, so what loads the state is what saved it.
+    An exported program would take seconds to load, because it imports the compiler and rebuilds every operator. The
+    fingerprint holds the hash of the modules' source, so the state is loaded by the same code that saved it.
     """
     torch.save({"width_multiplier": inference.network.width_multiplier, "graph": inference.state_dict()}, path)
 
 
-def load(path: Path, device: str) -> Run:
+def load(path: Path, device: str) -> InferenceFunction:
+    """Load the graph that `package` saved onto `device`. A pickle that holds more than tensors is refused."""
     saved = torch.load(path, map_location=device, weights_only=True)
     state = saved["graph"]
     channels = len(state["channels"])
-    # The state brings every tensor in its own type and layout, so the network is made without any.
+    # The saved state has every tensor with its type and layout, so the network is created without memory.
     with torch.device("meta"):
         empty = network.DeepLabV3Plus(in_channels=channels, width_multiplier=saved["width_multiplier"])
     dtype = state["network.conv1.weight"].dtype
@@ -39,5 +40,5 @@ def load(path: Path, device: str) -> Run:
 
 
 def versions() -> dict[str, str]:
-    """Nothing but torch."""
+    """Returns nothing: the engine depends on torch alone."""
     return {}

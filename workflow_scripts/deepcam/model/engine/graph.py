@@ -1,4 +1,4 @@
-"""The graph that every engine runs, from a raw batch to a mask, and how it is rewritten and exported."""
+"""The graph that every engine runs, from a raw batch to a mask, and its rewriting and export."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from deepcam.climate import MODEL_CHANNELS
 
 
 class InferenceGraph(nn.Module):
-    """Raw batch (N, H, W, C) float32, contiguous, to mask (N, H, W) of class numbers.
+    """Maps a raw batch (N, H, W, C) float32, contiguous, to a mask (N, H, W) of class numbers.
 
-    Selects `channels`, normalises with (x - minimum) / (maximum - minimum) as MLPerf DeepCAM does, runs `network` in
-    `dtype` and takes the best class. `minimum` and `maximum` are the dataset's, one value per selected channel.
+    It selects `channels`, normalises them with (x - minimum) / (maximum - minimum) as MLPerf DeepCAM does, runs
+    `network` in `dtype`, and takes the class with the largest logit. `minimum` and `maximum` are those of the dataset,
+    one value per selected channel. The network is put into evaluation mode.
     """
 
     mask_dtype = torch.uint8
@@ -33,7 +34,7 @@ class InferenceGraph(nn.Module):
         low, high = torch.tensor(minimum, dtype=torch.float32), torch.tensor(maximum, dtype=torch.float32)
         self.register_buffer("channels", torch.tensor(channels))
         self.register_buffer("minimum", low)
-        # A constant channel becomes 0, not NaN.
+        # A constant channel becomes 0 instead of NaN.
         self.register_buffer("range", torch.where(high > low, high - low, 1.0))
         self.network = network.eval().to(dtype=dtype, memory_format=torch.channels_last)
         self.dtype = dtype
@@ -42,19 +43,22 @@ class InferenceGraph(nn.Module):
         return self.logits(batch).argmax(1).to(self.mask_dtype)
 
     def margins(self, batch: Tensor) -> Tensor:
-        """By how many logits each pixel's best class exceeds each class: (N, classes, H, W) float16, 0 for the best."""
+        """Return the logit margins (N, classes, H, W) float16: best logit minus this class's logit, at each pixel.
+
+        The margin of the predicted class is 0.
+        """
         logits = self.logits(batch)
         return (logits.amax(1, keepdim=True) - logits).half()
 
     def logits(self, batch: Tensor) -> Tensor:
-        """The network's (N, classes, H, W) in `dtype`."""
+        """Return the network's logits (N, classes, H, W) in `dtype`."""
         fields = ((batch.index_select(3, self.channels) - self.minimum) / self.range).to(self.dtype)
-        # Channels stay innermost in memory: for the network this is channels_last, without a copy.
+        # Channels stay innermost in memory, so for the network this is channels_last, without a copy.
         return self.network(fields.permute(0, 3, 1, 2))
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Fold each batch norm, in place, into the convolution registered before it; `network` is in evaluation mode."""
+    """Fold each batch norm, in place, into the convolution registered before it. `network` is in evaluation mode."""
     convolution = None
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -74,8 +78,8 @@ def fold_batch_norms(network: nn.Module) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Build:
-    """What an engine is built for: any batch of 1..max_batch samples of `shape` (H, W, C), on one device."""
+class BuildTarget:
+    """The batches that an engine is built for: 1..max_batch samples of `shape` [H, W, C], on one device."""
 
     precision: str
     device: str
@@ -83,17 +87,17 @@ class Build:
     max_batch: int
 
 
-def example(build: Build) -> Tensor:
-    """A batch to export with. torch.export takes an example of 1 for a constant: 2 are shown where there may be 2."""
-    return torch.zeros(min(build.max_batch, 2), *build.shape, device=build.device)
+def example(target: BuildTarget) -> Tensor:
+    """Return a batch to export with. It has 2 samples if possible, because torch.export takes a size of 1 as fixed."""
+    return torch.zeros(min(target.max_batch, 2), *target.shape, device=target.device)
 
 
 def dynamic_shapes(max_batch: int) -> tuple[dict[int, Any] | None]:
-    """The variable dimensions of the graph's one input, for torch.export."""
+    """Return the variable dimensions of the graph's only input, for torch.export."""
     return ({0: torch.export.Dim("batch", min=1, max=max_batch)} if max_batch > 1 else None,)
 
 
-def export(graph: InferenceGraph, build: Build) -> torch.export.ExportedProgram:
-    """`graph` for the batches that `build` names."""
+def export(graph: InferenceGraph, target: BuildTarget) -> torch.export.ExportedProgram:
+    """Export `graph` for the batches of `target`."""
     with torch.no_grad():
-        return torch.export.export(graph, (example(build),), dynamic_shapes=dynamic_shapes(build.max_batch))
+        return torch.export.export(graph, (example(target),), dynamic_shapes=dynamic_shapes(target.max_batch))

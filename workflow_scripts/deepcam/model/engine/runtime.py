@@ -1,4 +1,4 @@
-"""Running a loaded engine: what a batch must be, float32 precision, and CUDA graphs."""
+"""Running a loaded engine: checks of the batch, float32 precision, and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from torch import Tensor
 
 from deepcam.errors import InputError
 
-Run = Callable[[Tensor], Tensor]
+InferenceFunction = Callable[[Tensor], Tensor]
+"""Maps a batch (N, H, W, C) float32 to a mask (N, H, W) uint8, without checking the batch."""
 
 WARMUPS = 3
-"""Calls before a capture: cuDNN chooses its kernels, and lazy initialisation happens, where neither is recorded."""
+"""Calls before a capture, so that lazy initialisation and cuDNN's choice of kernels are not recorded."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Engine:
-    """A loaded engine: call it with a batch (N, H, W, C) float32 on its device for the mask (N, H, W) uint8.
+class LoadedEngine:
+    """A loaded engine, which maps a batch (N, H, W, C) float32 on its device to the mask (N, H, W) uint8.
 
-    On a GPU a call only enqueues work on the current stream. With CUDA graphs the mask is a static tensor, valid
-    until the next call.
+    On a GPU a call only enqueues work on the current stream. With CUDA graphs the mask is a static tensor, which is
+    valid until the next call. `shape` is (H, W, C).
     """
 
-    run: Run
+    run: InferenceFunction
     device: torch.device
     shape: tuple[int, ...]
     max_batch: int
     fingerprint: dict[str, Any]
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Raises InputError for another shape, dtype or device, over max_batch samples, or one not contiguous."""
-        # A compiled engine reads its input by address and would not notice.
+        """Run the engine. Raises InputError if the batch has another shape, dtype, device or memory layout."""
+        # A compiled engine reads its input by address, without any check.
         if (
             batch.shape[1:] != self.shape
             or not 1 <= len(batch) <= self.max_batch
@@ -46,14 +47,16 @@ class Engine:
                 "and batch size"
             )
         if not batch.is_contiguous():
-            raise InputError(f"batch has strides {batch.stride()}; the engine takes a contiguous (N, H, W, C) batch")
+            raise InputError(f"batch has strides {batch.stride()}; the engine takes contiguous (N, H, W, C) batches")
         with torch.inference_mode():
             return self.run(batch)
 
 
-def on_gpu(run: Run, precision: str, cuda_graphs: bool, device: torch.device, shape: list[int], max_batch: int) -> Run:
-    """`run` as it must be called on a GPU: in its own float32 precision, from CUDA graphs if so asked."""
-    # cuDNN tries its kernels on the first batch of each size and keeps the fastest: sizes are few and come often.
+def wrap_for_gpu(
+    run: InferenceFunction, precision: str, cuda_graphs: bool, device: torch.device, shape: list[int], max_batch: int
+) -> InferenceFunction:
+    """Wrap `run` for a GPU: it is called with its own float32 precision, and from CUDA graphs if `cuda_graphs`."""
+    # cuDNN tries its kernels on the first batch of each size and keeps the fastest. There are only a few sizes.
     torch.backends.cudnn.benchmark = True
 
     def precise(batch: Tensor) -> Tensor:
@@ -64,22 +67,22 @@ def on_gpu(run: Run, precision: str, cuda_graphs: bool, device: torch.device, sh
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Let float32 convolutions and matrix products round their inputs to tf32, or not.
+    """Set whether float32 convolutions and matrix products may round their inputs to tf32, in the whole process.
 
-    The switches are the process's, and convolutions have theirs on by default, so each engine sets both.
+    The two switches have different defaults, so each engine sets both.
     """
     torch.backends.cudnn.allow_tf32 = allowed
     torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 class CudaGraphs:
-    """Replays `run` on the current stream as one CUDA graph per batch size, captured on the first call with it.
+    """Replays `run` as one CUDA graph per batch size, on the current stream. Each is captured on the first call.
 
-    The mask is a static tensor, valid until the next call with any size: all graphs share `buffer`, the largest
-    batch, as their input, and one memory pool. Calls must be ordered by their stream.
+    All graphs share one memory pool and `buffer`, the largest batch, as their input. The mask is a static tensor, which
+    is valid until the next call with any size. Calls must be ordered by their stream.
     """
 
-    def __init__(self, run: Run, buffer: Tensor) -> None:
+    def __init__(self, run: InferenceFunction, buffer: Tensor) -> None:
         self.run = run
         self.buffer = buffer
         self.pool = torch.cuda.graph_pool_handle()
@@ -95,7 +98,7 @@ class CudaGraphs:
         return mask
 
     def _capture(self, static: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        """As PyTorch's notes on CUDA graphs show: warm up on a side stream, then capture."""
+        """Warm up on a side stream, then capture, as PyTorch's notes on CUDA graphs recommend."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -103,7 +106,7 @@ class CudaGraphs:
                 self.run(static)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        # Of this thread only: a reader's threads may allocate or synchronise meanwhile.
+        # Other threads, such as a reader's, may allocate and synchronise during the capture.
         with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
             mask = self.run(static)
         return graph, mask

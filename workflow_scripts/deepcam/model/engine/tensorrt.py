@@ -1,7 +1,7 @@
-"""TensorRT, by way of Torch-TensorRT's dynamo path: export, compile the whole graph, save, load.
+"""TensorRT backend: the whole graph is exported and compiled with the dynamo frontend of Torch-TensorRT.
 
 Follows the documentation of the version that envs/requirements-gpu.txt pins. Importing torch_tensorrt fails on a
-machine without a GPU or without TensorRT's libraries, so each function imports it.
+machine without a GPU or without TensorRT's libraries, so it is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch import nn
 
 from deepcam.errors import InputError
 from deepcam.model.engine import graph
-from deepcam.model.engine.runtime import Run
+from deepcam.model.engine.runtime import InferenceFunction
 
 
 def prepare(network: nn.Module) -> None:
-    """Nothing to change: TensorRT folds and fuses by itself."""
+    """Does nothing: TensorRT folds and fuses by itself."""
 
 
-def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scratch: Path) -> None:
-    """Compile `inference` to one TensorRT engine inside an exported program, saved at `path`."""
+def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
+    """Compile `inference` to one TensorRT engine inside an exported program, and save it at `path`."""
     torch_tensorrt = _torch_tensorrt()
-    # Torch-TensorRT converts no cast to uint8, and one operator left to PyTorch refuses the whole: see load().
+    # Torch-TensorRT cannot convert a cast to uint8, and no operator may be left to PyTorch, so load() casts the mask.
     inference.mask_dtype = torch.int32
     largest = (build.max_batch, *build.shape)
     batch = torch_tensorrt.Input(
@@ -34,10 +34,10 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
         graph.export(inference, build),
         arg_inputs=[batch],
         device=torch.device(build.device),
-        # Precision is the graph's own: fp16 weights make an fp16 engine. An operator left to PyTorch is an error.
+        # The engine has the precision of the graph's weights. An operator that is left to PyTorch is an error.
         require_full_compilation=True,
         disable_tf32=build.precision != "tf32",
-        # Caches of its own: the defaults are shared by all builds on this machine.
+        # By default these caches are shared by all builds on this machine.
         timing_cache_path=str(scratch / "timing_cache.bin"),
         engine_cache_dir=str(scratch / "engine_cache"),
     )
@@ -49,15 +49,16 @@ def package(inference: graph.InferenceGraph, build: graph.Build, path: Path, scr
     )
 
 
-def load(path: Path, device: str) -> Run:
+def load(path: Path, device: str) -> InferenceFunction:
+    """Load the engine that `package` saved. Masks are cast to uint8."""
     module = _torch_tensorrt().load(str(path)).module()
     return lambda batch: module(batch).to(torch.uint8)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Torch-TensorRT and TensorRT: an engine runs with the ones that built it only."""
+    """Return the versions of Torch-TensorRT and TensorRT. An engine runs only with those that built it."""
     torch_tensorrt = _torch_tensorrt()
-    # Torch-TensorRT has put whichever TensorRT it uses under this name.
+    # Torch-TensorRT registers the TensorRT package that it uses under this name.
     import tensorrt
 
     return {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": tensorrt.__version__}
@@ -66,7 +67,7 @@ def versions() -> dict[str, str]:
 def _torch_tensorrt() -> ModuleType:
     try:
         import torch_tensorrt
-    except Exception as error:  # it raises bare Exceptions for missing libraries
+    except Exception as error:  # torch_tensorrt raises bare Exceptions for missing libraries
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"tensorrt: torch_tensorrt cannot be imported ({type(error).__name__}: {reason}); install "

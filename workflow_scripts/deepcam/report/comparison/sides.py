@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from deepcam import paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
@@ -77,11 +78,11 @@ def _extract_file(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Pat
 
 def _read_folder(folder: Path, name: str) -> Results:
     results = folder if (folder / "benchmark").is_dir() else folder / "results"
-    paths = sorted(results.glob("benchmark/*/*.json"))
-    if not paths:
+    found = paths.existing_records(results)
+    if not found:
         raise InputError(f"{name}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
-    for record in store.read(paths):
+    for record in store.read(found):
         by_cell[record.cell].append(record)
     return Results(name, dict(by_cell), _read_config(results / "config.yaml"))
 
