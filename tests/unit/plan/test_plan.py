@@ -11,7 +11,7 @@ from deepcam.data import convert, synthesis
 from deepcam.errors import InputError
 from deepcam.plan import plan, terminal
 from deepcam.record import store
-from deepcam.record.model import Dataset, Settings
+from deepcam.record.model import DatasetSummary, Settings
 
 ROOT = Path(__file__).parents[3]
 NOTHING = plan.Found(False, 0, False, frozenset(), (), False)
@@ -45,7 +45,9 @@ def record(cell, rate, **settings):
         update={
             "cell": cell,
             "settings": Settings(**default | settings),
-            "dataset": Dataset(source="synthetic", sample_shape=(768, 1152, 16), bytes=8, samples=["sample"] * 8),
+            "dataset": DatasetSummary(
+                source="synthetic", sample_shape=(768, 1152, 16), bytes=8, samples=["sample"] * 8
+            ),
             "metrics": made.metrics.model_copy(update={"samples_per_second": rate}),
         }
     )
