@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
+from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.record import store
 from deepcam.report import tables
@@ -29,7 +30,7 @@ def main() -> None:
         "best.csv": tables.best(summary),
         "sizing.csv": tables.sizing(summary),
         "accuracy.csv": tables.accuracy(args.accuracy),
-        "channels.csv": tables.channels(args.dataset, args.channels),
+        "channels.csv": tables.channels(dataset.read_description(args.dataset).channels or (), args.channels),
     }
     for name, table in made.items():
         tables.write(table, args.output / name)

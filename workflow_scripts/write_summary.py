@@ -1,12 +1,12 @@
 """Write the summary page: what was run, the bottleneck, the best results, and what is not valid."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
 import yaml
-from deepcam import cli, files
+from deepcam import cli, config, files
+from deepcam.data import dataset
 from deepcam.record import store
 from deepcam.report import summary_page
 from deepcam.report.tables import Tables
@@ -28,8 +28,8 @@ def main() -> None:
         sizing=pd.read_csv(args.tables / "sizing.csv"),
         records=store.read(present),
         missing=missing,
-        dataset=json.loads(args.dataset.read_text()),
-        config=yaml.safe_load(args.config.read_text()),
+        dataset=dataset.read_description(args.dataset),
+        config=config.parse(yaml.safe_load(args.config.read_text())),
         figures=args.figures,
     )
     files.write_text(args.output, page)

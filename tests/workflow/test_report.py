@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dataset_example import dataset
 from deepcam import grid
-from deepcam.climate import CHANNELS
 from deepcam.config import parse
 from deepcam.report import bundle, contents
 from record_example import cell, verdict
@@ -63,17 +63,8 @@ def write_verdicts(results):
 
 
 def write_dataset(folder):
-    channels = [
-        {"name": name, "minimum": -4.0, "maximum": 8.0, "mean": 2.0, "mean_square": 8.0, "nonfinite": 0}
-        for name in CHANNELS
-    ]
     folder.mkdir()
-    (folder / "dataset.json").write_text(
-        json.dumps(
-            {"source": "synthetic", "sample_shape": [96, 144, 16], "num_samples": 4, "total_bytes": 4_000_000_000,
-             "class_fractions": [0.98, 0.01, 0.01], "channels": channels}
-        )
-    )  # fmt: skip
+    dataset(samples=4).model_copy(update={"total_bytes": 4_000_000_000}).write(folder / "dataset.json")
 
 
 @pytest.fixture(scope="module")

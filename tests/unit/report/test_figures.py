@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 import pytest
-from deepcam.climate import CHANNELS
+from dataset_example import dataset
 from deepcam.grid import Cell
 from deepcam.report import contents, tables
 from deepcam.report.figures import style
@@ -36,13 +36,8 @@ def all_tables(tmp_path):
         (tmp_path / engine).mkdir()
         for device, less in (("cuda0", 0.0), ("cuda1", 0.1)):
             (tmp_path / engine / f"{device}.json").write_text(json.dumps(verdict(cyclones - less, less == 0)))
-    described = [
-        {"name": name, "minimum": -4.0, "maximum": 8.0, "mean": 2.0, "mean_square": 8.0, "nonfinite": 0}
-        for name in CHANNELS
-    ]
-    (tmp_path / "dataset.json").write_text(json.dumps({"channels": described}))
     return tables.Tables(
-        summary(), tables.accuracy(tmp_path.glob("*/*.json")), tables.channels(tmp_path / "dataset.json", (0, 1, 2, 10))
+        summary(), tables.accuracy(tmp_path.glob("*/*.json")), tables.channels(dataset().channels, (0, 1, 2, 10))
     )
 
 

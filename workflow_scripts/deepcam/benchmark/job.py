@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from deepcam.benchmark.timed_loop import Settings
 from deepcam.data.dataset import Dataset
 from deepcam.grid import Cell
+from deepcam.record.model import Settings
 
 
 @dataclasses.dataclass(frozen=True)

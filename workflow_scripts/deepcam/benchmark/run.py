@@ -19,7 +19,7 @@ from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
 from deepcam.record.model import (
     SCHEMA_VERSION,
-    Dataset,
+    DatasetSummary,
     EngineDescription,
     Environment,
     Measurement,
@@ -73,7 +73,7 @@ def run(job: Job) -> list[Prediction]:
         schema_version=SCHEMA_VERSION,
         cell=job.cell,
         settings=job.settings,
-        dataset=Dataset(
+        dataset=DatasetSummary(
             source=job.dataset.source,
             sample_shape=job.dataset.sample_shape,
             bytes=job.dataset.total_bytes,

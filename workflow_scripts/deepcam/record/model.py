@@ -37,7 +37,7 @@ class Settings(Model):
     )
 
 
-class Dataset(Model):
+class DatasetSummary(Model):
     """The samples that a record's runs read."""
 
     source: str = Field(description="Where the samples come from: the archive, synthesis, or folders of npy files.")
@@ -214,7 +214,7 @@ class Measurement(Model):
     schema_version: Literal[5] = Field(description="Version of this format.")
     cell: Cell = Field(description="The configuration that was measured.")
     settings: Settings = Field(description="How it was measured.")
-    dataset: Dataset = Field(description="The samples that were read.")
+    dataset: DatasetSummary = Field(description="The samples that were read.")
     engine: EngineDescription | None = Field(description="What computed; null in mode io.")
     environment: Environment = Field(description="Machine and software.")
     runs: list[Run] = Field(min_length=1, description="The measured runs, in order.")

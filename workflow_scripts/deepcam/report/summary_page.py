@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import docutils.core
-import jinja2
 import pandas as pd
 
 from deepcam.climate import CLASSES
+from deepcam.config import Config
+from deepcam.data.dataset import Dataset
 from deepcam.record import metadata
 from deepcam.record.model import Environment, FileSystem, Record
-from deepcam.report import contents, findings
+from deepcam.report import contents, findings, templates
 from deepcam.report.figures import selection
 from deepcam.report.tables import Tables
 from deepcam.text import count
@@ -44,15 +45,12 @@ def render(
     sizing: pd.DataFrame,
     records: Sequence[Record],
     missing: Sequence[Path],
-    dataset: Mapping[str, Any],
-    config: Mapping[str, Any],
+    dataset: Dataset,
+    config: Config,
     figures: Iterable[Path],
 ) -> str:
     """The page's HTML. `missing` are the paths of missing records. Of the SVG files `figures`, it shows FIGURES."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SHARE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+    environment = templates.environment()
     environment.filters["number"] = number
     summary = tables.summary
     found = {path.stem: path for path in figures}
@@ -84,13 +82,11 @@ def _reasons(cells: pd.DataFrame, column: str) -> tuple[list[tuple[str, int]], l
     return shared, [(findings.settings(cell), cell, reasons) for cell, reasons in own if reasons]
 
 
-def what_was_run(
-    records: Sequence[Record], dataset: Mapping[str, Any], config: Mapping[str, Any], tables: Tables
-) -> list[tuple[str, str]]:
+def what_was_run(records: Sequence[Record], dataset: Dataset, config: Config, tables: Tables) -> list[tuple[str, str]]:
     """Machine, data, model and grid: labels and texts. A text lists all values that occur in the records."""
     environments, settings = [record.environment for record in records], records[0].settings
     nodes = [node for environment in environments for node in environment.nodes]
-    height, width, depth = dataset["sample_shape"]
+    height, width, depth = dataset.sample_shape
     return [
         ("when", _span([environment.date for environment in environments])),
         ("node", ", ".join(sorted({node.name for node in nodes}))),
@@ -104,19 +100,19 @@ def what_was_run(
         ("workflow", _join(environment.git_commit or "not from a git checkout" for environment in environments)),
         (
             "data",
-            f"{dataset['num_samples']} samples ({dataset['source']}) of {height} x {width} x {depth} float32, "
-            f"{dataset['total_bytes'] / 1e9:.3g} GB in all{_classes(dataset['class_fractions'])}",
+            f"{dataset.num_samples} samples ({dataset.source}) of {height} x {width} x {depth} float32, "
+            f"{dataset.total_bytes / 1e9:.3g} GB in all{_classes(dataset.class_fractions)}",
         ),
         (
             "model",
-            f"DeepLabv3+ at {config['model']['width_multiplier']:g} of its full width{_accuracy(tables.accuracy)}",
+            f"DeepLabv3+ at {config.model.width_multiplier:g} of its full width{_accuracy(tables.accuracy)}",
         ),
         *((f"mode {mode}", _grid(cells)) for mode, cells in tables.summary.groupby("mode")),
         (
             "runs",
             f"{count(settings.warmup_runs, 'warm-up run')}, not recorded. Warm and compute runs last at least "
             f"{settings.min_seconds:g} s; a cold run is one epoch. Each configuration was started "
-            f"{count(config['benchmark']['starts'], 'time')}.",
+            f"{count(config.benchmark.starts, 'time')}.",
         ),
     ]
 

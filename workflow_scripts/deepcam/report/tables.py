@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from deepcam import files
 from deepcam.climate import CLASSES
+from deepcam.data.dataset import Channel
 from deepcam.grid import NONE, Cell
 from deepcam.record import cell_summary, metrics, store
 from deepcam.record.columns import Bottleneck, Metrics
@@ -133,19 +133,19 @@ def _accuracy_row(path: Path) -> dict[str, Any]:
     }
 
 
-def channels(dataset: Path, used: Collection[int]) -> pd.DataFrame:
-    """Statistics of each channel from dataset.json, in the channel's own unit; the network sees the channels `used`."""
+def channels(described: Sequence[Channel], used: Collection[int]) -> pd.DataFrame:
+    """Statistics of each channel of a dataset, in the channel's own unit; the network sees the channels `used`."""
     return pd.DataFrame(
         {
-            "channel": channel["name"],
+            "channel": channel.name,
             "used": index in used,
-            "mean": channel["mean"],
-            "standard_deviation": math.sqrt(max(0.0, channel["mean_square"] - channel["mean"] ** 2)),
-            "minimum": channel["minimum"],
-            "maximum": channel["maximum"],
-            "nonfinite": channel.get("nonfinite"),
+            "mean": channel.mean,
+            "standard_deviation": math.sqrt(max(0.0, channel.mean_square - channel.mean**2)),
+            "minimum": channel.minimum,
+            "maximum": channel.maximum,
+            "nonfinite": channel.nonfinite,
         }
-        for index, channel in enumerate(json.loads(dataset.read_text())["channels"])
+        for index, channel in enumerate(described)
     )
 
 
