@@ -10,51 +10,51 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 .PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
 
-venv: ## the environment; again only when the requirements change
+venv: ## make the environment; does nothing while the requirements stay the same
 	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
 
-dev: ## the environment with what only the checks need: pytest, ruff, snakefmt, mypy, import-linter
+dev: ## make the environment with the packages that only the checks need
 	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt envs/requirements-dev.txt
 
-# Snakemake's own talk only where it fails.
+# Show Snakemake's messages only if it fails.
 SILENT = exec 3>&1; talk=$$($(1) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }
 
-plan: venv ## what run would take, in jobs, bytes and time; starts nothing; ARGS as for run
+plan: venv ## print what `make run` would take in jobs, bytes and time; starts nothing; takes the same ARGS
 	@python workflow_scripts/plan_run.py $(ARGS)
 
-run: venv ## the whole workflow with config/config.yaml, up to the report; ARGS="--configfile config/tiny.yaml" changes it
+run: venv ## run the whole workflow up to the report; for other settings, ARGS="--configfile config/tiny.yaml"
 	@workflow_scripts/run_workflow.sh $(ARGS)
 
-report: venv ## the report again, from the records that there are; nothing is measured
+report: venv ## rebuild the report from the existing records; measures nothing
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
-bundle: venv ## results/bundle.tar.gz: all to build the report elsewhere and to repeat the run
+bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the report and repeat the run
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
-test: dev ## every check there is
+test: dev ## run every check
 	python -m pytest
 
-perf-data: venv ## downloads beside curl, conversion beside cp, the job graph as it grows; wants a quiet machine
+perf-data: venv ## compare downloads with curl and conversion with cp, and time large job graphs; needs a quiet machine
 	python tests/performance/data.py $(ARGS)
 
-perf-readers: venv ## all readers beside fio and a DALI loop by hand, cold and warm; wants fio and a quiet machine
+perf-readers: venv ## compare all readers with fio and with a plain DALI loop; needs fio and a quiet machine
 	python tests/performance/readers.py $(ARGS)
 
-perf-engines: venv ## engines on the CPU beside each other and OpenVINO (pip install openvino); wants a quiet machine
+perf-engines: venv ## compare the CPU engines with each other and with OpenVINO (pip install openvino); needs a quiet machine
 	python tests/performance/engines.py $(ARGS)
 
-perf-workflow: venv ## 1,000 cells x 5 repeats with a simulated benchmark: interrupted, resumed, one cell failing
+perf-workflow: venv ## run 1,000 configurations x 5 starts of a simulated benchmark, interrupted and resumed
 	python tests/performance/long_run.py $(ARGS)
 
-gpu-check: dev ## with KIND=gpu: readers, engines and the benchmark on a real GPU, into results/gpu-check
+gpu-check: dev ## with KIND=gpu, try readers, engines and the benchmark on a GPU; writes results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)
 
 container = $(or $(CONTAINER),$(error neither podman nor docker is found: install one of them, or name it with CONTAINER=))
 
-image: ## the environment and the workflow as a container image, by podman or docker; KIND=gpu for GPUs
+image: ## build a container image with podman or docker; KIND=gpu for GPUs
 	$(container) build --file envs/Containerfile --build-arg COMMIT=$$(git describe --always --dirty --abbrev=12 2> /dev/null) \
 		--build-arg KIND=$(KIND) --tag deepcam:$(KIND) $(ARGS) .
 
@@ -67,7 +67,7 @@ IN_IMAGE += $(if $(findstring podman,$(container)),--user 0:0 --security-opt unm
 IN_IMAGE += $(if $(filter gpu,$(KIND)),--device nvidia.com/gpu=all)
 IN_IMAGE += $(if $(DATA),--volume $(or $(realpath $(DATA)),$(error DATA=$(DATA): there is no such folder; make it first)):/work/results/data)
 
-image-run: ## what run does, in the image: results in this folder, data there or in DATA=/mnt/fast; ARGS as for run
+image-run: ## run the workflow in the image; results go to this folder, data there or to DATA=/mnt/fast; takes ARGS
 	@found=$$($(container) images --quiet deepcam:$(KIND)) || exit; \
 		[ "$$found" ] || { echo "error: there is no image deepcam:$(KIND); first: make image KIND=$(KIND)" >&2; exit 1; }
 	@mkdir -p results/data # else docker, to mount DATA, makes it as root

@@ -8,7 +8,7 @@ import json
 import math
 
 from deepcam.record import cell_summary, validity
-from deepcam.record.model import SCHEMA_VERSION, Measurement, Record
+from deepcam.record.schema import SCHEMA_VERSION, Measurement, Record
 
 FAST = 4 / 1.95
 """Samples per second of the example's faster run; the other one's are 2."""

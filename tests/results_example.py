@@ -7,7 +7,7 @@ import tarfile
 
 import yaml
 from deepcam.grid import Cell
-from deepcam.record.model import Check
+from deepcam.record.schema import Check
 from record_example import content, judged
 
 STEADY = (9.9, 9.95, 10.0, 10.05, 10.1)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.data import download, index
+from deepcam.data import download, file_index
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--npy-dir", type=Path, help="npy folder of the shard; its files are not fetched again")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the HDF5 shard to write")
     arguments = parser.parse_args()
-    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = file_index.shard_paths(file_index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     download.download_shard(
         arguments.source,
         sample_paths,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.data import archive_statistics, download, index
+from deepcam.data import archive_statistics, download, file_index
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     sample_paths = download.index_paths(arguments.source, arguments.split, arguments.num_files)
     synthetic = arguments.source == "synthetic"
     found = None if synthetic else archive_statistics.fetch_statistics(download.base_url(arguments.source))
-    index.write(arguments.output, sample_paths)
+    file_index.write(arguments.output, sample_paths)
     archive_statistics.write(arguments.statistics, found)
 
 

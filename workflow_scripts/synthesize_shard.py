@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.data import index, synthesis
+from deepcam.data import file_index, synthesis
 
 
 def main() -> None:
@@ -18,9 +18,9 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the HDF5 shard to write")
     parser.add_argument("--processes", type=int, required=True, help="number of samples to make in parallel")
     arguments = parser.parse_args()
-    sample_paths = index.shard_paths(index.read(arguments.index), arguments.shard, arguments.files_per_shard)
+    sample_paths = file_index.shard_paths(file_index.read(arguments.index), arguments.shard, arguments.files_per_shard)
     synthesis.synthesize_shard(
-        [index.file_name(path) for path in sample_paths],
+        [file_index.file_name(path) for path in sample_paths],
         arguments.shard * arguments.files_per_shard,
         arguments.output_dir,
         seed=arguments.seed,

@@ -11,7 +11,7 @@ from typing import Any
 from deepcam import cli, files
 from deepcam.config import Config
 from deepcam.errors import InputError
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 

@@ -29,7 +29,7 @@ from deepcam import climate, files
 from deepcam.benchmark import page_cache, ranks, timed_loop
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
-from deepcam.record.model import Settings
+from deepcam.record.schema import Settings
 from reader_targets import judge, tables, threads_of
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))

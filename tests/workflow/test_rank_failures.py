@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launch import mpirun
+from mpirun import mpirun
 
 PROGRAM = """
 import os, signal, sys

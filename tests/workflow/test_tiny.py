@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from deepcam.report import contents
-from launch import mpirun
+from mpirun import mpirun
 
 ROOT = Path(__file__).parents[2]
 FIELDS = "mode reader cache engine ranks local_batch_size inter_threads intra_threads samples_per_second"

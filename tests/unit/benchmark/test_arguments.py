@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from deepcam.benchmark import arguments, run
 from deepcam.errors import InputError
-from deepcam.record.model import Settings
+from deepcam.record.schema import Settings
 
 SHAPE = (16, 24, 16)
 

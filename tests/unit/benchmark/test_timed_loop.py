@@ -13,7 +13,7 @@ from deepcam.benchmark.readers import Batch, Options
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import validity
-from deepcam.record.model import Run, Settings
+from deepcam.record.schema import Run, Settings
 
 SHAPE = (16, 24, 16)
 

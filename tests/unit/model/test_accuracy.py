@@ -13,7 +13,7 @@ from deepcam.errors import InputError
 from deepcam.model import accuracy
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import validity
-from deepcam.record.model import AccuracyVerdict, EngineDescription
+from deepcam.record.schema import AccuracyVerdict, EngineDescription
 from record_example import record
 
 TRUTH = np.array([[0] * 90 + [1] * 5 + [2] * 5] * 20, dtype=np.uint8)

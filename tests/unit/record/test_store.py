@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from deepcam.errors import InputError
 from deepcam.record import store
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 from record_example import cell_content, judged, record, verdict
 
 VERSION_4 = Path(__file__).parents[2] / "fixtures/record_v4.json"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from deepcam.record.model import DeviceUsage
+from deepcam.record.schema import DeviceUsage
 
 
 class Device(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepcam.data.dataset import Dataset
 from deepcam.grid import Cell
-from deepcam.record.model import Settings
+from deepcam.record.schema import Settings
 
 
 @dataclasses.dataclass(frozen=True)

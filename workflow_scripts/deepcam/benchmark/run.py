@@ -17,7 +17,8 @@ from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
-from deepcam.record.model import (
+from deepcam.record.predictions import Prediction
+from deepcam.record.schema import (
     SCHEMA_VERSION,
     DatasetSummary,
     EngineDescription,
@@ -28,7 +29,6 @@ from deepcam.record.model import (
     Record,
     Run,
 )
-from deepcam.record.predictions import Prediction
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A killed workflow may

@@ -23,7 +23,7 @@ from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.errors import InputError
 from deepcam.grid import NONE, Cell
-from deepcam.record.model import RankRun, Run, Settings
+from deepcam.record.schema import RankRun, Run, Settings
 from deepcam.record.validity import RUN_LENGTH_MARGIN
 
 if TYPE_CHECKING:  # loading MPI takes about 1 s, and the planner does not need it

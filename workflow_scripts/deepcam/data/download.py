@@ -12,7 +12,7 @@ from typing import TypeVar
 import requests
 
 from deepcam import climate, files
-from deepcam.data import convert, http_transfer, index, manifest, progress
+from deepcam.data import convert, file_index, http_transfer, manifest, progress
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def index_paths(source: str, split: str, num_files: int | str) -> list[str]:
     url = base_url(source)
     with http_transfer.session(1) as connection:
         paths = [f"{each}/{name}" for each in climate.splits(split) for name in fetch_index(url, each, connection)]
-    names = sorted(index.file_name(path) for path in paths)
+    names = sorted(file_index.file_name(path) for path in paths)
     if duplicates := [name for name, following in itertools.pairwise(names) if name == following]:
         raise InputError(f"{url}: {duplicates[0]} is in more than one split: choose one with data.split")
     expected = climate.sample_count(source, split, num_files)
@@ -60,7 +60,7 @@ def fetch_index(base_url: str, split: str, connection: requests.Session) -> list
     Raises InputError naming the URL if it cannot be fetched or is not a listing of samples.
     """
     url = f"{base_url}/{split}/files.txt"
-    return index.parse_listing(http_transfer.fetch_small(connection, url, MAX_LISTING_BYTES), url)
+    return file_index.parse_listing(http_transfer.fetch_small(connection, url, MAX_LISTING_BYTES), url)
 
 
 def download_file(
@@ -101,7 +101,7 @@ def download_shard(
     """
     if streams < 1:
         raise InputError(f"--streams {streams}: must be at least 1")
-    urls = {index.file_name(path): f"{base_url(source)}/{path}" for path in sample_paths}
+    urls = {file_index.file_name(path): f"{base_url(source)}/{path}" for path in sample_paths}
     parts = {name: http_transfer.partial_files(output_dir / name) for name in urls}
     with manifest.exclusive_folder(output_dir, urls, [part.name for pair in parts.values() for part in pair]):
         entries = _finished_entries(output_dir, urls, shape, npy_dir)

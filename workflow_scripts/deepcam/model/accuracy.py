@@ -20,7 +20,7 @@ from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
-from deepcam.record.model import AccuracyVerdict
+from deepcam.record.schema import AccuracyVerdict
 
 MAX_SAMPLES = 64
 """Only the first samples of a dataset are evaluated. At full size these have 57 million pixels."""

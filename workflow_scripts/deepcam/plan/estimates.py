@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from deepcam import climate
 from deepcam.config import Config, Data
 from deepcam.grid import Cell
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 from deepcam.record.validity import RUN_LENGTH_MARGIN
 
 RateKey = tuple[str, str, str, str]

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepcam.record import metrics, validity
 from deepcam.record.columns import Metrics
-from deepcam.record.model import Check, Measurement
+from deepcam.record.schema import Check, Measurement
 
 
 def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metrics:

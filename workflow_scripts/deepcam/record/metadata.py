@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from deepcam.grid import NONE
-from deepcam.record.model import Measurement
+from deepcam.record.schema import Measurement
 
 PER_JOB_KEYS = re.compile(
     r"environment\.(date|background_cpu_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds)"

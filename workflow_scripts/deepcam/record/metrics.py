@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 
 from deepcam.record.columns import Bottleneck
-from deepcam.record.model import DeviceUsage, Measurement, RankPlace, RankRun, Run
+from deepcam.record.schema import DeviceUsage, Measurement, RankPlace, RankRun, Run
 
 Number = TypeVar("Number", int, float)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from deepcam.errors import InputError
-from deepcam.record.model import SCHEMA_VERSION, AccuracyVerdict, Record
+from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Record
 from deepcam.record.upgrade import OLD_VERSION, upgrade_record, upgrade_verdict
 
 

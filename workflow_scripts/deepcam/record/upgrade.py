@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepcam.record import validity
-from deepcam.record.model import SCHEMA_VERSION, Check
+from deepcam.record.schema import SCHEMA_VERSION, Check
 
 OLD_VERSION = 4
 """The one older version that is still read."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from deepcam.record import metadata, metrics
-from deepcam.record.model import Check, FileSystem, Level, Measurement
+from deepcam.record.schema import Check, FileSystem, Level, Measurement
 
 ERROR: Final = "error"
 WARNING: Final = "warning"

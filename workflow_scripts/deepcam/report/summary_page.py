@@ -15,7 +15,7 @@ from deepcam.climate import CLASSES
 from deepcam.config import Config
 from deepcam.data.dataset import Dataset
 from deepcam.record import metadata
-from deepcam.record.model import Environment, FileSystem, Record
+from deepcam.record.schema import Environment, FileSystem, Record
 from deepcam.report import contents, findings, templates
 from deepcam.report.figures import selection
 from deepcam.report.tables import Tables

@@ -17,7 +17,7 @@ from deepcam.data.dataset import Channel
 from deepcam.grid import NONE, Cell
 from deepcam.record import cell_summary, metrics, store
 from deepcam.record.columns import Bottleneck, Metrics
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 
 DEVICES = (1, 8, 64, 1024)
 """Numbers of devices for which the required storage bandwidth is computed."""

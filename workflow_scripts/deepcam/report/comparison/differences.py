@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcam.record import metadata
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 from deepcam.report.comparison.sides import Results
 
 ABSENT = "-"

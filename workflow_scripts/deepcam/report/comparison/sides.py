@@ -18,7 +18,7 @@ from deepcam import paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 
 MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/[^/]+/\d+\.json|config\.yaml)")
 """The files that are read from a bundle, all in one top folder."""

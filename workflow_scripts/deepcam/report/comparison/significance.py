@@ -17,7 +17,7 @@ from scipy import stats
 
 from deepcam.grid import Cell
 from deepcam.record import metrics, validity
-from deepcam.record.model import Record
+from deepcam.record.schema import Record
 
 SLOWER, TOO_FEW, NO_DIFFERENCE, FASTER = "slower", "too few runs", "no difference seen", "faster"
 NOT_VALID, ONLY_A, ONLY_B = "not valid", "only in A", "only in B"
