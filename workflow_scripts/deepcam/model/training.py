@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import logging
 import math
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from torch.optim.swa_utils import update_bn
 from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.errors import InputError
-from deepcam.model import training_data
+from deepcam.model import checkpoint, training_data
 from deepcam.model.device import torch_device
 from deepcam.model.engine import artefact
 from deepcam.model.engine.graph import InferenceGraph
@@ -273,18 +272,18 @@ def _resume(path: Path, recipe: Recipe, network: nn.Module, optimizer: torch.opt
     """Load a checkpoint, if there is one, and return the step to continue with."""
     if not path.exists():
         return 0
+    advice = "delete it to start again"
+    saved = checkpoint.read(path, advice)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for field, value in dataclasses.asdict(recipe).items():
+            if (before := saved["recipe"].get(field)) != value:
+                raise InputError(
+                    f"{path}: trained with {field} {before}, the recipe has {value}; {advice}, or restore the recipe"
+                )
         step = saved["step"]
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({error!r}); delete it to start again") from None
-    for field, value in dataclasses.asdict(recipe).items():
-        if saved["recipe"].get(field) != value:
-            raise InputError(
-                f"{path}: trained with {field} {saved['recipe'].get(field)}, the recipe has {value}; delete it to "
-                "start again, or restore the recipe"
-            )
-    network.load_state_dict(saved["network"])
-    optimizer.load_state_dict(saved["optimizer"])
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: no progress of this training ({error!r}); {advice}") from None
     log.info("%s: continues after step %d", path, step)
     return step
