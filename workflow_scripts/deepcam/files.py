@@ -100,7 +100,7 @@ def locked(path: Path | str) -> Iterator[None]:
 def write_text(path: Path | str, text: str) -> None:
     """Write `text`, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
@@ -109,7 +109,7 @@ def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     Raises InputError if the file cannot be read or its first line is not `header`.
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}): delete it and run again") from error
     if not lines or lines[0] != header:

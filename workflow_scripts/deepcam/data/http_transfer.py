@@ -166,7 +166,7 @@ def fetch(connection: requests.Session, url: str, target: Path, advance: Callabl
 
 
 def _attempt(connection: requests.Session, url: str, part: Path, version: Path, advance: Callable[[int], None]) -> str:
-    validator = version.read_text() if version.exists() else ""
+    validator = version.read_text(encoding="utf-8") if version.exists() else ""
     # Without a validator the bytes could belong to another version of the file.
     start = _size(part) if validator else 0
     headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
@@ -183,7 +183,7 @@ def _attempt(connection: requests.Session, url: str, part: Path, version: Path, 
             raise requests.ConnectionError("the file has changed at the server, so its download starts over")
         _check_status(response)
         _restart(part, advance)
-        version.write_text(_validator(response))
+        version.write_text(_validator(response), encoding="utf-8")
         return _receive(response, part, advance)
 
 

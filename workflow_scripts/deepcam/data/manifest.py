@@ -64,7 +64,7 @@ def append_to_ledger(folder: Path, entries: Iterable[Entry]) -> None:
 def read_ledger(folder: Path) -> dict[str, Entry]:
     """Return the latest entry for each file name in the folder's ledger. Incomplete lines are skipped."""
     try:
-        lines = (folder / LEDGER).read_text(errors="replace").splitlines()
+        lines = (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
     return {entry.name: entry for entry in map(_parse, lines) if entry is not None}

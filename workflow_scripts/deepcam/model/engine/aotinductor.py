@@ -72,7 +72,7 @@ def _check_compiler(scratch: Path) -> None:
     from torch._inductor.exc import InvalidCxxCompiler
 
     source, library = scratch / "probe.cpp", scratch / "probe.so"
-    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n")
+    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n", encoding="ascii")
     try:
         compiler = shlex.split(get_cpp_compiler())
         subprocess.run(
@@ -97,7 +97,7 @@ def _add_toolkit_paths(scratch: Path) -> None:
     os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(find_cuda_toolkit())
     # The linker looks for libcuda.so, but without development files the driver provides only libcuda.so.1.
     torch.cuda.init()
-    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
+    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text(encoding="utf-8"))
     if loaded is None:
         raise InputError(
             "aotinductor on a GPU links with the driver's libcuda.so, which is not loaded; check the driver"
