@@ -6,6 +6,8 @@ import sys
 sys.path.insert(0, f"{ROOT}/workflow_scripts")
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
+# Without it, mpirun does not start.
+os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
