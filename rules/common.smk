@@ -79,13 +79,15 @@ def check_packages():
 
 
 def check_devices():
-    """Stop if the devices cannot do what is configured."""
+    """Stop if the devices, or the temporary folder beside them, cannot do what is configured."""
     try:
         if on_cluster():
             grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
             for engine, device in itertools.product(settings.engines, DEVICES):
                 engine_spec.resolve_precision(engine.precision, device)
+            if any(engine.backend == "aotinductor" for engine in settings.engines):
+                engine_spec.check_temporary_folder()
     except InputError as error:
         stop(error)
 

@@ -79,9 +79,12 @@ class Recipe:
         return NetworkSpec(self.width_multiplier, self.channels)
 
     def __post_init__(self) -> None:
-        for field, least in (("samples", 1), ("batch_size", 2), ("steps", 1), ("height", 32), ("width", 32)):
+        smallest = {"seed": 0, "samples": 1, "batch_size": 2, "steps": 1, "height": 32, "width": 32}
+        for field, least in smallest.items():
             if getattr(self, field) < least:
                 raise InputError(f"train.{field} is {getattr(self, field)}; it must be at least {least}")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"train.learning_rate is {self.learning_rate}; it must be a number over 0")
         if self.height % STRIDE or self.crop_width % STRIDE or not STRIDE <= self.crop_width <= self.width:
             raise InputError(
                 f"crops of {self.height} x {self.crop_width} from samples {self.width} wide: height and width of crops "
