@@ -116,6 +116,12 @@ def test_an_interruption_has_no_traceback(tmp_path):
     assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
 
 
+def test_a_file_name_that_is_not_utf_8_can_be_written_into_a_text(tmp_path):
+    name = b"Z\xfcrich " + "☃".encode()
+    ended = end(tmp_path, f"files.write_text('text', os.fsdecode({name!r}))")
+    assert (ended.returncode, (tmp_path / "text").read_text()) == (0, r"Z\xfcrich ☃")
+
+
 def test_text_files_are_utf_8_and_the_terminal_shows_what_it_can(tmp_path):
     ended = end(
         tmp_path,

@@ -98,9 +98,11 @@ def locked(path: Path | str) -> Iterator[None]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text`, atomically."""
+    """Write `text` as UTF-8, atomically. Bytes of file names that are not UTF-8 become escape sequences."""
+    # Python holds the bytes of a name that the locale cannot decode as surrogates, which UTF-8 does not have.
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(readable, encoding="utf-8")
 
 
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
