@@ -34,8 +34,8 @@ NOT_RUN = {
 }
 """Beginnings of commands that are not run, and the reason for each."""
 
-WORKFLOW_TARGETS = {"plan": "", "run": "", "report": "", "bundle": "bundle"}
-"""Targets of make that start Snakemake, and the target of Snakemake."""
+WORKFLOW_TARGETS = {"plan": [], "run": [], "report": [], "image-run": [], "bundle": ["--", "bundle"]}
+"""Targets of make that start Snakemake, and what they ask of it."""
 
 SHIPPED = {str(path.relative_to(ROOT)) for path in (ROOT / "config").glob("*.yaml")}
 """Configurations of which test_static.py makes a dry run."""
@@ -98,8 +98,8 @@ def folder(project):
 def runnable(line):
     """What is run of a line: the line, except that nothing that takes long is started.
 
-    - make shows what it would do. If that is to start Snakemake, or a container that does, see the next rule.
-    - snakemake makes a dry run, unless test_static.py makes the same.
+    - make prints the commands that it would run. If one of them is snakemake, the next rule applies to it.
+    - snakemake makes a dry run, once for all documents, and not at all if test_static.py makes the same.
     """
     if line.startswith(tuple(NOT_RUN)):
         return "true"
@@ -109,9 +109,8 @@ def runnable(line):
     if words[0] == "make":
         arguments = next((word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")), "")
         shown = shlex.join(["make", "--dry-run", "CONTAINER=docker", *words[1:]]).replace("/mnt/fast", "fast")
-        if words[1] in WORKFLOW_TARGETS or words[1] == "image-run":
-            target = WORKFLOW_TARGETS.get(words[1], "")
-            return f"{shown} && {dry_run([*shlex.split(arguments), *filter(None, ['--', target] * bool(target))])}"
+        if words[1] in WORKFLOW_TARGETS:
+            return f"{shown}\n{dry_run([*shlex.split(arguments), *WORKFLOW_TARGETS[words[1]]])}"
         return shown
     return line
 
