@@ -63,11 +63,12 @@ def _row(name: str, cell: pd.Series) -> str:
 def _meaning(summary: pd.DataFrame, io: pd.Series, compute: pd.Series) -> list[str]:
     ratio = io["samples_per_second"] / compute["samples_per_second"]
     needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
+    invalid = int((~summary["valid"]).sum())
     limit, useless = ("compute", "Faster storage") if ratio > 1 else ("storage", "A faster device")
     return [
-        f"Cold, the storage delivers {ratio:.2g} times the samples that the CPU can process, so **{limit} is the",
-        f"limit**. {useless} would not help. To keep one such CPU 90 % busy, storage must deliver {needed:.2g} GB/s.",
-        f"{int((~summary['valid']).sum())} of the {len(summary)} results are invalid, and do not count.",
+        f"With a cold page cache, the storage delivers {ratio:.2g} times the samples that the CPU can process, so",
+        f"**{limit} is the limit**. {useless} would not help. To keep one such CPU 90 % busy, storage must deliver",
+        f"{needed:.2g} GB/s. {invalid} of the {len(summary)} results are invalid, and do not count.",
     ]
 
 

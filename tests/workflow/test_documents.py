@@ -50,7 +50,7 @@ def commands(text):
     outside = FENCE.sub(lambda found: re.sub(r"[^\n]", "-", found[0]), text)
     blocks += [(found.start(1), found[1]) for found in INDENTED.finditer(outside)]
     for start, block in sorted(blocks):
-        lines = [line.strip() for line in block.splitlines()]
+        lines = [line.strip() for line in block.replace("\\\n", " ").splitlines()]
         yield text.count("\n", 0, start) + 1, [line for line in lines if line and not line.startswith("#")]
 
 
