@@ -54,7 +54,7 @@ def _compare(a_path: Path, b_path: Path, output: Path) -> list[significance.Comp
     tables.write(presentation.table(cells), output / "comparison.csv")
     style.save(presentation.figure(cells), output / "comparison.svg", output / "comparison.png")
     files.write_text(output / "comparison.md", report)
-    print(report, end="")
+    print(report, end="", flush=True)
     return cells
 
 

@@ -73,8 +73,8 @@ def test_an_unexpected_error_is_one_line_with_advice_below_its_traceback(tmp_pat
 
 
 def test_the_line_says_where_in_the_library_it_happened(tmp_path):
-    ended = end(tmp_path, "files.write_text('/dev/null/file', '')")
-    assert "FileExistsError: [Errno 17]" in ended.stderr.splitlines()[-1]
+    ended = end(tmp_path, "files.sha256('nowhere')")
+    assert "FileNotFoundError: [Errno 2]" in ended.stderr.splitlines()[-1]
     assert "(deepcam/files.py, line " in ended.stderr.splitlines()[-1]
 
 

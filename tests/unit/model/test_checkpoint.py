@@ -137,6 +137,15 @@ def test_a_foreign_object_is_named_without_advice_to_run_it(network: nn.Module, 
     assert "weights_only" not in str(error.value)
 
 
+def test_a_compiled_program_is_not_a_checkpoint(network: nn.Module, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pth", "w") as archive:
+        for name in ("version", "constants.pkl", "data.pkl"):  # as TorchScript's
+            archive.writestr(f"model/{name}", "3")
+    with pytest.raises(InputError, match=r"refused as a checkpoint, because it is damaged or of another kind") as error:
+        checkpoint.load_state(tmp_path / "model.pth")
+    assert str(error.value).isprintable()
+
+
 def test_counters_of_batches_may_be_missing(network: nn.Module, tmp_path: Path) -> None:
     state = {name: value for name, value in network.state_dict().items() if name != "1.num_batches_tracked"}
     checkpoint.load_into(network, saved_and_loaded(state, tmp_path))

@@ -46,14 +46,7 @@ def read(path: Path, advice: str = "fetch it again, or save it again with torch.
         except InputError:
             raise
         except Exception as error:  # PyTorch's reader raises errors of any type for damaged files
-            reason = f"{type(error).__name__} {_first_line(error)}"
-            if isinstance(error, pickle.UnpicklingError):
-                # PyTorch's own words advise to run the code in the file.
-                found = re.search(r"GLOBAL (\S+)", str(error))
-                reason = f"it holds {found[1]}, which is no tensor" if found else "it is damaged or no checkpoint"
-            raise InputError(
-                f"{path}: refused, because it cannot be read as a checkpoint ({reason}); {advice}"
-            ) from None
+            raise InputError(f"{path}: refused as a checkpoint, because {_reason(error)}; {advice}") from None
 
 
 def _unpacked_bytes(file: IO[bytes]) -> int:
@@ -64,8 +57,13 @@ def _unpacked_bytes(file: IO[bytes]) -> int:
         return sum(member.file_size for member in archive.infolist())
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _reason(error: Exception) -> str:
+    """Say why PyTorch could not read a file, without its advice to run the code that is in the file."""
+    if found := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it holds {found[1]}, which is no tensor"
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "it is damaged or of another kind"
+    return f"it cannot be read ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
