@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
@@ -96,8 +96,9 @@ def download_shard(
 ) -> None:
     """Fetch the files of one shard over at most `streams` connections, and then write its manifest.
 
-    Files that are in place are not fetched again, nor are files that have been converted and removed, if `npy_dir`
-    is given, the shard's npy folder. Raises InputError if a file cannot be fetched or the disk has too little space.
+    Files that are in place are not fetched again, nor are files that have been converted and removed, if `npy_dir` is
+    given, the shard's npy folder. Both are also looked for in the other shards beside these two folders. Raises
+    InputError if a file cannot be fetched or the disk has too little space.
     """
     if streams < 1:
         raise InputError(f"--streams {streams}: must be at least 1")
@@ -131,16 +132,17 @@ def download_shard(
 
 
 def _finished_entries(
-    folder: Path, names: Iterable[str], shape: tuple[int, int], npy_dir: Path | None
+    folder: Path, names: Collection[str], shape: tuple[int, int], npy_dir: Path | None
 ) -> dict[str, manifest.Entry]:
     """Return the entries, by name, of files that need not be fetched."""
     ledger = manifest.read_ledger(folder)
-    found = {}
+    known = {name: ledger[name] for name in names if name in ledger}
+    found = {name: entry for name, entry in known.items() if manifest.is_in_place(folder, entry)}
+    absent = [entry for name, entry in known.items() if name not in found]
+    if absent and npy_dir:
+        found |= {entry.name: entry for entry in convert.converted(npy_dir, absent)}
     for name in names:
-        entry = ledger.get(name)
-        if entry and (manifest.is_in_place(folder, entry) or (npy_dir and convert.is_converted(npy_dir, entry))):
-            found[name] = entry
-        elif entry is None and _is_complete(folder / name, shape):
+        if name not in known and _is_complete(folder / name, shape):
             # The process died after it renamed the file and before it wrote the ledger.
             found[name] = manifest.entry(folder / name)
             manifest.append_to_ledger(folder, [found[name]])
