@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from deepcam import files
+from deepcam.data import http_connection
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -27,18 +29,21 @@ CHUNK_BYTES = 2**20
 FLUSH_BYTES = 2**23
 """Bytes after which writing to the disk is started while the rest still arrives."""
 
-CONNECT_SECONDS, READ_SECONDS = 10, 60
-"""Timeouts of a connection attempt and of a read."""
+CONNECT_SECONDS, READ_SECONDS, HEAD_SECONDS = 10, 60, 10
+"""Timeouts of a connection attempt, of a read, and of the answer to HEAD."""
 
-STALLED_BYTES = 2**14
-"""A transfer that brings less than this in READ_SECONDS counts as stalled."""
+MAX_BYTES = 2**30
+"""Limit of a file's size, unless the caller knows it better: the archive's samples have 64 MB."""
+
+MAX_REDIRECTS, MAX_DIGITS = 5, 18
+"""Limits of redirects to follow, and of digits in a number of bytes."""
 
 MAX_DELAY_SECONDS = 600
 """Limit for the sum of the delays between the attempts at one resource."""
 
 RETRY = Retry(
     total=6,
-    status_forcelist={408, 429, *range(500, 600)},
+    status_forcelist={408, 429, *range(500, 600)} - {501, 505},  # what is not implemented stays so
     backoff_factor=1,
     backoff_jitter=1,
     backoff_max=60,
@@ -47,6 +52,8 @@ RETRY = Retry(
 
 RANGE_NOT_SATISFIABLE = 416
 """HTTP status of a server that has no bytes beyond those that are already here."""
+
+ADVICE = "check the URL, and the proxies and certificates that environment variables name"
 
 T = TypeVar("T")
 
@@ -59,12 +66,12 @@ class Refused(InputError):
         self.status = status
 
 
-class _Adapter(HTTPAdapter):
-    """Gives every request a timeout. By default requests waits forever."""
+class TooLong(InputError):
+    """The answer is longer than what was asked for can be."""
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
-        return super().send(request, **options)
+
+class Unusable(requests.RequestException):
+    """The answer is not what was asked for, such as a page that tells of maintenance. It is retried."""
 
 
 def session(streams: int) -> requests.Session:
@@ -72,39 +79,45 @@ def session(streams: int) -> requests.Session:
 
     It verifies certificates and supports only http and https, so a redirect to anything else fails.
     """
-    adapter = _Adapter(pool_maxsize=streams, pool_block=True)
-    result = requests.Session()
+    adapter = http_connection.Adapter((CONNECT_SECONDS, READ_SECONDS), pool_maxsize=streams, pool_block=True)
+    result = http_connection.Session()
     result.adapters.clear()
     result.mount("http://", adapter)
     result.mount("https://", adapter)
-    result.max_redirects = 5
     # Content-Length and ranges count bytes on the wire, so compressed transfers could not be checked or resumed.
     result.headers["User-Agent"] = "deepcam-benchmark"
     result.headers["Accept-Encoding"] = "identity"
     return result
 
 
+def shown(text: str) -> str:
+    """Return a URL or a message without user names and passwords, on one line of printable characters."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return re.sub(r"//[^/\s@]*@", "//", text)
+
+
 def with_retries(url: str, attempt: Callable[[], T]) -> T:
     """Call `attempt` until it succeeds and return its result. Transient failures are retried as RETRY says.
 
-    The server's Retry-After is honoured. Raises Refused for a status that is not retried, and InputError when the
-    attempts or MAX_DELAY_SECONDS are exhausted. Both name the URL.
+    The server's Retry-After is honoured. Raises Refused for a status that is not retried, and InputError for other
+    failures that are final and when the attempts or MAX_DELAY_SECONDS are exhausted. All name the URL.
     """
-    retry, delayed = RETRY, 0.0
+    retry, delayed, url = RETRY, 0.0, shown(url)
     while True:
         try:
             return attempt()
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason = " ".join(str(error).split())
+            reason = shown(str(error))
             answer = getattr(error, "response", None)
             if answer is not None and answer.status_code not in RETRY.status_forcelist:
                 raise Refused(f"{url}: {reason}: check the URL", answer.status_code) from error
             if answer is None and not _is_transient(error):
-                raise InputError(f"{url}: the transfer failed ({reason}): check the URL") from error
+                raise InputError(f"{url}: the transfer failed ({reason}): {ADVICE}") from error
             try:
                 retry = retry.increment("GET", url, error=error)
             except urllib3.exceptions.MaxRetryError:
-                raise InputError(f"{url}: failed {RETRY.total + 1} times ({reason}): run again, it resumes") from error
+                advice = "check the URL, or run again later" if isinstance(error, Unusable) else "run again, it resumes"
+                raise InputError(f"{url}: failed {RETRY.total + 1} times ({reason}): {advice}") from error
             delay = _retry_delay(retry, answer)
             delayed += delay
             if delayed > MAX_DELAY_SECONDS:
@@ -113,21 +126,20 @@ def with_retries(url: str, attempt: Callable[[], T]) -> T:
             time.sleep(delay)
 
 
-def content_length(connection: requests.Session, url: str) -> int | None:
-    """Return the size in bytes that a HEAD request for `url` gives; None if it gives none or is refused.
+def content_length(connection: requests.Session, url: str, max_bytes: int = MAX_BYTES) -> int | None:
+    """Return the size in bytes that a HEAD request for `url` gives.
 
-    Raises InputError if the server cannot be reached.
+    Return None if it gives none, or none up to `max_bytes`, or if the request fails in whatever way.
+
+    The size is a courtesy, so the server is asked once, and not for long.
     """
-
-    def attempt() -> int | None:
-        with connection.head(url, allow_redirects=True) as response:
-            _check_status(response)
-            length = response.headers.get("Content-Length", "")
-            return int(length) if length.isdecimal() else None
-
     try:
-        return with_retries(url, attempt)
-    except Refused:
+        with _request(connection, "HEAD", url, timeout=(CONNECT_SECONDS, HEAD_SECONDS)) as response:
+            _check_status(response, 200)
+            length = _number(response.headers.get("Content-Length", ""))
+            return length if length is not None and length <= max_bytes else None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, InputError) as error:
+        log.warning("%s: the size is unknown: %s", shown(url), shown(str(error)))
         return None
 
 
@@ -135,14 +147,12 @@ def fetch_small(connection: requests.Session, url: str, max_bytes: int) -> bytes
     """Return the body at `url`. Raises InputError if it cannot be fetched or is longer than `max_bytes`."""
 
     def attempt() -> bytes:
-        body = bytearray()
-        with connection.get(url, stream=True) as response:
-            _check_status(response)
-            while block := response.raw.read(CHUNK_BYTES, decode_content=False):
+        with _request(connection, "GET", url) as response:
+            _check_answer(response)
+            body = bytearray()
+            for block in _blocks(response, url, max_bytes):
                 body += block
-                if len(body) > max_bytes:
-                    raise InputError(f"{url}: is longer than {max_bytes:,} bytes: check the URL")
-        return bytes(body)
+            return bytes(body)
 
     return with_retries(url, attempt)
 
@@ -152,25 +162,47 @@ def partial_files(target: Path) -> tuple[Path, Path]:
     return target.with_name(target.name + files.TEMPORARY), target.with_name(target.name + ".version" + files.TEMPORARY)
 
 
-def fetch(connection: requests.Session, url: str, target: Path, advance: Callable[[int], None]) -> str:
+def fetch(
+    connection: requests.Session,
+    url: str,
+    target: Path,
+    advance: Callable[[int], None],
+    max_bytes: int = MAX_BYTES,
+    check: Callable[[Path], None] = lambda part: None,
+) -> str:
     """Download `url` to the first of the partial files of `target` and return its SHA-256 in hexadecimal.
 
-    Bytes that an earlier run left there are kept, and only the rest is fetched. The caller checks the file and renames
-    it. `advance` is called with every change of the file's size, first with the bytes that are already there. Raises
-    InputError if the download fails; the bytes that have arrived stay for the next run.
+    Bytes that an earlier run left there are kept, and only the rest is fetched. `check` looks at the complete file: if
+    it raises Unusable, the download starts over after a delay. The caller renames the file. `advance` is called with
+    every change of the file's size, first with the bytes that are already there. Raises InputError if the download
+    fails or is longer than `max_bytes`; the bytes that have arrived stay for the next run.
     """
     part, version = partial_files(target)
     advance(_size(part))
+
+    def attempt() -> str:
+        try:
+            digest = _attempt(connection, url, part, version, advance, max_bytes)
+            check(part)
+            return digest
+        except (Unusable, TooLong):
+            _restart(part, advance)
+            part.unlink()
+            version.unlink(missing_ok=True)
+            raise
+
     with files.full_disk_as_input_error(target):
-        return with_retries(url, lambda: _attempt(connection, url, part, version, advance))
+        return with_retries(url, attempt)
 
 
-def _attempt(connection: requests.Session, url: str, part: Path, version: Path, advance: Callable[[int], None]) -> str:
-    validator = version.read_text() if version.exists() else ""
+def _attempt(
+    connection: requests.Session, url: str, part: Path, version: Path, advance: Callable[[int], None], max_bytes: int
+) -> str:
+    validator = version.read_text("latin-1") if version.exists() else ""
     # Without a validator the bytes could belong to another version of the file.
     start = _size(part) if validator else 0
     headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
-    with connection.get(url, headers=headers, stream=True) as response:
+    with _request(connection, "GET", url, headers=headers) as response:
         if start and response.status_code in (206, RANGE_NOT_SATISFIABLE):
             content_range = response.headers.get("Content-Range", "")
             if response.status_code == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}":
@@ -178,41 +210,70 @@ def _attempt(connection: requests.Session, url: str, part: Path, version: Path, 
             # Some servers support Range but not If-Range.
             same = _validator(response) in (validator, "")
             if response.status_code == 206 and same and content_range.startswith(f"bytes {start}-"):
-                return _receive(response, part, advance)
+                _check_answer(response, 206)
+                return _receive(response, url, part, advance, max_bytes)
             _restart(part, advance)
             raise requests.ConnectionError("the file has changed at the server, so its download starts over")
-        _check_status(response)
+        _check_answer(response)
         _restart(part, advance)
-        version.write_text(_validator(response))
-        return _receive(response, part, advance)
+        version.write_text(_validator(response), "latin-1", errors="replace")
+        return _receive(response, url, part, advance, max_bytes)
 
 
-def _receive(response: requests.Response, part: Path, advance: Callable[[int], None]) -> str:
+def _receive(response: requests.Response, url: str, part: Path, advance: Callable[[int], None], max_bytes: int) -> str:
     """Append the body to the file and return the SHA-256 of the whole file."""
     digest = hashlib.sha256()
     with open(part, "rb") as file:
         hashlib.file_digest(file, lambda: digest)
-    marked, gained, unflushed = time.monotonic(), 0, 0
+    unflushed = 0
     with open(part, "ab") as file:
-        while block := response.raw.read1(CHUNK_BYTES, decode_content=False):
+        for block in _blocks(response, url, max_bytes - file.tell()):
             file.write(block)
             digest.update(block)
             advance(len(block))
-            gained += len(block)
             unflushed += len(block)
             if unflushed > FLUSH_BYTES:
                 files.start_writeback(file.fileno())
                 unflushed = 0
-            if time.monotonic() - marked > READ_SECONDS:
-                if gained < STALLED_BYTES:
-                    raise requests.Timeout(f"the stream brought {gained} bytes in {READ_SECONDS} s")
-                marked, gained = time.monotonic(), 0
         size = file.tell()
     # The server may have sent less than the range that was asked for.
-    total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if total.isdecimal() and size != int(total):
+    total = _number(response.headers.get("Content-Range", "").rpartition("/")[2])
+    if total is not None and size != total:
         raise requests.ConnectionError(f"sent {size} of {total} bytes")
     return digest.hexdigest()
+
+
+def _request(connection: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
+    """Return the answer to a request before its body is read. Redirects are followed and their bodies never read."""
+    place = url
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            # The answer to HEAD has no body, and a connection is only used again after the body was read.
+            response = connection.request(method, place, allow_redirects=False, stream=method != "HEAD", **options)
+            if not response.is_redirect:
+                return response
+            response.close()
+            location = response.headers["Location"].encode("latin-1").decode()
+            place = urljoin(place, requests.utils.requote_uri(location))
+    except (requests.RequestException, urllib3.exceptions.HTTPError):
+        raise
+    except (ValueError, OSError) as error:  # an address that cannot be parsed, no file of certificates
+        raise InputError(f"{shown(url)}: cannot be requested ({shown(str(error))}): {ADVICE}") from error
+    raise requests.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _blocks(response: requests.Response, url: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the body of an answer. Raises TooLong beyond `max_bytes`, and requests.Timeout if the transfer stalls."""
+    too_long = TooLong(f"{shown(url)}: is longer than {max_bytes:,} bytes: check the URL")
+    if (_number(response.headers.get("Content-Length", "")) or 0) > max_bytes:
+        raise too_long
+    with http_connection.stalls_ended(response.raw.shutdown, READ_SECONDS) as report:
+        while block := response.raw.read1(CHUNK_BYTES, decode_content=False):
+            report(len(block))
+            max_bytes -= len(block)
+            if max_bytes < 0:
+                raise too_long
+            yield block
 
 
 def _restart(part: Path, advance: Callable[[int], None]) -> None:
@@ -230,8 +291,21 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _check_status(response: requests.Response) -> None:
-    if response.status_code != 200:
+def _number(text: str) -> int | None:
+    """Return the number of bytes in a header; None if there is none."""
+    return int(text) if text.isdecimal() and len(text) < MAX_DIGITS else None
+
+
+def _check_answer(response: requests.Response, expected: int = 200) -> None:
+    """Raise HTTPError for another status than the expected one, and Unusable for a body that is compressed."""
+    _check_status(response, expected)
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise Unusable(f"the server sent it compressed as {encoding} (Content-Encoding) although it was asked not to")
+
+
+def _check_status(response: requests.Response, expected: int) -> None:
+    if response.status_code != expected:
         reason = f"the server answered {response.status_code} {response.reason}"
         raise requests.HTTPError(reason, response=response)
 
@@ -243,14 +317,16 @@ def _is_transient(error: Exception) -> bool:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return False
         cause = cause.__cause__ or cause.__context__
-    return isinstance(error, (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError))
+    if isinstance(error, urllib3.exceptions.LocationValueError):  # a proxy that is no address
+        return False
+    return isinstance(error, (requests.ConnectionError, requests.Timeout, Unusable, urllib3.exceptions.HTTPError))
 
 
 def _retry_delay(retry: Retry, answer: requests.Response | None) -> float:
     """Return the seconds until the next attempt: the server's Retry-After, else exponential backoff with jitter."""
     if answer is not None:
-        with contextlib.suppress(urllib3.exceptions.InvalidHeader):
+        with contextlib.suppress(urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
             asked = retry.get_retry_after(answer.raw)
             if asked is not None:
-                return asked
+                return float(asked)
     return retry.get_backoff_time()
