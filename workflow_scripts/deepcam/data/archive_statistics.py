@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deepcam import files
 from deepcam.climate import CHANNELS
-from deepcam.data import connection_slots, http_transfer
+from deepcam.data import connection_slots, http_answer, http_transfer
 from deepcam.data.dataset import Channel
 from deepcam.errors import InputError
 
@@ -39,12 +39,12 @@ def fetch_statistics(base_url: str) -> list[Channel] | None:
         if error.status in (404, 410):
             return None
         raise
-    url = http_transfer.shown(url)
+    url = http_answer.shown(url)
     try:
         with h5py.File(io.BytesIO(body)) as file:
             values = {ours: _numbers(file, theirs) for ours, theirs in FIELDS.items()}
     except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        reason = http_transfer.shown(str(error))
+        reason = http_answer.shown(str(error))
         raise InputError(f"{url}: does not hold the statistics of an archive ({reason}): check the URL") from error
     for name, numbers in values.items():
         if not (np.abs(numbers) <= np.finfo(np.float32).max).all():

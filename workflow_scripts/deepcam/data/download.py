@@ -16,7 +16,7 @@ import h5py
 import requests
 
 from deepcam import climate, files
-from deepcam.data import connection_slots, convert, file_index, http_transfer, manifest, progress
+from deepcam.data import connection_slots, convert, file_index, http_answer, http_transfer, manifest, progress
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def base_url(source: str) -> str:
         parts = urlsplit(source)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return source.rstrip("/")
-    raise InputError(f"source {http_transfer.shown(source)!r}: use 'synthetic', 'nersc' or an http(s) URL")
+    raise InputError(f"source {http_answer.shown(source)!r}: use 'synthetic', 'nersc' or an http(s) URL")
 
 
 def index_paths(source: str, split: str, num_files: int | str) -> list[str]:
@@ -70,7 +70,7 @@ def fetch_index(base_url: str, split: str, connection: requests.Session) -> list
     """
     url = f"{base_url}/{split}/files.txt"
     return file_index.parse_listing(
-        http_transfer.fetch_small(connection, url, MAX_LISTING_BYTES), http_transfer.shown(url)
+        http_transfer.fetch_small(connection, url, MAX_LISTING_BYTES), http_answer.shown(url)
     )
 
 
@@ -92,8 +92,8 @@ def download_file(
             problem = str(error).removeprefix(f"{part}: ").removesuffix(": delete it and run again")
             reason = f"the answer is not a sample ({problem})"
             if not h5py.is_hdf5(part) or "truncated" in reason:
-                raise http_transfer.Unusable(reason) from error
-            raise InputError(f"{http_transfer.shown(url)}: {reason}: check the URL") from error
+                raise http_answer.Unusable(reason) from error
+            raise InputError(f"{http_answer.shown(url)}: {reason}: check the URL") from error
 
     part, version = http_transfer.partial_files(target)
     digest = http_transfer.fetch(connection, url, target, advance, max_sample_bytes(shape), check)

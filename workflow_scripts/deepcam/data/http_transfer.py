@@ -5,26 +5,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urljoin
+from typing import TypeVar
 
 import requests
 import urllib3
 from urllib3.util import Retry
 
 from deepcam import files
-from deepcam.data import http_connection
+from deepcam.data import http_answer, http_connection
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
-
-CHUNK_BYTES = 2**20
-"""Bytes per read. A quarter of this takes 10 % more processor time."""
 
 FLUSH_BYTES = 2**23
 """Bytes after which writing to the disk is started while the rest still arrives."""
@@ -34,9 +29,6 @@ CONNECT_SECONDS, READ_SECONDS, HEAD_SECONDS = 10, 60, 10
 
 MAX_BYTES = 2**30
 """Limit of a file's size, unless the caller knows it better: the archive's samples have 64 MB."""
-
-MAX_REDIRECTS, MAX_DIGITS = 5, 18
-"""Limits of redirects to follow, and of digits in a number of bytes."""
 
 MAX_DELAY_SECONDS = 600
 """Limit for the sum of the delays between the attempts at one resource."""
@@ -53,8 +45,6 @@ RETRY = Retry(
 RANGE_NOT_SATISFIABLE = 416
 """HTTP status of a server that has no bytes beyond those that are already here."""
 
-ADVICE = "check the URL, and the proxies and certificates that environment variables name"
-
 T = TypeVar("T")
 
 
@@ -64,14 +54,6 @@ class Refused(InputError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-
-
-class TooLong(InputError):
-    """The answer is longer than what was asked for can be."""
-
-
-class Unusable(requests.RequestException):
-    """The answer is not what was asked for, such as a page that tells of maintenance. It is retried."""
 
 
 def session(streams: int) -> requests.Session:
@@ -90,33 +72,31 @@ def session(streams: int) -> requests.Session:
     return result
 
 
-def shown(text: str) -> str:
-    """Return a URL or a message without user names and passwords, on one line of printable characters."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    return re.sub(r"//[^/\s@]*@", "//", text)
-
-
 def with_retries(url: str, attempt: Callable[[], T]) -> T:
     """Call `attempt` until it succeeds and return its result. Transient failures are retried as RETRY says.
 
     The server's Retry-After is honoured. Raises Refused for a status that is not retried, and InputError for other
     failures that are final and when the attempts or MAX_DELAY_SECONDS are exhausted. All name the URL.
     """
-    retry, delayed, url = RETRY, 0.0, shown(url)
+    retry, delayed, url = RETRY, 0.0, http_answer.shown(url)
     while True:
         try:
             return attempt()
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason = shown(str(error))
+            reason = http_answer.shown(str(error))
             answer = getattr(error, "response", None)
             if answer is not None and answer.status_code not in RETRY.status_forcelist:
                 raise Refused(f"{url}: {reason}: check the URL", answer.status_code) from error
             if answer is None and not _is_transient(error):
-                raise InputError(f"{url}: the transfer failed ({reason}): {ADVICE}") from error
+                raise InputError(f"{url}: the transfer failed ({reason}): {http_answer.ADVICE}") from error
             try:
                 retry = retry.increment("GET", url, error=error)
             except urllib3.exceptions.MaxRetryError:
-                advice = "check the URL, or run again later" if isinstance(error, Unusable) else "run again, it resumes"
+                advice = (
+                    "check the URL, or run again later"
+                    if isinstance(error, http_answer.Unusable)
+                    else "run again, it resumes"
+                )
                 raise InputError(f"{url}: failed {RETRY.total + 1} times ({reason}): {advice}") from error
             delay = _retry_delay(retry, answer)
             delayed += delay
@@ -134,12 +114,12 @@ def content_length(connection: requests.Session, url: str, max_bytes: int = MAX_
     The size is a courtesy, so the server is asked once, and not for long.
     """
     try:
-        with _request(connection, "HEAD", url, timeout=(CONNECT_SECONDS, HEAD_SECONDS)) as response:
-            _check_status(response, 200)
-            length = _number(response.headers.get("Content-Length", ""))
+        with http_answer.request(connection, "HEAD", url, timeout=(CONNECT_SECONDS, HEAD_SECONDS)) as response:
+            http_answer.check_status(response, 200)
+            length = http_answer.number(response.headers.get("Content-Length", ""))
             return length if length is not None and length <= max_bytes else None
     except (requests.RequestException, urllib3.exceptions.HTTPError, InputError) as error:
-        log.warning("%s: the size is unknown: %s", shown(url), shown(str(error)))
+        log.warning("%s: the size is unknown: %s", http_answer.shown(url), http_answer.shown(str(error)))
         return None
 
 
@@ -147,10 +127,10 @@ def fetch_small(connection: requests.Session, url: str, max_bytes: int) -> bytes
     """Return the body at `url`. Raises InputError if it cannot be fetched or is longer than `max_bytes`."""
 
     def attempt() -> bytes:
-        with _request(connection, "GET", url) as response:
-            _check_answer(response)
+        with http_answer.request(connection, "GET", url) as response:
+            http_answer.check(response)
             body = bytearray()
-            for block in _blocks(response, url, max_bytes):
+            for block in http_answer.blocks(response, url, max_bytes, READ_SECONDS):
                 body += block
             return bytes(body)
 
@@ -185,7 +165,7 @@ def fetch(
             digest = _attempt(connection, url, part, version, advance, max_bytes)
             check(part)
             return digest
-        except (Unusable, TooLong):
+        except (http_answer.Unusable, http_answer.TooLong):
             _restart(part, advance)
             part.unlink()
             version.unlink(missing_ok=True)
@@ -202,7 +182,7 @@ def _attempt(
     # Without a validator the bytes could belong to another version of the file.
     start = _size(part) if validator else 0
     headers = {"Range": f"bytes={start}-", "If-Range": validator} if start else {}
-    with _request(connection, "GET", url, headers=headers) as response:
+    with http_answer.request(connection, "GET", url, headers=headers) as response:
         if start and response.status_code in (206, RANGE_NOT_SATISFIABLE):
             content_range = response.headers.get("Content-Range", "")
             if response.status_code == RANGE_NOT_SATISFIABLE and content_range == f"bytes */{start}":
@@ -210,11 +190,11 @@ def _attempt(
             # Some servers support Range but not If-Range.
             same = _validator(response) in (validator, "")
             if response.status_code == 206 and same and content_range.startswith(f"bytes {start}-"):
-                _check_answer(response, 206)
+                http_answer.check(response, 206)
                 return _receive(response, url, part, advance, max_bytes)
             _restart(part, advance)
             raise requests.ConnectionError("the file has changed at the server, so its download starts over")
-        _check_answer(response)
+        http_answer.check(response)
         _restart(part, advance)
         version.write_text(_validator(response), "latin-1", errors="replace")
         return _receive(response, url, part, advance, max_bytes)
@@ -227,7 +207,7 @@ def _receive(response: requests.Response, url: str, part: Path, advance: Callabl
         hashlib.file_digest(file, lambda: digest)
     unflushed = 0
     with open(part, "ab") as file:
-        for block in _blocks(response, url, max_bytes - file.tell()):
+        for block in http_answer.blocks(response, url, max_bytes, READ_SECONDS, start=file.tell()):
             file.write(block)
             digest.update(block)
             advance(len(block))
@@ -237,43 +217,10 @@ def _receive(response: requests.Response, url: str, part: Path, advance: Callabl
                 unflushed = 0
         size = file.tell()
     # The server may have sent less than the range that was asked for.
-    total = _number(response.headers.get("Content-Range", "").rpartition("/")[2])
+    total = http_answer.number(response.headers.get("Content-Range", "").rpartition("/")[2])
     if total is not None and size != total:
         raise requests.ConnectionError(f"sent {size} of {total} bytes")
     return digest.hexdigest()
-
-
-def _request(connection: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
-    """Return the answer to a request before its body is read. Redirects are followed and their bodies never read."""
-    place = url
-    try:
-        for _ in range(MAX_REDIRECTS + 1):
-            # The answer to HEAD has no body, and a connection is only used again after the body was read.
-            response = connection.request(method, place, allow_redirects=False, stream=method != "HEAD", **options)
-            if not response.is_redirect:
-                return response
-            response.close()
-            location = response.headers["Location"].encode("latin-1").decode()
-            place = urljoin(place, requests.utils.requote_uri(location))
-    except (requests.RequestException, urllib3.exceptions.HTTPError):
-        raise
-    except (ValueError, OSError) as error:  # an address that cannot be parsed, no file of certificates
-        raise InputError(f"{shown(url)}: cannot be requested ({shown(str(error))}): {ADVICE}") from error
-    raise requests.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
-
-
-def _blocks(response: requests.Response, url: str, max_bytes: int) -> Iterator[bytes]:
-    """Yield the body of an answer. Raises TooLong beyond `max_bytes`, and requests.Timeout if the transfer stalls."""
-    too_long = TooLong(f"{shown(url)}: is longer than {max_bytes:,} bytes: check the URL")
-    if (_number(response.headers.get("Content-Length", "")) or 0) > max_bytes:
-        raise too_long
-    with http_connection.stalls_ended(response.raw.shutdown, READ_SECONDS) as report:
-        while block := response.raw.read1(CHUNK_BYTES, decode_content=False):
-            report(len(block))
-            max_bytes -= len(block)
-            if max_bytes < 0:
-                raise too_long
-            yield block
 
 
 def _restart(part: Path, advance: Callable[[int], None]) -> None:
@@ -291,25 +238,6 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _number(text: str) -> int | None:
-    """Return the number of bytes in a header; None if there is none."""
-    return int(text) if text.isdecimal() and len(text) < MAX_DIGITS else None
-
-
-def _check_answer(response: requests.Response, expected: int = 200) -> None:
-    """Raise HTTPError for another status than the expected one, and Unusable for a body that is compressed."""
-    _check_status(response, expected)
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        raise Unusable(f"the server sent it compressed as {encoding} (Content-Encoding) although it was asked not to")
-
-
-def _check_status(response: requests.Response, expected: int) -> None:
-    if response.status_code != expected:
-        reason = f"the server answered {response.status_code} {response.reason}"
-        raise requests.HTTPError(reason, response=response)
-
-
 def _is_transient(error: Exception) -> bool:
     """Return whether a failure without an answer is worth retrying: a lost connection is, a bad certificate is not."""
     cause: BaseException | None = error
@@ -319,7 +247,9 @@ def _is_transient(error: Exception) -> bool:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, urllib3.exceptions.LocationValueError):  # a proxy that is no address
         return False
-    return isinstance(error, (requests.ConnectionError, requests.Timeout, Unusable, urllib3.exceptions.HTTPError))
+    return isinstance(
+        error, (requests.ConnectionError, requests.Timeout, http_answer.Unusable, urllib3.exceptions.HTTPError)
+    )
 
 
 def _retry_delay(retry: Retry, answer: requests.Response | None) -> float:
