@@ -82,8 +82,11 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path | str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies."""
+def locked(path: Path | str, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies.
+
+    Without `wait`, a lock that another process holds raises BlockingIOError.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -91,7 +94,7 @@ def locked(path: Path | str) -> Iterator[None]:
     except PermissionError:  # another user's file in a world-writable folder
         descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)
