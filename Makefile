@@ -5,6 +5,9 @@ VENV ?= .venv
 ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
+ifneq ($(findstring :,$(CURDIR)),)
+$(error error: $(CURDIR): the path of this checkout must not have :, which separates the folders in PATH; rename it)
+endif
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
@@ -32,6 +35,7 @@ report: venv ## rebuild the report from the existing records; measures nothing
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
 bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the report and repeat the run
+	@python workflow_scripts/prepare_run.py --keep-lock $(ARGS)
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
 test: dev ## run every check

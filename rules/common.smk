@@ -8,7 +8,7 @@ for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sy
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
 
 from deepcam import config as configuration
-from deepcam import files, grid, launch, machine, paths
+from deepcam import files, grid, launch, machine, paths, run_lock
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
 from deepcam.plan.dry_run import OUTLINE_VARIABLE
@@ -24,6 +24,9 @@ def stop(error):
         print(f"error: {line}", file=sys.stderr)
     sys.exit(1)
 
+
+if problem := "have :, which separates the folders in PATH" if ":" in ROOT else paths.problem(ROOT):
+    stop(InputError(f"{ROOT}: the path of this checkout must not {problem}"))
 
 try:
     settings = configuration.parse(config)
