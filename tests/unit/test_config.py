@@ -110,7 +110,7 @@ def test_an_engine_that_is_named_twice_is_refused_even_if_one_spells_out_a_defau
     assert line.startswith("engines: ") and line.endswith("it must have each value only once")
 
 
-@pytest.mark.parametrize("value", ["2", True, 8.0, None])
+@pytest.mark.parametrize("value", ["two", True, 8.0, float("nan"), None])
 def test_only_an_integer_is_an_integer(value):
     assert mistakes({"benchmark": {"ranks": [value]}}) == (
         f"benchmark.ranks.0: {value!r} is not allowed; it must be an integer",

@@ -96,6 +96,7 @@ Seconds = Annotated[Number, Field(ge=0, le=LARGEST)]
 Fraction = Annotated[Number, Field(gt=0, le=1)]
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, Field(pattern=r"^[\w.,:@+-]*$", max_length=255)]
+DeviceName = Annotated[Text, Field(pattern=r"^(cpu|cuda:\d{1,3})$")]
 Path = Annotated[Text, Field(min_length=1, max_length=1000), AfterValidator(_path)]
 Source = Annotated[
     Text, Field(max_length=1000, json_schema_extra={"pattern": f"^({SOURCE})$"}), AfterValidator(_source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,9 +129,14 @@ def _advice(location: Sequence[int | str], model: type[pydantic.BaseModel] | Non
     """The keys that are allowed beside an unknown one, with the most similar of them first."""
     if model is None:
         return ""
-    allowed = list(_keys(model.model_json_schema(), location[:-1]))
+    allowed = list(_keys(_schema(model), location[:-1]))
     similar = difflib.get_close_matches(_shortened(str(location[-1])), allowed, n=1)
     return "".join(f"; did you mean {key}?" for key in similar) + f"; allowed are {', '.join(allowed)}"
+
+
+@functools.cache  # one takes 30 ms, and each unknown key asks for it
+def _schema(model: type[pydantic.BaseModel]) -> Mapping[str, Any]:
+    return model.model_json_schema()
 
 
 def _keys(schema: Mapping[str, Any], path: Sequence[int | str]) -> Iterator[str]:
