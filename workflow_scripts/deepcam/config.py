@@ -65,7 +65,7 @@ class Data(Block):
     width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels; downloads must agree")
     seed: Seed = Field(default=2026, description="Seed of the synthetic samples")
     keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
-    allow_nonfinite: Flag = Field(default=False, description="Positive values that are not finite instead of failing")
+    allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
     dir: Path = Field(default="results/data", description="Folder of the data, on the storage to be measured")
 
     @pydantic.field_validator("streams")
