@@ -41,8 +41,8 @@ def remove_stale() -> None:
         return
     if not _holder_is_gone(locks):
         raise InputError(
-            "Snakemake runs in this folder, or was killed by other means than this one can tell; wait for it. If no "
-            f"process on any machine works in this folder any more, remove its lock with: rm -r {LOCKS}"
+            "another Snakemake holds this folder; wait for it, or stop it. If none runs in this folder on any machine, "
+            f"remove its lock with: rm -r {LOCKS}"
         )
     for lock in locks:
         lock.unlink(missing_ok=True)
