@@ -20,10 +20,10 @@ REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
 
 
 def stop(error):
-    """End with one line per mistake. Bad input is found before any job exists."""
+    """End with one line per mistake, and with the status that wrong arguments have: no job has started."""
     for line in error.lines:
         print(f"error: {line}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(2)
 
 
 if problem := "have :, which separates the folders in PATH" if ":" in ROOT else paths.problem(ROOT):

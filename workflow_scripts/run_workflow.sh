@@ -19,7 +19,7 @@ if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
 else
     snakemake "$@" 9>&- || status=$?
     if [ $status != 0 ]; then # what failed jobs leave out, the summary names
-        have_records || exit $status
+        [ $status != 2 ] && have_records || exit $status # 2: the arguments or the configuration are wrong
         export DEEPCAM_REPORT_ONLY=1
         quietly snakemake "$@"
     fi

@@ -93,6 +93,16 @@ def test_nested_values_of_config_are_answered_with_the_file(tmp_path):
     assert line.startswith("error: data.num_files: '4' is not allowed") and "use --configfile" in line
 
 
+def test_make_run_tells_a_mistake_once(tmp_path):
+    record = tmp_path / "results/benchmark/cell/0.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    (tmp_path / "overlay.json").write_text('{"data": {"dir": "~/x"}}')
+    arguments = ["--snakefile", ROOT / "Snakefile", "--configfile", "overlay.json", "--cores", "1"]
+    ended = run(ROOT / "workflow_scripts/run_workflow.sh", *arguments, cwd=tmp_path)
+    assert ended.returncode == 2 and len(errors(ended)) == 1
+
+
 def test_a_lock_that_no_killed_run_has_left_is_kept(tmp_path):
     locks = tmp_path / ".snakemake/locks"
     locks.mkdir(parents=True)
