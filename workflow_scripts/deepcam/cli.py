@@ -10,20 +10,18 @@ from collections.abc import Callable
 from deepcam.errors import InputError
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run `main` with logging to stderr. Bad input ends it with one line per mistake, and any other error with its
-    traceback too.
-    """
+def run(main: Callable[[], None], *, failure_status: int = 1) -> None:
+    """Run `main` with logging to stderr, and end the process with `failure_status` after an error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         main()
     except InputError as error:
         for line in error.lines:
             print(f"error: {_rank()}{line}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(failure_status)
     except Exception as error:
         print(f"error: {_rank()}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        raise
+        sys.exit(failure_status)
 
 
 def _rank() -> str:

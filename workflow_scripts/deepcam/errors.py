@@ -28,7 +28,7 @@ WORDING = {
 class InputError(Exception):
     """Bad input. Each line says what is wrong, where it is, and what to do.
 
-    Lines often quote names and values of others, so what a terminal would obey becomes an escape.
+    A name that the input brings into a line can neither break it nor control the terminal.
     """
 
     def __init__(self, *lines: str) -> None:

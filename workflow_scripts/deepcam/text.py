@@ -1,4 +1,4 @@
-"""Numbers in sentences, and text that others have written."""
+"""Numbers and foreign names in sentences."""
 
 
 def count(number: int, noun: str) -> str:
@@ -7,7 +7,7 @@ def count(number: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text with an escape such as \x1b or \n for every character that a terminal obeys or does not show."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    """The text in one line, with escape sequences in place of characters that a terminal would act on."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )

@@ -150,7 +150,7 @@ def test_a_file_that_is_no_record_is_refused_in_one_line(content, message, tmp_p
         ("cell.ranks", "2", "should be a valid integer"),
         ("dataset.samples", [], "at least 1 item"),
         ("dataset.sample_shape", [2, 2], "Field required"),
-        ("runs.0.ranks.0.seconds", 0, "greater than 0"),
+        ("runs.0.ranks.0.seconds", 0, "greater than or equal to 0.000000001"),
         ("runs.0.ranks.0.batch_samples.1", 0, "greater than or equal to 1"),
         ("runs.0.page_cache_residency_max", 1.1, "less than or equal to 1"),
         ("runs.0.ranks.1.seconds", float("nan"), "finite number"),

@@ -85,7 +85,7 @@ def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in {
         ("nowhere", runs["good"]): "error: nowhere: does not exist; give a results folder, or a bundle of one",
-        (runs["good"], runs["good"], "--output", "file"): "error: [Errno 17] File exists: 'file'",
+        (runs["good"], runs["good"], "--output", "file"): "error: FileExistsError: [Errno 17] File exists: 'file'",
     }.items():
         result = program(*arguments, "--fail-below", "0.9", cwd=tmp_path)
         assert result.returncode == 2

@@ -96,7 +96,7 @@ def no_yaml(folder):
     [
         (lambda folder: folder, "does not exist; give a results folder, or a bundle of one"),
         (empty, "has no record benchmark/<cell>/<start>.json"),
-        (no_archive, "no .tar.gz bundle that can be read (not a gzip file)"),
+        (no_archive, "no .tar.gz bundle that can be read (Not a gzipped file"),
         (cut_short, "no .tar.gz bundle that can be read"),
         (bundle_without_records, "has results in 0 top folders"),
         (bundle_of_two, "has results in 2 top folders"),

@@ -19,6 +19,9 @@ from deepcam.record.upgrade import OLD_VERSION, upgrade_record, upgrade_verdict
 MOST_BYTES = 256 * 2**20
 """Size of the largest file that is read. The record of 64 ranks with 1,000 batches each has some megabytes."""
 
+MOST_VALUES = 8 * 10**6
+"""Values in a file, which may take a hundred times as much memory as text."""
+
 LONGEST_REASON = 200
 """Characters. A key of a damaged file may have any length."""
 
@@ -48,6 +51,8 @@ def read(paths: Iterable[Path]) -> list[Record]:
 
 def parse(content: bytes, path: PurePath) -> Record:
     """The record with this content. `path` is where it lies; the errors are those of `read`."""
+    if len(content) > 2 * MOST_VALUES and sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise InputError(f"{path}: has more than {MOST_VALUES:,} values; remove it")
     try:
         version = _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import html
+import re
 from collections.abc import Iterable, Sequence
 
 import matplotlib
@@ -26,6 +28,7 @@ from deepcam.report.comparison.significance import (
     runs_needed,
 )
 from deepcam.report.figures.style import COLOURS, STYLE
+from deepcam.text import printable
 
 LOOKS = {
     SLOWER: (COLOURS[1], "v"),
@@ -138,7 +141,9 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
     if verdict in (ONLY_A, ONLY_B):
         return [f"- {_code(cell.cell.id)}" for cell in cells]
     if verdict == NOT_VALID:
-        return _rows("cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), c.reasons] for c in cells])
+        return _rows(
+            "cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), _text(c.reasons)] for c in cells]
+        )
     return _rows(
         "cell", "ratio", "95 % interval", "p, corrected", "A (samples/s)", "B (samples/s)", "runs",
         rows=[
@@ -158,7 +163,7 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
 
 def _rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [list(header), ["-" * len(name) for name in header]]
-    cells += [[text.replace("\n", " ").replace("|", r"\|") for text in row] for row in rows]
+    cells += [[text.replace("|", r"\|") for text in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in cells]
 
 
@@ -167,4 +172,10 @@ def _number(ratio: float | None) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`"
+    """A name or value as code if Markdown cannot mistake any of its characters, else as text."""
+    return f"`{text}`" if text.isprintable() and not set(text) & set("`<>&") else _text(text)
+
+
+def _text(text: str) -> str:
+    """Text that a record brings along, in one line and without markup."""
+    return re.sub(r"[\\`*\[\]]", r"\\\g<0>", html.escape(printable(text), quote=False))
