@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from deepcam.errors import InputError
 
-MOST_MEMBERS = 100_000
+MOST_MEMBERS = 20_000
 """Files and folders in a bundle. A large run has some thousands."""
 
 MOST_MEMBER_BYTES = 256 * 2**20

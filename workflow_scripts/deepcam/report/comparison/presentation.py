@@ -39,6 +39,9 @@ LOOKS = {
 }
 """Verdict to colour and marker."""
 
+MOST_DRAWN = 2000
+"""Number of cells in the figure. More take minutes to draw, and an image of gigabytes."""
+
 ROW_INCHES = 0.21
 """Height of a cell in the figure, whose label has 9 points. A long grid makes a long page."""
 
@@ -53,9 +56,10 @@ def table(cells: Iterable[Comparison]) -> pd.DataFrame:
 def figure(cells: Iterable[Comparison]) -> Figure:
     """Ratio and 95 % confidence interval of each cell that A and B have, slowest at the top.
 
-    Cells that are not valid have hollow markers.
+    Cells that are not valid have hollow markers. Of more than MOST_DRAWN cells, only the slowest are drawn.
     """
-    drawn = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
+    both = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
+    drawn = both[:MOST_DRAWN]
     with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(10, 1.6 + ROW_INCHES * len(drawn)), layout="constrained")
         axes = made.subplots()
@@ -78,6 +82,8 @@ def figure(cells: Iterable[Comparison]) -> Figure:
         axes.set_ylim(len(drawn) - 0.4, -0.6)
         axes.set_xlabel("throughput of B / throughput of A, with 95 % confidence interval")
         axes.tick_params(top=True, labeltop=True)
+        if len(drawn) < len(both):
+            axes.set_title(f"the {len(drawn):,} cells with the lowest ratios; comparison.csv has all {len(both):,}")
         made.legend(loc="outside lower center", ncols=len(LOOKS))
     return made
 
