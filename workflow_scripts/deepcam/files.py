@@ -131,7 +131,7 @@ def read_bytes(path: Path | str, most: int) -> bytes:
                 raise InputError(f"{path}: not a regular file; remove it")
             if status.st_size > most:
                 raise InputError(f"{path}: has {status.st_size:,} bytes, but at most {most:,} are read; remove it")
-            return file.read(most)
+            return file.read(status.st_size)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend or remove it") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -21,6 +22,9 @@ MOST_BYTES = 256 * 2**20
 
 MOST_VALUES = 8 * 10**6
 """Values in a file, which may take a hundred times as much memory as text."""
+
+START = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*([0-9]{1,9})\s*,')
+"""How the records of a run start. The version of others is found by parsing them once more."""
 
 LONGEST_REASON = 200
 """Characters. A key of a damaged file may have any length."""
@@ -54,7 +58,8 @@ def parse(content: bytes, path: PurePath) -> Record:
     if len(content) > 2 * MOST_VALUES and sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise InputError(f"{path}: has more than {MOST_VALUES:,} values; remove it")
     try:
-        version = _Versioned.model_validate_json(content).schema_version
+        start = START.match(content)
+        version = int(start[1]) if start else _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
             content = to_json(upgrade_record(from_json(content)))
         elif version != SCHEMA_VERSION:
@@ -85,10 +90,12 @@ def read_verdict(path: Path) -> AccuracyVerdict:
 
 def _check_folder(record: Record, path: PurePath) -> None:
     """A record at `benchmark/<cell>/<start>.json`, where a run keeps it, must be one of that cell."""
+    if path.parent.parent.name != "benchmark":
+        return
     cell = record.cell
     old = [name for name, new in RENAMED_READERS.items() if new == cell.reader]
     ids = [dataclasses.replace(cell, reader=name).id for name in (cell.reader, *old)]
-    if path.parent.parent.name == "benchmark" and path.parent.name not in ids:
+    if path.parent.name not in ids:
         raise InputError(f"{path}: a record of {cell.id} in the folder of another cell; move it there, or delete it")
 
 
