@@ -49,10 +49,10 @@ def git(*arguments):
     subprocess.run(["git", "-C", "code", *arguments], check=True, capture_output=True)
 
 
-def packed(*made, code="code", output="bundle.tar.gz"):
+def packed(*made, output="bundle.tar.gz"):
     """The names in a bundle, without its top folder."""
     bundle.write(
-        Path(code), Path("results/config.yaml"), Path("dataset.json"), list(map(Path, made)), Path(output), "cpu"
+        Path("code"), Path("results/config.yaml"), Path("dataset.json"), list(map(Path, made)), Path(output), "cpu"
     )
     with tarfile.open(output) as archive:
         return {name.partition("/")[2] for name in archive.getnames()}
