@@ -34,7 +34,7 @@ def mutated(content, rng):
             case 2:
                 other, other_key = rng.choice(list(places(content)))
                 tree[key] = copy.deepcopy(other[other_key])
-            case 3 if isinstance(tree[key], int | float) and not isinstance(tree[key], bool):
+            case 3 if isinstance(tree[key], float):
                 tree[key] *= rng.choice((-1, 0, 0.1, 10, 1e12, 1e-12))
             case _:
                 tree[key] = copy.deepcopy(rng.choice(VALUES))

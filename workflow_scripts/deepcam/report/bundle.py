@@ -17,11 +17,11 @@ from deepcam.errors import InputError
 
 CODE = (
     "Snakefile", "Makefile", "README.md", "LICENSE", "pyproject.toml",
-    "config", "envs", "profiles", "rules", "share", "workflow_scripts",
+    "config", "docs", "envs", "profiles", "rules", "share", "workflow_scripts",
 )  # fmt: skip
 """Files and folders of the workflow that are packed."""
 
-KINDS = {".json", ".md", ".py", ".rst", ".sh", ".smk", ".svg", ".txt", ".yaml", ".j2"}
+KINDS = {".csv", ".json", ".md", ".py", ".rst", ".sh", ".smk", ".svg", ".txt", ".yaml", ".j2"}
 NAMES = re.compile(r"Containerfile|SHA256SUMS|model_part_\w+")
 """Suffixes, and names without a suffix, of the workflow's files in those folders. They decide where git cannot."""
 
