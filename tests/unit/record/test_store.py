@@ -124,6 +124,7 @@ def test_the_reader_raw_of_version_4_is_pread_discard(tmp_path):
         ("{", "not a benchmark record (Invalid JSON: EOF while parsing"),
         ("[]", "not a benchmark record ("),
         ('{"runs": []}', "not a benchmark record (schema_version: Field required)"),
+        (f'{{"schema_version": 1{"0" * 400}}}', "not a benchmark record (schema_version: "),
         ('{"schema_version": 5}', "not a benchmark record (cell: Field required)"),
         ('{"schema_version": 4}', "not a benchmark record (KeyError('cell'))"),
         (

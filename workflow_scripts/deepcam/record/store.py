@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from deepcam import files
@@ -31,7 +31,7 @@ LONGEST_REASON = 200
 
 
 class _Versioned(BaseModel):
-    schema_version: int
+    schema_version: int = Field(ge=0, lt=10**9)
 
 
 def find(listed: Path) -> tuple[list[Path], list[Path]]:
