@@ -11,7 +11,7 @@ import math
 import sys
 from pathlib import Path
 
-from deepcam import cli, files
+from deepcam import cli, files, paths
 from deepcam.report import tables
 from deepcam.report.comparison import differences, presentation, sides, significance
 from deepcam.report.figures import style
@@ -59,4 +59,4 @@ def _compare(a_path: Path, b_path: Path, output: Path) -> list[significance.Comp
 
 
 if __name__ == "__main__":
-    cli.run(main, failure_status=2)
+    cli.run(main, failure_status=2, log=paths.log("compare"))

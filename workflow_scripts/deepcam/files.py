@@ -83,8 +83,11 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path | str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies."""
+def locked(path: Path | str, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies.
+
+    Without `wait`, a lock that another process holds raises BlockingIOError.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -92,16 +95,18 @@ def locked(path: Path | str) -> Iterator[None]:
     except PermissionError:  # another user's file in a world-writable folder
         descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text`, atomically."""
+    """Write `text` as UTF-8, atomically. Bytes of file names that are not UTF-8 become escape sequences."""
+    # Python holds the bytes of a name that the locale cannot decode as surrogates, which UTF-8 does not have.
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(readable, encoding="utf-8")
 
 
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
@@ -110,7 +115,7 @@ def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     Raises InputError if the file cannot be read or its first line is not `header`.
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}): delete it and run again") from error
     if not lines or lines[0] != header:

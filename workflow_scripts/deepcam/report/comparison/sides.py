@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -54,7 +55,7 @@ def _read_folder(folder: Path) -> Results:
     results = folder if (folder / "benchmark").is_dir() else folder / "results"
     config = results / "config.yaml"
     return _results(
-        str(folder),
+        folder,
         store.read(paths.existing_records(results)),
         _parse_config(files.read_bytes(config, MOST_CONFIG_BYTES), config) if config.exists() else None,
     )
@@ -72,16 +73,17 @@ def _read_bundle(bundle: Path) -> Results:
     tops = {path.relative_to(bundle).parts[0] for path in records}
     if len(tops) != 1:
         raise InputError(f"{bundle}: has results in {len(tops)} top folders instead of one; give another bundle")
-    return _results(str(bundle), [records[path] for path in sorted(records)], config)
+    return _results(bundle, [records[path] for path in sorted(records)], config)
 
 
-def _results(name: str, records: Iterable[Record], config: Mapping[str, Any] | None) -> Results:
+def _results(path: Path, records: Iterable[Record], config: Mapping[str, Any] | None) -> Results:
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
     for record in records:
         by_cell[record.cell].append(record)
     if not by_cell:
-        raise InputError(f"{name}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
-    return Results(name, dict(by_cell), config)
+        raise InputError(f"{path}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
+    # In a locale that is not UTF-8, Python has decoded the path in another way.
+    return Results(os.fsencode(path).decode(errors="backslashreplace"), dict(by_cell), config)
 
 
 class _Loader(yaml.SafeLoader):
