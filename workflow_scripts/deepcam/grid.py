@@ -22,6 +22,14 @@ MAX_JOBS = 100_000
 NONE = "none"
 """The value of a field for which the cell's mode has no use."""
 
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""A name of a reader or an engine, which is part of file names, tables and figures."""
+
+LARGEST_NUMBER = 2**16
+"""Of ranks, of samples in a batch, and of threads."""
+
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+
 
 @dataclasses.dataclass(frozen=True)
 class ModeTraits:
@@ -86,13 +94,13 @@ class Cell:
     """One point of the grid. The batch size and both numbers of threads are per rank."""
 
     mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
-    reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
+    reader: Annotated[str, Field(pattern=NAME, description="How samples are read; none in mode compute.")]
     cache: Annotated[str, Field(pattern="^(cold|warm|none)$", description="State of the page cache before each run.")]
-    engine: Annotated[str, Field(description="What computes; none in modes io and train.")]
-    ranks: Annotated[int, Field(ge=1, description="Number of MPI ranks.")]
-    local_batch_size: Annotated[int, Field(ge=1, description="Samples in a batch of one rank.")]
-    inter_threads: Annotated[int, Field(ge=1, description="Samples that one rank reads at the same time.")]
-    intra_threads: Annotated[int, Field(ge=1, description="Chunks of one sample that are read at the same time.")]
+    engine: Annotated[str, Field(pattern=NAME, description="What computes; none in modes io and train.")]
+    ranks: Annotated[Number, Field(description="Number of MPI ranks.")]
+    local_batch_size: Annotated[Number, Field(description="Samples in a batch of one rank.")]
+    inter_threads: Annotated[Number, Field(description="Samples that one rank reads at the same time.")]
+    intra_threads: Annotated[Number, Field(description="Chunks of one sample that are read at the same time.")]
 
     @property
     def id(self) -> str:
