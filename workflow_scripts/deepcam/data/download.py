@@ -12,7 +12,7 @@ from typing import TypeVar
 import requests
 
 from deepcam import climate, files
-from deepcam.data import convert, file_index, http_transfer, manifest, progress
+from deepcam.data import convert, file_index, hdf5_sample, http_transfer, manifest, progress
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ def download_file(
     part, version = http_transfer.partial_files(target)
     digest = http_transfer.fetch(connection, url, target, advance)
     try:
-        with convert.open_sample(part, shape):
+        with hdf5_sample.open_sample(part, shape):
             pass
-    except InputError as error:
+    except hdf5_sample.DamagedSample as error:
         _remove([part, version])
         raise InputError(f"{url}: the answer is not a sample ({error}): check the URL") from error
     with files.full_disk_as_input_error(target):
@@ -151,9 +151,9 @@ def _is_complete(path: Path, shape: tuple[int, int]) -> bool:
     if not path.exists():
         return False
     try:
-        with convert.open_sample(path, shape):
+        with hdf5_sample.open_sample(path, shape):
             return True
-    except InputError as error:
+    except hdf5_sample.DamagedSample as error:
         log.warning("fetching again: %s", error)
         return False
 
