@@ -62,7 +62,10 @@ def read_header(path: Path) -> Header:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         start = file.read(LONGEST_HEADER)
         size = os.fstat(file.fileno()).st_size
-    text = start[10 : 10 + int.from_bytes(start[8:10], "little")]
+    length = 10 + int.from_bytes(start[8:10], "little")
+    if start.startswith(PREFIX) and size < length <= LONGEST_HEADER:
+        raise InputError(f"{path}: has {size} bytes and ends within its npy header: make it again")
+    text = start[10:length]
     match = HEADER.fullmatch(text)
     if not start.startswith(PREFIX) or match is None:
         found = repr(text[:120].decode("latin-1").strip()) if start.startswith(PREFIX[:6]) else "missing"
