@@ -6,6 +6,13 @@ ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+# Snakemake needs the name of the user and a folder for caches, and mpirun a home folder. Where there is none that can be
+# written, as under cron or in a container, caches go to this folder.
+export USER := $(or $(USER),$(shell id -u))
+export HOME := $(or $(HOME),$(shell echo ~))
+ifeq ($(shell test -w "$(HOME)" && echo writable),)
+export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
+endif
 
 .PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
 .DEFAULT_GOAL := help

@@ -81,6 +81,27 @@ check_python() {
             "python3-venv" "python3"
 }
 
+# pip downloads into the temporary folder first. The sizes are those of the packages for CPUs, the least that is needed.
+check_room() {
+    fault=$("$python" - "$venv" 2>&1 <<'END'
+import os, shutil, sys, tempfile
+venv = os.path.abspath(sys.argv[1])
+while not os.path.exists(venv):
+    venv = os.path.dirname(venv)
+if os.statvfs(venv).f_flag & os.ST_NOEXEC:
+    sys.exit(f"{venv} is mounted noexec, so no package in it could run; name a folder elsewhere")
+try:
+    temporary = tempfile.gettempdir()
+except OSError:
+    sys.exit("no temporary folder can be written; set TMPDIR to one that can")
+for folder, least, cure in (venv, 3, "name another folder"), (temporary, 1, "set TMPDIR to another folder"):
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < least:
+        sys.exit(f"{folder} has {free:.1f} GB free, but the packages take at least {least} GB; make room or {cure}")
+END
+    ) || fail "$fault"
+}
+
 check_compiler() {
     if [ -n "${CXX:-}" ]; then
         # The first word: CXX may hold options, too.
@@ -99,7 +120,7 @@ files=$(for requirements in "$@"; do requirement_files "$requirements" || exit 1
 digests=$(printf '%s\n' "$files" | while IFS= read -r file; do sha256sum <"$file" | cut -d ' ' -f 1; done)
 
 # What runs the benchmark later, not only the install, needs the compiler and flock: they are looked for every time.
-is_installed || check_python
+is_installed || { check_python && check_room; }
 check_compiler
 check_flock
 is_installed && exit 0

@@ -6,6 +6,8 @@ import sys
 sys.path.insert(0, f"{ROOT}/workflow_scripts")
 for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sys.executable))):
     os.environ[variable] = os.pathsep.join([place, *filter(None, [os.environ.get(variable)])])
+# Without it, mpirun does not start.
+os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
@@ -77,13 +79,15 @@ def check_packages():
 
 
 def check_devices():
-    """Stop if the devices cannot do what is configured."""
+    """Stop if the devices, or the temporary folder beside them, cannot do what is configured."""
     try:
         if on_cluster():
             grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
             for engine, device in itertools.product(settings.engines, DEVICES):
                 engine_spec.resolve_precision(engine.precision, device)
+            if any(engine.backend == "aotinductor" for engine in settings.engines):
+                engine_spec.check_temporary_folder()
     except InputError as error:
         stop(error)
 

@@ -46,11 +46,11 @@ rule download_shard:
         height=settings.data.height,
         width=settings.data.width,
         folder=subpath(output[0], parent=True),
-        converted="" if settings.data.keep_hdf5 else f"--npy-dir {DATA}/npy/shard-{{shard}}",
+        npy=f"{DATA}/npy/shard-{{shard}}",
     shell:
         "python -m download_shard --index {input} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --source {params.source:q} --streams {params.streams}"
-        " --height {params.height} --width {params.width} {params.converted} --output-dir {params.folder}"
+        " --height {params.height} --width {params.width} --npy-dir {params.npy:q} --output-dir {params.folder}"
         " > {log} 2>&1"
 
 

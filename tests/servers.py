@@ -111,6 +111,35 @@ class FaultServer:
         self.server.server_close()
 
 
+class RawServer:
+    """Sends `answer(connection, method, path)`, byte for byte, over a connection of its own for each request."""
+
+    def __init__(self, answer):
+        self.answer, self.requests, self.heads = answer, [], []
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                threading.Thread(target=self._serve, args=(self.listening.accept()[0],), daemon=True).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError), connection:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(2**16)
+            method, path, _ = request.decode("latin-1").split(" ", 2)
+            self.requests.append((method, path))
+            self.heads.append(request)
+            self.answer(connection, method, path)
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_owner: FaultServer

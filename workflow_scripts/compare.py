@@ -3,7 +3,7 @@
 A and B are each a results folder, the folder that contains it, or a .tar.gz bundle. A is the baseline. The program
 writes comparison.csv, comparison.svg, comparison.png and comparison.md, and prints the latter.
 
-Exit status: 0 on success; 1 if --fail-below finds a regression; 2 if input is bad.
+Exit status: 0 on success; 1 if --fail-below finds a regression; 2 after any error.
 """
 
 import argparse
@@ -11,8 +11,7 @@ import math
 import sys
 from pathlib import Path
 
-from deepcam import cli, files
-from deepcam.errors import InputError
+from deepcam import cli, files, paths
 from deepcam.report import tables
 from deepcam.report.comparison import differences, presentation, sides, significance
 from deepcam.report.figures import style
@@ -31,10 +30,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")
     parser.add_argument("--fail-below", type=ratio, metavar="RATIO", help=FAIL_BELOW)
     arguments = parser.parse_args()
-    try:
-        cells = _compare(arguments.a, arguments.b, arguments.output)
-    except (InputError, OSError) as error:
-        parser.exit(2, f"error: {error}\n")  # not 1, which says that B is slower
+    cells = _compare(arguments.a, arguments.b, arguments.output)
     if arguments.fail_below is not None:
         found = significance.regressions(cells, arguments.fail_below)
         for regression in found:
@@ -58,9 +54,9 @@ def _compare(a_path: Path, b_path: Path, output: Path) -> list[significance.Comp
     tables.write(presentation.table(cells), output / "comparison.csv")
     style.save(presentation.figure(cells), output / "comparison.svg", output / "comparison.png")
     files.write_text(output / "comparison.md", report)
-    print(report, end="")
+    print(report, end="", flush=True)
     return cells
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, failure_status=2, log=paths.log("compare"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from deepcam import cli, files
+from deepcam.errors import InputError
 from deepcam.model import checkpoint, training, training_data
 
 
@@ -37,6 +38,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="model to write")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation to write, JSON with the IoU")
     arguments = parser.parse_args()
+    for name in ("checkpoint_steps", "evaluation_samples", "threads"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be at least 1")
     recipe = training.Recipe(
         seed=arguments.seed,
         samples=arguments.samples,

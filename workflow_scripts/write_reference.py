@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deepcam import cli, files
+from deepcam import cli, files, paths
 from deepcam.config import Config
 from deepcam.errors import InputError
 from deepcam.record.schema import Record
@@ -48,7 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is out of date")
     arguments = parser.parse_args()
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
+    stale = [
+        path for path, text in generated().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     if arguments.check and stale:
         raise InputError(*(f"{path}: out of date; run workflow_scripts/write_reference.py" for path in stale))
     for path in stale:
@@ -58,7 +60,7 @@ def main() -> None:
 def generated() -> dict[Path, str]:
     """The generated files, and the text that they should have. The introduction of the README is kept."""
     readme = ROOT / README
-    introduction = readme.read_text().partition(MARKER)[0]
+    introduction = readme.read_text(encoding="utf-8").partition(MARKER)[0]
     texts = {ROOT / path: json.dumps(schema(model), indent=2) + "\n" for path, model in SCHEMAS.items()}
     return texts | {readme: introduction + MARKER + tables()}
 
@@ -121,4 +123,4 @@ def _resolved(field: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, log=paths.log("write_reference"))

@@ -29,7 +29,7 @@ def main() -> None:
         records=store.read(present),
         missing=missing,
         dataset=dataset.read_description(args.dataset),
-        config=config.parse(yaml.safe_load(args.config.read_text())),
+        config=config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8"))),
         figures=args.figures,
     )
     files.write_text(args.output, page)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,8 @@ class Machine:
             text=True,
             timeout=120,
             check=False,
+            # A shell cannot trap a signal that is ignored when it starts, as SIGINT may be where these tests run.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def first_line_of_failure(self, **environment) -> str:
@@ -127,6 +130,22 @@ def test_a_python_without_venv_or_ensurepip_is_refused(machine, module):
     (modules / f"{module}.py").write_text("raise ImportError\n")
     line = machine.first_line_of_failure(PYTHONPATH=str(modules))
     assert "virtual environments" in line and "apt-get install python3-venv" in line
+
+
+@pytest.mark.parametrize(
+    ("patch", "says"),
+    [
+        ("os.statvfs = lambda path: types.SimpleNamespace(f_flag=os.ST_NOEXEC)", "is mounted noexec"),
+        ("shutil.disk_usage = lambda path: types.SimpleNamespace(free=0.2e9)", "has 0.2 GB free, but the packages"),
+        ("shutil.disk_usage = lambda path: types.SimpleNamespace(free=2e9)", "take at least 3 GB; make room or name"),
+        ("tempfile.gettempdir = lambda: (_ for _ in ()).throw(OSError)", "set TMPDIR to one that can"),
+    ],
+)
+def test_a_place_that_cannot_hold_the_packages_is_refused(machine, patch, says):
+    modules = machine.folder / "modules"
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(f"import os, shutil, tempfile, types\n{patch}\n")
+    assert says in machine.first_line_of_failure(PYTHONPATH=str(modules))
 
 
 def test_the_checks_come_in_order(machine):
@@ -220,10 +239,10 @@ def test_a_failed_install_is_done_again_and_keeps_what_there_is(machine):
     assert (machine.venv / "kept").exists()
 
 
-@pytest.mark.parametrize("signal", ["KILL", "TERM", "INT"])
-def test_an_interrupted_install_is_done_again_from_the_start(machine, signal):
+@pytest.mark.parametrize("name", ["KILL", "TERM", "INT"])
+def test_an_interrupted_install_is_done_again_from_the_start(machine, name):
     (machine.fake_venv() / "half-a-package").touch()
-    (machine.folder / "pip.sh").write_text(f"kill -{signal} $PPID\nexit 1\n")
+    (machine.folder / "pip.sh").write_text(f"kill -{name} $PPID\nexit 1\n")
     assert machine.run().returncode != 0
     assert not (machine.venv / ".installed").exists()
     (machine.folder / "pip.sh").write_text("")

@@ -47,6 +47,15 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_reason(tmp_path, monk
     assert "\n" not in str(told.value)
 
 
+def test_a_file_in_the_place_of_a_shard_folder_is_named(tmp_path):
+    (tmp_path / "shard-00000").touch()
+    with (
+        pytest.raises(InputError, match="shard-00000: File exists: "),
+        manifest.exclusive_folder(tmp_path / "shard-00000", []),
+    ):
+        pass
+
+
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file: File exists: "), files.atomic_path(tmp_path / "file" / "shard"):

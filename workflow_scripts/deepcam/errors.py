@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepcam.text import printable
+
 if TYPE_CHECKING:
     import pydantic
 
@@ -24,11 +26,14 @@ WORDING = {
 
 
 class InputError(Exception):
-    """Bad input. Each line says what is wrong, where it is, and what to do."""
+    """Bad input. Each line says what is wrong, where it is, and what to do.
+
+    A name that the input brings into a line can neither break it nor control the terminal.
+    """
 
     def __init__(self, *lines: str) -> None:
-        super().__init__(*lines)
-        self.lines = lines
+        self.lines = tuple(map(printable, lines))
+        super().__init__(*self.lines)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)

@@ -117,11 +117,11 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path | str) -> Iterator[None]:
+def locked(path: Path | str, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies.
 
-    A file system without locks, as some network file systems are, is reported, and the lock is left out. Raises
-    InputError if the file cannot be opened.
+    Without `wait`, a lock that another process holds raises BlockingIOError. A file system without locks, as some
+    network file systems are, is reported, and the lock is left out. Raises InputError if the file cannot be opened.
     """
     path = Path(path)
     with os_errors_as_input_errors(path):
@@ -129,7 +129,7 @@ def locked(path: Path | str) -> Iterator[None]:
         descriptor = _open_lock(path)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -150,9 +150,11 @@ def _open_lock(path: Path) -> int:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text`, atomically."""
+    """Write `text` as UTF-8, atomically. Bytes of file names that are not UTF-8 become escape sequences."""
+    # Python holds the bytes of a name that the locale cannot decode as surrogates, which UTF-8 does not have.
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(readable, encoding="utf-8")
 
 
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
@@ -162,7 +164,7 @@ def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     """
     try:
         with os_errors_as_input_errors(Path(path)):
-            lines = Path(path).read_text().splitlines()
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}): delete it and run again") from error
     if not lines or lines[0] != header:

@@ -20,7 +20,7 @@ NVIDIA = Path("/proc/driver/nvidia")
 
 def cpu() -> tuple[str, frozenset[str]]:
     """Return the model name and the feature flags of the first CPU, from /proc/cpuinfo ("Features" on Arm)."""
-    pairs = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    pairs = [line.partition(":") for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()]
     entries = {key.strip(): value.strip() for key, _, value in reversed(pairs)}
     flags = entries.get("flags", entries.get("Features", ""))
     return entries.get("model name", platform.machine()), frozenset(flags.split())
@@ -28,7 +28,7 @@ def cpu() -> tuple[str, frozenset[str]]:
 
 def boot_id() -> str:
     """Identify the running kernel. Containers on one host share it and its page cache."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
 
 
 def start_cpu_meter(job: Iterable[int]) -> Callable[[], tuple[float, float]]:
@@ -71,7 +71,7 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
 
 def peak_rss_bytes(pid: int) -> int:
     """Return the peak resident set size of a process since it started (VmHWM of /proc/PID/status)."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
@@ -83,7 +83,7 @@ def isa() -> list[str]:
 def governor() -> str | None:
     """Return the frequency governor of the first CPU; None if the kernel has none, as in most virtual machines."""
     file = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    return file.read_text().strip() if file.is_file() else None
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def numa_nodes() -> int:
@@ -94,7 +94,7 @@ def numa_nodes() -> int:
 def nvidia_driver() -> str | None:
     """Return the version of the NVIDIA kernel module; None if it is not loaded or not visible (WSL)."""
     version = Path("/sys/module/nvidia/version")
-    return version.read_text().strip() if version.is_file() else None
+    return version.read_text(encoding="utf-8").strip() if version.is_file() else None
 
 
 def gpu_models() -> list[str]:
@@ -102,7 +102,7 @@ def gpu_models() -> list[str]:
     return [
         line.partition(":")[2].strip()
         for path in sorted(NVIDIA.glob("gpus/*/information"))
-        for line in path.read_text().splitlines()
+        for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("Model:")
     ]
 

@@ -49,8 +49,17 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", sorted(HOST_READERS, key=lambda name: name != "torch"))
+@pytest.mark.parametrize("name", sorted(set(HOST_READERS) - {"torch"}))
 def test_a_file_that_changes_after_the_reader_was_opened_is_named(files, name, change):
+    check_change(files, name, change)
+
+
+@pytest.mark.parametrize("change", ["cut", "float64"])  # each takes seconds, in which its processes end
+def test_a_file_that_changes_is_named_by_the_reader_with_processes_too(files, change):
+    check_change(files, "torch", change)
+
+
+def check_change(files, name, change):
     options = Options(1, 1, 1, READERS[name].module == "dali", SHAPE)
     with pytest.raises(InputError, match=files[-1].name) as told, open_reader(name, files, options) as reader:
         CHANGES[change](files[-1])

@@ -1,6 +1,7 @@
 """The archive's own statistics, from servers that have them, have none, or send something else."""
 
 import io
+import os
 
 import h5py
 import numpy as np
@@ -47,22 +48,76 @@ def test_a_refusal_of_the_server_is_an_error(server):
         archive_statistics.fetch_statistics(server.url)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<html>",
-        stats_file(mean=np.zeros(4)),
-        stats_file(maxval=np.full(16, np.nan)),
-        stats_file(maxval=np.full(16, 1e300)),
-        stats_file(minval="x"),
-        stats_file(minval=np.full(16, 30.0)),
-    ],
-)
-def test_any_other_file_is_rejected_with_the_url(server, body):
+def with_minval(make):
+    """Statistics whose minval `make` has put into the group."""
+    body = io.BytesIO(stats_file())
+    with h5py.File(body, "r+") as file:
+        del file["climate/minval"]
+        make(file["climate"])
+    return body.getvalue()
+
+
+def virtual(group):
+    layout = h5py.VirtualLayout((16,), float)
+    layout[:] = h5py.VirtualSource("secret.h5", "values", (16,))
+    group.create_virtual_dataset("minval", layout)
+
+
+def linked_group():
+    body = io.BytesIO()
+    with h5py.File(body, "w") as file:
+        file["climate"] = h5py.ExternalLink("secret.h5", "climate")
+    return body.getvalue()
+
+
+ZEROS = np.zeros(16)
+OTHERS = {
+    "a page": b"<html>",
+    "too few": stats_file(mean=np.zeros(4)),
+    "NaN": stats_file(maxval=np.full(16, np.nan)),
+    "beyond float32": stats_file(maxval=np.full(16, 1e300)),
+    "text": stats_file(minval="x"),
+    "complex numbers": stats_file(minval=np.zeros(16, complex)),
+    "a minimum above the maximum": stats_file(minval=np.full(16, 30.0)),
+    "a group in its place": with_minval(lambda group: group.create_group("minval")),
+    "external storage": with_minval(
+        lambda group: group.create_dataset("minval", (16,), "u1", external=[("secret.h5", 0, 16)])
+    ),
+    "a virtual dataset": with_minval(virtual),
+    "an external link": with_minval(lambda group: group.update(minval=h5py.ExternalLink("pipe", "/values"))),
+    "a soft link": with_minval(lambda group: group.update(minval=h5py.SoftLink("/climate/mean"))),
+    "a link in the path": linked_group(),
+    "2**36 values": with_minval(lambda group: group.create_dataset("minval", (2**36,), "f8", chunks=(2**10,))),
+    "large chunks": with_minval(
+        lambda group: group.create_dataset("minval", (16,), "f8", maxshape=(None,), chunks=(2**26,))
+    ),
+    "compression": with_minval(lambda group: group.create_dataset("minval", data=ZEROS, compression="gzip")),
+}
+
+
+@pytest.mark.parametrize("body", OTHERS.values(), ids=OTHERS)
+def test_any_other_file_is_rejected_with_the_url_and_leads_to_no_other_file(server, body, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("secret.h5", "w") as file:
+        file["values"] = file["climate/minval"] = ZEROS
+    os.mkfifo("pipe")  # whoever opens it waits for ever
     server.bodies["/stats.h5"] = body
     with pytest.raises(InputError, match=r"/stats\.h5: ") as refused:
         archive_statistics.fetch_statistics(server.url)
     assert "\n" not in str(refused.value)
+
+
+def test_damaged_statistics_are_accepted_or_rejected_in_one_line(server):
+    random, right = np.random.default_rng(8), stats_file()
+    for _ in range(300):
+        body = bytearray(right)
+        for place in random.integers(len(body), size=random.integers(1, 9)):
+            body[place] = random.integers(256)
+        server.bodies["/stats.h5"] = bytes(body[: random.integers(1, len(body))] if random.random() < 0.1 else body)
+        try:
+            assert len(archive_statistics.fetch_statistics(server.url)) == 16
+        except InputError as error:
+            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("statistics", [None, [Channel(name="TMQ", minimum=0, maximum=2, mean=1, mean_square=1.5)]])

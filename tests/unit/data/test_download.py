@@ -51,7 +51,9 @@ def assert_equals_source(folder, source):
     assert {path.name for path in folder.iterdir()} == {*NAMES, manifest.MANIFEST, manifest.LEDGER}
 
 
-@pytest.mark.parametrize("fault", ["reset", "truncated", "length too large", 500, "stall"])
+@pytest.mark.parametrize(
+    "fault", ["reset", "truncated", "length too large", "length too small", "error page", 500, "stall"]
+)
 def test_transient_faults_are_retried_in_the_same_run(archive, source, tmp_path, fault, monkeypatch):
     monkeypatch.setattr(http_transfer, "READ_SECONDS", 0.3)
     archive.faults = {f"/{path}": [fault] for path in PATHS}
@@ -59,17 +61,17 @@ def test_transient_faults_are_retried_in_the_same_run(archive, source, tmp_path,
     assert_equals_source(tmp_path / "shard-00000", source)
 
 
-@pytest.mark.parametrize("fault", ["length too small", "error page", 404])
+@pytest.mark.parametrize("fault", [["length too small"] * 7, ["error page"] * 7, [404]], ids=lambda faults: faults[0])
 def test_a_permanent_fault_names_the_url_and_a_rerun_fetches_only_the_rest(archive, source, tmp_path, fault):
-    archive.faults = {f"/{PATHS[1]}": [fault]}
-    with pytest.raises(InputError, match=f"{archive.url}/{PATHS[1]}: ") as failed:
+    archive.faults = {f"/{PATHS[1]}": list(fault)}
+    with pytest.raises(InputError, match=f"{archive.url}/{PATHS[1]}: .*: check the URL") as failed:
         fill(archive.url, tmp_path / "shard-00000", streams=1)
     assert "\n" not in str(failed.value)
     assert not (tmp_path / "shard-00000" / manifest.MANIFEST).exists()
     assert not list(tmp_path.glob("*/*.part"))
     fill(archive.url, tmp_path / "shard-00000", streams=1)
     assert_equals_source(tmp_path / "shard-00000", source)
-    assert [len(archive.gets(f"/{path}")) for path in PATHS] == [1, 2, 1]
+    assert [len(archive.gets(f"/{path}")) for path in PATHS] == [1, len(fault) + 1, 1]
 
 
 def test_no_further_download_starts_after_a_failure(archive, tmp_path):

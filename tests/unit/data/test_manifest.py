@@ -1,7 +1,7 @@
 """Manifests, ledgers and shard folders; how programs end."""
 
 import pytest
-from deepcam import cli, climate
+from deepcam import climate
 from deepcam.data import manifest
 from deepcam.errors import InputError
 
@@ -59,30 +59,44 @@ def test_missing_files_and_files_of_another_size_are_found(tmp_path):
         manifest.read_complete(tmp_path / "manifest.tsv")
 
 
-def test_opening_a_folder_removes_only_outdated_files(tmp_path):
+def test_opening_a_folder_removes_only_its_manifest_and_what_a_killed_process_left(tmp_path):
     folder = tmp_path / "shard-00000"
     folder.mkdir()
-    for name in ("data-keep.h5", "data-stray.h5", "label-stray.npy", "data-x.h5.part", "notes.txt", "manifest.tsv"):
+    for name in ("data-keep.h5", "data-other.h5", "data-x.h5.part", "data-y.h5.part", "notes.txt", "manifest.tsv"):
         (folder / name).touch()
     with manifest.exclusive_folder(folder, ["data-keep.h5"], ["data-x.h5.part"]):
-        assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "data-x.h5.part", "notes.txt"]
+        left = sorted(path.name for path in folder.iterdir())
+        assert left == ["data-keep.h5", "data-other.h5", "data-x.h5.part", "notes.txt"]
     with manifest.exclusive_folder(folder, ["data-keep.h5"]):
-        assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "notes.txt"]
+        assert sorted(path.name for path in folder.iterdir()) == ["data-keep.h5", "data-other.h5", "notes.txt"]
 
 
-def test_an_input_error_ends_a_program_with_one_line_and_status_1(capsys):
-    def main():
-        raise InputError("x.h5: broken: get it again")
+def write_shard(folder, names):
+    """Make files that contain their own names, with their ledger and manifest."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_text(name)
+    entries = [manifest.entry(folder / name) for name in names]
+    manifest.append_to_ledger(folder, entries)
+    manifest.write(folder / manifest.MANIFEST, entries)
+    return entries
 
-    with pytest.raises(SystemExit) as ended:
-        cli.run(main)
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: x.h5: broken: get it again\n"
+
+def test_files_of_other_shards_are_moved_with_their_entries_and_a_manifest_that_lists_them_is_removed(tmp_path):
+    first, second, third = (tmp_path / f"shard-0000{i}" for i in range(3))
+    entries = write_shard(first, ["data-a.h5", "data-b.h5", "data-c.h5"])
+    write_shard(second, ["data-d.h5"])
+    (first / "data-c.h5").unlink()  # it was removed after its conversion
+    with manifest.exclusive_folder(third, ["data-b.h5", "data-c.h5", "data-e.h5"]):
+        assert manifest.read_ledger(third) == {entry.name: entry for entry in entries[1:]}
+        assert (third / "data-b.h5").read_text() == "data-b.h5"
+        assert sorted(path.name for path in third.iterdir()) == ["data-b.h5", manifest.LEDGER]
+    assert sorted(path.name for path in first.iterdir()) == ["data-a.h5", manifest.LEDGER]
+    assert (second / manifest.MANIFEST).exists()
 
 
-def test_a_programming_error_keeps_its_traceback():
-    def main():
-        raise ValueError("a bug")
-
-    with pytest.raises(ValueError):
-        cli.run(main)
+def test_folders_that_are_not_shards_are_left_alone(tmp_path):
+    write_shard(tmp_path / "copy", ["data-a.h5"])
+    for name in ("shard-00000", "mine"):
+        with manifest.exclusive_folder(tmp_path / name, ["data-a.h5"]):
+            assert not list((tmp_path / name).iterdir())

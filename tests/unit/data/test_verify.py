@@ -99,3 +99,14 @@ def test_a_wrong_npy_file_whose_source_was_removed_invalidates_the_hdf5_shard(fo
     with pytest.raises(InputError, match="1 of 8 files"):
         verify.verify(dataset, hdf5, npy, 2, 1, keep_hdf5=False)
     assert [path.parent.name for path in hdf5.glob(f"*/{manifest.MANIFEST}")] == ["shard-00000"]
+
+
+def test_hdf5_files_that_an_earlier_configuration_removed_are_not_missed_until_they_are_needed(folders):
+    dataset, hdf5, npy = folders
+    removed = hdf5 / "shard-00001" / NAMES[2]
+    removed.unlink()
+    verify.verify(dataset, hdf5, npy, 2, 1)
+    flip(npy / "shard-00001" / climate.npy_names(NAMES[2])[0])
+    with pytest.raises(InputError, match="1 of 11 files"):
+        verify.verify(dataset, hdf5, npy, 2, 1)
+    assert [path.parent.name for path in hdf5.glob(f"*/{manifest.MANIFEST}")] == ["shard-00000"]

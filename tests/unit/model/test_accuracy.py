@@ -91,8 +91,27 @@ def test_a_class_that_does_not_occur_is_not_counted(tmp_path: Path) -> None:
 
 def test_a_poor_reference_still_requires_pixel_agreement(tmp_path: Path) -> None:
     reference = np.where(TRUTH == 0, 1, 0).astype(np.uint8)
+    reference[0, 89:91] = 0, 1  # two pixels agree with the labels
     assert verdict(tmp_path, reference, reference).passed
     assert not verdict(tmp_path, TRUTH, reference).passed
+
+
+@pytest.mark.parametrize("everywhere", range(len(CLASSES)))
+def test_an_engine_that_finds_one_class_only_never_passes(tmp_path: Path, everywhere: int) -> None:
+    mask = np.full_like(TRUTH, everywhere)
+    found = verdict(tmp_path, mask, reference=mask)
+    assert (found.pixel_agreement, found.passed) == (1, False)
+    mask[0, [0, 90]] = 0, 1
+    assert verdict(tmp_path, mask, reference=mask).passed
+
+
+@pytest.mark.parametrize("logits", [float("nan"), float("inf"), 1e5])
+def test_a_reference_whose_margins_are_not_finite_is_refused(tmp_path: Path, logits: float) -> None:
+    np.save(tmp_path / "data.npy", np.zeros((2, 3, 16), np.float32))
+    made = torch.full((1, 3, 2, 3), logits).half()
+    engine = LoadedEngine(lambda batch: made, torch.device("cpu"), (2, 3, 16), 1, {})
+    with pytest.raises(InputError, match=r"data\.npy: the network's logits are not finite .*; use other weights"):
+        accuracy.predict(engine, accuracy.EvaluationSet([tmp_path / "data.npy"], []))
 
 
 def test_masks_of_other_samples_are_rejected(tmp_path: Path) -> None:
@@ -125,3 +144,5 @@ def test_a_failed_accuracy_target_makes_a_record_invalid(tmp_path: Path) -> None
     assert first.ok and not second.ok
     assert second.expected == "99% of the reference's mean IoU, 1.0000, and 99.5% of its pixels"
     assert second.actual.startswith("mean IoU 0.0")
+    assert second.actual.endswith("of one class at most where the labels agree")
+    assert "one class" not in first.actual

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,3 +94,25 @@ def test_an_engine_is_bound_to_the_cpu_or_to_the_gpus_and_their_driver(
         (tmp_path / "gpus" / bus / "information").write_text("Model: \t\t NVIDIA H100\nIRQ: 1\n")
     assert machine.identity("cpu") == ["Xeon", "avx2"]
     assert machine.identity("cuda1") == ["Xeon", "avx2", "NVIDIA H100", "NVIDIA H100", "driver 580.1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "free", "error"),
+    [
+        (os.ST_NOEXEC, 10**9, "mounted noexec, but engines of aotinductor"),
+        (0, 999, "999 bytes are free, but an engine of aotinductor takes 1,000"),
+    ],
+)
+def test_a_temporary_folder_that_cannot_hold_an_engine_is_refused(
+    monkeypatch: pytest.MonkeyPatch, flags: int, free: int, error: str
+) -> None:
+    monkeypatch.setattr("os.statvfs", lambda folder: SimpleNamespace(f_flag=flags))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    with pytest.raises(InputError, match=error + ".*set TMPDIR to another folder"):
+        engine_spec.check_temporary_folder(1000)
+
+
+def test_a_temporary_folder_with_just_enough_room_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.statvfs", lambda folder: SimpleNamespace(f_flag=0))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    engine_spec.check_temporary_folder(1000)

@@ -32,10 +32,10 @@ def test_splitting_replaces_older_parts(share: Path, tmp_path: Path) -> None:
     split_file.assemble(share, tmp_path / "model.pth")
 
 
-def test_parts_from_elsewhere_need_only_the_hashes_that_the_readme_makes(share: Path, tmp_path: Path) -> None:
+def test_parts_from_elsewhere_need_only_the_hashes_that_the_documentation_makes(share: Path, tmp_path: Path) -> None:
     (share / "SHA256SUMS").unlink()
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    (command,) = [line.strip() for line in readme.splitlines() if "sha256sum model_part_*" in line]
+    page = (Path(__file__).parents[3] / "docs/model.md").read_text()
+    (command,) = [line.strip() for line in page.splitlines() if "sha256sum model_part_*" in line]
     subprocess.run(["bash", "-ec", command], cwd=share, check=True)
     split_file.assemble(share, tmp_path / "model.pth")
     assert (tmp_path / "model.pth").read_bytes() == bytes(range(250))

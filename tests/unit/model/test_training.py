@@ -121,7 +121,7 @@ def test_a_checkpoint_of_another_recipe_is_rejected(training_set, tmp_path):
 def test_a_damaged_checkpoint_is_rejected(training_set, tmp_path):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(InputError, match="not a readable checkpoint") as error:
+    with pytest.raises(InputError, match="refused as a checkpoint") as error:
         training.train(RECIPE, training_set, path, 1)
     assert "\n" not in str(error.value)
 

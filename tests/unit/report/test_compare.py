@@ -85,11 +85,23 @@ def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in {
         ("nowhere", runs["good"]): "error: nowhere: does not exist; give a results folder, or a bundle of one",
-        (runs["good"], runs["good"], "--output", "file"): "error: [Errno 17] File exists: 'file'",
+        (runs["good"], runs["good"], "--output", "file"): "File exists",
     }.items():
         result = program(*arguments, "--fail-below", "0.9", cwd=tmp_path)
         assert result.returncode == 2
-        assert result.stderr.startswith(message) and result.stderr.count("\n") == 1, result.stderr
+        assert result.stderr.startswith("error: ") and message in result.stderr and result.stderr.count("\n") == 1, (
+            result.stderr
+        )
+
+
+def test_names_that_are_not_ascii_are_written_as_utf_8_in_any_locale(runs, tmp_path, monkeypatch):
+    other = write(tmp_path / "Zürich ☃", {GRID[0]: [measured(GRID[0])]}, {"data": {"dir": "Zürich ☃"}})
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)  # Python's default encoding is then ASCII
+    result = program(runs["good"], other, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    written = (tmp_path / "results/comparison/comparison.md").read_text(encoding="utf-8")
+    assert f"{tmp_path}/Zürich ☃" in written and "`Zürich ☃`" in written
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "much"])

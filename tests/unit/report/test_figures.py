@@ -2,7 +2,12 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import matplotlib
 import pandas as pd
 import pytest
 from dataset_example import dataset
@@ -56,7 +61,17 @@ def test_the_same_cells_give_the_same_bytes(name, all_tables, tmp_path):
 
     first = drawn("first", all_tables)
     shuffled = all_tables.summary.sample(frac=1, random_state=1)  # the order of the rows has no meaning
-    assert drawn("second", tables.Tables(shuffled, all_tables.accuracy, all_tables.channels)) == first
+    with matplotlib.rc_context({"font.family": "serif", "axes.linewidth": 5, "figure.facecolor": "black"}):
+        assert drawn("second", tables.Tables(shuffled, all_tables.accuracy, all_tables.channels)) == first
+
+
+def test_settings_of_other_programs_do_not_reach_matplotlib(tmp_path):
+    (tmp_path / "rc").write_bytes(b"not \xff utf-8")
+    preset = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "rc")}
+    command = [sys.executable, "-c", "from deepcam.report.figures import style; style.empty_figure('nothing')"]
+    place = {"PYTHONPATH": str(Path(style.__file__).parents[3])}
+    ended = subprocess.run(command, env=os.environ | place | preset, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -113,7 +113,7 @@ def file_system(path: Path) -> dict[str, Any]:
         "mount": "", "type": UNSEEN, "device": UNSEEN, "options": "",
         "number": f"{os.major(medium)}:{os.minor(medium)}",
     }  # fmt: skip
-    for line in MOUNTS.read_text().splitlines():
+    for line in os.fsdecode(MOUNTS.read_bytes()).splitlines():
         left, _, right = line.partition(" - ")
         number, _, mount, options = left.split()[2:6]
         if path.is_relative_to(mount) and len(mount) >= len(best["mount"]):
@@ -136,7 +136,7 @@ def _caveat(block_device: Path) -> str:
 
 
 def _read(file: Path) -> str | None:
-    return file.read_text().strip() if file.is_file() else None
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def _mpi() -> str:
@@ -159,6 +159,6 @@ def _git_commit() -> str:
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("DEEPCAM_COMMIT", "")

@@ -41,7 +41,7 @@ def evict(files: Iterable[Path]) -> None:
 
 def drop_all() -> None:
     """Drop the whole machine's clean page cache, directory entries and inodes. Needs root, see `may_drop_all`."""
-    DROP_CACHES.write_text("3\n")
+    DROP_CACHES.write_text("3\n", encoding="ascii")
 
 
 def may_drop_all() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deepcam import files
 from deepcam.climate import CHANNELS
-from deepcam.data import http_transfer
+from deepcam.data import connection_slots, http_answer, http_transfer
 from deepcam.data.dataset import Channel
 from deepcam.errors import InputError
 
@@ -32,19 +33,21 @@ def fetch_statistics(base_url: str) -> list[Channel] | None:
     """
     url = f"{base_url}/stats.h5"
     try:
-        with http_transfer.session(1) as connection:
+        with connection_slots.connections(base_url, 1), http_transfer.session(1) as connection:
             body = http_transfer.fetch_small(connection, url, MAX_BYTES)
     except http_transfer.Refused as error:
         if error.status in (404, 410):
             return None
         raise
+    url = http_answer.shown(url)
     try:
         with h5py.File(io.BytesIO(body)) as file:
-            values = {ours: np.asarray(file[f"climate/{theirs}"], float).ravel() for ours, theirs in FIELDS.items()}
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{url}: does not hold the statistics of an archive ({error}): check the URL") from error
+            values = {ours: _numbers(file, theirs) for ours, theirs in FIELDS.items()}
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = http_answer.shown(str(error))
+        raise InputError(f"{url}: does not hold the statistics of an archive ({reason}): check the URL") from error
     for name, numbers in values.items():
-        if numbers.shape != (len(CHANNELS),) or not (np.abs(numbers) <= np.finfo(np.float32).max).all():
+        if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
             raise InputError(f"{url}: {name} is not {len(CHANNELS)} finite float32 numbers: check the URL")
     for i, channel in enumerate(CHANNELS):
         low, high = (values[name][i] for name in ("minimum", "maximum"))
@@ -54,6 +57,27 @@ def fetch_statistics(base_url: str) -> list[Channel] | None:
         Channel.model_validate({"name": channel} | {name: float(numbers[i]) for name, numbers in values.items()})
         for i, channel in enumerate(CHANNELS)
     ]
+
+
+def _numbers(file: h5py.File, name: str) -> np.ndarray:
+    """Return the values of `climate/<name>`. Nothing is read that lies elsewhere, is large, or is not a plain number.
+
+    Raises ValueError, or an exception of h5py.
+    """
+    place: h5py.Group = file
+    for step in ("climate", name):
+        # A link can lead to any file of this machine, which is opened as soon as it is followed.
+        if not isinstance(place, h5py.Group) or not isinstance(place.get(step, getlink=True), h5py.HardLink):
+            raise ValueError(f"climate/{name} is not in the file itself")
+        place = place[step]
+    dataset = place
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"climate/{name} is not a dataset that has its values in the file")
+    if dataset.size != len(CHANNELS) or dataset.dtype.kind not in "fiu":
+        raise ValueError(f"climate/{name} is {dataset.dtype} {dataset.shape}, not {len(CHANNELS)} numbers")
+    if dataset.chunks and (dataset.id.get_create_plist().get_nfilters() or math.prod(dataset.chunks) > MAX_BYTES):
+        raise ValueError(f"climate/{name} is compressed, or in large chunks")
+    return np.asarray(dataset[...], float).ravel()
 
 
 def write(path: Path, statistics: list[Channel] | None) -> None:

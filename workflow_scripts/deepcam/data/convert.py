@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,8 @@ def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5
     if threads < 1:
         raise InputError(f"--threads {threads}: must be at least 1")
     folder, sources = hdf5_manifest.parent, manifest.read(hdf5_manifest)
-    names = [name for source in sources for name in npy_names(source.name)]
+    # The ledger has entries of the HDF5 files, too.
+    names = [name for source in sources for name in (source.name, *npy_names(source.name))]
     # Twice as many threads, because about half of them wait for files to be flushed.
     with manifest.exclusive_folder(output_dir, names), ThreadPoolExecutor(2 * threads) as pool:
         ledger = manifest.read_ledger(output_dir)
@@ -76,9 +77,13 @@ def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5
     log.info("%s: converted %d of %d samples", output_dir, len(missing), len(sources))
 
 
-def is_converted(output_dir: Path, source: manifest.Entry) -> bool:
-    """Return whether both npy files made from this HDF5 file are in place."""
-    return bool(_finished_pair(output_dir, source, manifest.read_ledger(output_dir)))
+def converted(npy_dir: Path, sources: Collection[manifest.Entry]) -> set[manifest.Entry]:
+    """Return those of the HDF5 files whose npy files are both in place, in `npy_dir` or in another shard beside it."""
+    found = set()
+    for folder in [npy_dir, *manifest.shards_beside(npy_dir)]:
+        ledger = manifest.read_ledger(folder)
+        found.update(source for source in sources if _finished_pair(folder, source, ledger))
+    return found
 
 
 def _finished_pair(output_dir: Path, source: manifest.Entry, ledger: dict[str, manifest.Entry]) -> list[manifest.Entry]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from deepcam import files
 from deepcam.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.tsv"
 """Name of the manifest in a shard folder. It is written last, so a shard that has one is complete."""
@@ -17,6 +21,9 @@ MANIFEST = "manifest.tsv"
 LEDGER = "ledger.tsv"
 """Name of the ledger in a shard folder. It gets an entry as soon as a file is finished. Snakemake deletes the manifest
 before a job, but not the ledger, so a later run can tell which files it need not make again."""
+
+SHARD_NAMES = "shard-[0-9]*"
+"""Pattern of the names of shard folders."""
 
 HEADER = "name\tbytes\tsha256"
 
@@ -51,8 +58,10 @@ def read(path: Path | str) -> list[Entry]:
     return entries
 
 
-def append_to_ledger(folder: Path, entries: Iterable[Entry]) -> None:
+def append_to_ledger(folder: Path, entries: Collection[Entry]) -> None:
     """Add finished files to the folder's ledger in one write, so that a killed process adds all of them or none."""
+    if not entries:
+        return
     with files.full_disk_as_input_error(folder / LEDGER):
         descriptor = os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -61,10 +70,15 @@ def append_to_ledger(folder: Path, entries: Iterable[Entry]) -> None:
             os.close(descriptor)
 
 
+def forget(path: Path) -> None:
+    """Let the ledger say that a file is not finished, so that it is made again whatever was made from it."""
+    append_to_ledger(path.parent, [Entry(path.name, 0, "0" * 64)])
+
+
 def read_ledger(folder: Path) -> dict[str, Entry]:
     """Return the latest entry for each file name in the folder's ledger. Incomplete lines are skipped."""
     try:
-        lines = (folder / LEDGER).read_text(errors="replace").splitlines()
+        lines = (folder / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
     return {entry.name: entry for entry in map(_parse, lines) if entry is not None}
@@ -98,18 +112,62 @@ def read_complete(path: Path) -> list[Entry]:
 def exclusive_folder(folder: Path, names: Iterable[str], resumable: Iterable[str] = ()) -> Iterator[None]:
     """Create a shard folder and hold its lock while a job fills it with the files `names`.
 
-    Before that, remove everything that is out of date: the old manifest, sample files of other names, and temporary
-    files of a killed process except the `resumable` ones. Any other files are left alone.
+    Before that, the old manifest and the temporary files of a killed process are removed, except the `resumable` ones.
+    Files that a configuration with other shards has made are not made again: those of `names` are moved here from the
+    shard folders beside this one, and others stay where they are.
     """
-    expected = {*names, *resumable}
     with files.locked(folder.with_name(folder.name + ".lock")):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for pattern in ("*" + files.TEMPORARY, "data-*", "label-*"):
-            for path in folder.glob(pattern):
-                if path.name not in expected:
+        with files.os_errors_as_input_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)
+            for path in folder.glob("*" + files.TEMPORARY):
+                if path.name not in resumable:
                     path.unlink()
+            _gather(folder, names)
         yield
+
+
+def shards_beside(folder: Path) -> list[Path]:
+    """Return the other shard folders of the same kind. A folder that is not named as a shard has none."""
+    if not fnmatch(folder.name, SHARD_NAMES):
+        return []
+    return [path for path in sorted(folder.parent.glob(SHARD_NAMES)) if path.is_dir() and path != folder]
+
+
+def _gather(folder: Path, names: Iterable[str]) -> None:
+    """Move those of `names` that other shards have to this one, and copy their entries of the ledgers.
+
+    An entry may have no file, because the HDF5 files of converted samples can be removed.
+    """
+    lacking = {name for name in names if not (folder / name).exists()}
+    known = set(read_ledger(folder))
+    for other in shards_beside(folder):
+        if not lacking:
+            return
+        found = lacking.intersection(os.listdir(other))
+        entries = [entry for name, entry in read_ledger(other).items() if name in found | (lacking - known)]
+        append_to_ledger(folder, entries)
+        known.update(entry.name for entry in entries)
+        if not found:
+            continue
+        if _claims(other, found):
+            (other / MANIFEST).unlink(missing_ok=True)
+        try:
+            for name in found:
+                (other / name).replace(folder / name)
+        except OSError as error:
+            log.warning("%s: its files are made again, because they cannot be moved to %s: %s", other, folder, error)
+        else:
+            log.info("%s: moved %d files here from %s instead of making them again", folder, len(found), other)
+        lacking -= found
+
+
+def _claims(folder: Path, names: set[str]) -> bool:
+    """Return whether the folder's manifest lists one of these files."""
+    try:
+        return any(entry.name in names for entry in read(folder / MANIFEST))
+    except InputError:  # missing, or damaged and of no use to anybody
+        return True
 
 
 def _line(entry: Entry) -> str:

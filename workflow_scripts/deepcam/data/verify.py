@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from deepcam import files
-from deepcam.data import manifest
+from deepcam.data import convert, manifest
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: int, keep_hdf5: bool = True) -> None:
     """Hash every file of all shards and compare it with the manifests. HDF5 files are skipped unless they are kept.
 
+    HDF5 files that were removed when they were converted, because they were not to be kept then, are not missed.
     Each wrong file is logged and removed, together with the manifests of its shard and dataset.json, so that the next
     run makes exactly that file again. Raises InputError if any file was wrong.
     """
@@ -25,6 +26,9 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
         for hdf5, npy in ((hdf5_dir / f"shard-{i:05d}", npy_dir / f"shard-{i:05d}") for i in range(shards)):
             for folder in [hdf5, npy] if keep_hdf5 else [npy]:
                 entries = manifest.read(folder / manifest.MANIFEST)
+                if folder == hdf5:
+                    removed = convert.converted(npy, [entry for entry in entries if not (hdf5 / entry.name).exists()])
+                    entries = [entry for entry in entries if entry not in removed]
                 problems = pool.map(partial(_problem, folder), entries)
                 found = [(folder / entry.name, what) for entry, what in zip(entries, problems, strict=True) if what]
                 for path, what in found:
@@ -33,11 +37,14 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
                 checked += len(entries)
     for path, hdf5, npy in wrong:
         path.unlink(missing_ok=True)
+        manifest.forget(path)
         # Snakemake makes a missing file again only if the files that are made from it are missing too.
         for outdated in (dataset, npy / manifest.MANIFEST):
             outdated.unlink(missing_ok=True)
-        if path.parent == hdf5 or not keep_hdf5:
-            (hdf5 / manifest.MANIFEST).unlink(missing_ok=True)
+        # What is converted again needs its HDF5 file.
+        claims = hdf5 / manifest.MANIFEST
+        if claims.exists() and (path.parent == hdf5 or manifest.not_in_place(hdf5, manifest.read(claims))):
+            claims.unlink()
     if wrong:
         first = wrong[0][0]
         raise InputError(f"{len(wrong)} of {checked} files were wrong, the first {first}: repair with `snakemake data`")

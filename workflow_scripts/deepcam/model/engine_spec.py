@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,6 +62,22 @@ def check_packages(engines: Iterable[Engine]) -> None:
                 f"engines: {engine.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "
                 "(make venv KIND=gpu), or change engines"
             )
+
+
+def check_temporary_folder(needed: int = 0) -> None:
+    """Raise InputError if AOTInductor cannot unpack and load an engine of `needed` bytes in the temporary folder."""
+    folder = tempfile.gettempdir()
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        raise InputError(
+            f"{folder}: mounted noexec, but engines of aotinductor are loaded from the temporary folder; set TMPDIR to "
+            "another folder"
+        )
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {free:,} bytes are free, but an engine of aotinductor takes {needed:,} there; make room, or "
+            "set TMPDIR to another folder"
+        )
 
 
 def source_sha256() -> str:

@@ -25,6 +25,6 @@ def read_fingerprint(engine: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no engine's fingerprint, because it is missing; {ADVICE}")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: no engine's fingerprint ({error}); {ADVICE}") from None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepcam.climate import CLASSES, MODEL_CHANNELS
+from deepcam.errors import InputError
 from deepcam.model import checkpoint
 
 STRIDE = 16
@@ -29,6 +30,10 @@ class NetworkSpec:
     channels: tuple[int, ...]
     weights: Path | None = None
     """Checkpoint to load. Without one, weights are initialised at random."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width_multiplier <= 1:
+            raise InputError(f"width multiplier {self.width_multiplier}: must be over 0 and at most 1")
 
     def create(self) -> DeepLabV3Plus:
         """Make the network on the CPU, in training mode.

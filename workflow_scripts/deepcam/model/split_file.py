@@ -99,7 +99,7 @@ def _read_sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise InputError(f"{path}: missing; it lists the SHA-256 of each model part and is written by split_model.py")
     sums = {}
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         if not (match := _LINE.fullmatch(line)):
             raise InputError(f"{path}: line {number} is not a SHA-256 and the name of a part; run split_model.py again")
         sums[match[2]] = match[1]

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import logging
 import math
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from torch.optim.swa_utils import update_bn
 from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.errors import InputError
-from deepcam.model import training_data
+from deepcam.model import checkpoint, training_data
 from deepcam.model.device import torch_device
 from deepcam.model.engine import artefact
 from deepcam.model.engine.graph import InferenceGraph
@@ -80,9 +79,12 @@ class Recipe:
         return NetworkSpec(self.width_multiplier, self.channels)
 
     def __post_init__(self) -> None:
-        for field, least in (("samples", 1), ("batch_size", 2), ("steps", 1), ("height", 32), ("width", 32)):
+        smallest = {"seed": 0, "samples": 1, "batch_size": 2, "steps": 1, "height": 32, "width": 32}
+        for field, least in smallest.items():
             if getattr(self, field) < least:
                 raise InputError(f"train.{field} is {getattr(self, field)}; it must be at least {least}")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"train.learning_rate is {self.learning_rate}; it must be a number over 0")
         if self.height % STRIDE or self.crop_width % STRIDE or not STRIDE <= self.crop_width <= self.width:
             raise InputError(
                 f"crops of {self.height} x {self.crop_width} from samples {self.width} wide: height and width of crops "
@@ -273,18 +275,18 @@ def _resume(path: Path, recipe: Recipe, network: nn.Module, optimizer: torch.opt
     """Load a checkpoint, if there is one, and return the step to continue with."""
     if not path.exists():
         return 0
+    advice = "delete it to start again"
+    saved = checkpoint.read(path, advice)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for field, value in dataclasses.asdict(recipe).items():
+            if (before := saved["recipe"].get(field)) != value:
+                raise InputError(
+                    f"{path}: trained with {field} {before}, the recipe has {value}; {advice}, or restore the recipe"
+                )
         step = saved["step"]
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({error!r}); delete it to start again") from None
-    for field, value in dataclasses.asdict(recipe).items():
-        if saved["recipe"].get(field) != value:
-            raise InputError(
-                f"{path}: trained with {field} {saved['recipe'].get(field)}, the recipe has {value}; delete it to "
-                "start again, or restore the recipe"
-            )
-    network.load_state_dict(saved["network"])
-    optimizer.load_state_dict(saved["optimizer"])
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: no progress of this training ({error!r}); {advice}") from None
     log.info("%s: continues after step %d", path, step)
     return step

@@ -50,16 +50,16 @@ def run(arguments: Sequence[str]) -> DryRun:
         outline = Path(folder) / "outline.json"
         ended = subprocess.run(
             [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", *arguments],
-            env=os.environ | {OUTLINE_VARIABLE: str(outline)},
+            env=os.environ | {OUTLINE_VARIABLE: str(outline), "PYTHONIOENCODING": "utf-8"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         if ended.returncode:
             lines = ended.stdout.strip().splitlines()
             raise InputError(*[line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines)
-        found = json.loads(outline.read_text())
+        found = json.loads(outline.read_text(encoding="utf-8"))
     return DryRun(config.parse(found["config"]), Path(found["folder"]), parse(ended.stdout))
 
 

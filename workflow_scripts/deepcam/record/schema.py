@@ -65,7 +65,9 @@ class AccuracyVerdict(Model):
     )
     min_iou_ratio: float = Field(description="Required ratio of `mean_iou` to `reference_mean_iou`.")
     min_pixel_agreement: float = Field(description="Required `pixel_agreement`.")
-    passed: bool = Field(description="True if both requirements are met.")
+    passed: bool = Field(
+        description="True if both requirements are met and pixels of at least two classes agree with the labels."
+    )
 
 
 class EngineDescription(Model):

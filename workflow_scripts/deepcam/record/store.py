@@ -19,7 +19,7 @@ class _Versioned(BaseModel):
 
 def find(listed: Path) -> tuple[list[Path], list[Path]]:
     """The records named in a list, a path a line: those that exist, and those that are missing."""
-    paths = [Path(line) for line in listed.read_text().splitlines()]
+    paths = [Path(line) for line in listed.read_text(encoding="utf-8").splitlines()]
     return [path for path in paths if path.exists()], [path for path in paths if not path.exists()]
 
 

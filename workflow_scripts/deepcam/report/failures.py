@@ -18,7 +18,7 @@ def lines(snakemake_logs: Iterable[Path | str]) -> list[str]:
     A job that failed and then succeeded in another attempt is left out. The logs that Snakemake's logs name are
     relative to the working directory.
     """
-    text = "".join(Path(path).read_text() for path in snakemake_logs)
+    text = "".join(Path(path).read_text(encoding="utf-8", errors="replace") for path in snakemake_logs)
     reasons = {}
     for error in re.split(r"^Error in rule\b", text, flags=re.M)[1:]:
         output, log = _field(error, r"output: ([^\s,]+)"), _field(error, r"log: ([^\s,]+)")
@@ -29,7 +29,11 @@ def lines(snakemake_logs: Iterable[Path | str]) -> list[str]:
 
 def _reason(error: str, log: Path) -> str:
     """The job's first error line; else what the executor says of a job that it could not run; else the last line."""
-    written = [line for line in log.read_text().splitlines() if line.strip()] if log.is_file() else []
+    written = (
+        [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        if log.is_file()
+        else []
+    )
     own = [line for line in written if _ERROR_LINE.match(line)]
     executors = _field(error, r"message: (?!None$)(.*?) *(?:For further error details|$)")
     return next(filter(None, [*own, executors, *written[-1:], "its log is empty"]))

@@ -163,7 +163,7 @@ def _accuracy(accuracy: pd.DataFrame) -> str:
 
 
 def _figure(name: str, path: Path) -> dict[str, str]:
-    caption = docutils.core.publish_parts((SHARE / f"{name}.rst").read_text(), writer="html5")["body"]
+    caption = docutils.core.publish_parts((SHARE / f"{name}.rst").read_text(encoding="utf-8"), writer="html5")["body"]
     return {
         "label": contents.FIGURES[name].label,
         "uri": "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode(),

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from deepcam.errors import InputError
 from deepcam.model.device import torch_device
 from deepcam.model.engine import graph
 from deepcam.model.engine.runtime import InferenceFunction
+from deepcam.model.engine_spec import check_temporary_folder
+from deepcam.model.fingerprint import ADVICE
 
 CPU_CONFIG = {
     # By default the engine always uses as many threads as the process that built it.
@@ -47,10 +50,15 @@ def prepare(network: nn.Module) -> None:
 
 
 def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Path, scratch: Path) -> None:
-    """Compile `inference` to a package at `path`. Raises InputError if a compiler or a GPU's toolkit is missing."""
+    """Compile `inference` to a package at `path`.
+
+    Raises InputError if a compiler or a GPU's toolkit is missing, or the temporary folder cannot hold the engine.
+    """
     # Imported here because it loads the whole compiler, a second or more, which loading an engine does not need.
     from torch._inductor.utils import fresh_cache
 
+    # The weights are there twice for a moment: in a library, and in the package that holds it.
+    check_temporary_folder(2 * sum(weight.nbytes for weight in inference.parameters()))
     _check_compiler(scratch)
     if build.device != "cpu":
         _add_toolkit_paths(scratch)
@@ -72,7 +80,7 @@ def _check_compiler(scratch: Path) -> None:
     from torch._inductor.exc import InvalidCxxCompiler
 
     source, library = scratch / "probe.cpp", scratch / "probe.so"
-    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n")
+    source.write_text("#include <iostream>\nvoid probe() { std::cout << 1; }\n", encoding="ascii")
     try:
         compiler = shlex.split(get_cpp_compiler())
         subprocess.run(
@@ -97,7 +105,7 @@ def _add_toolkit_paths(scratch: Path) -> None:
     os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(find_cuda_toolkit())
     # The linker looks for libcuda.so, but without development files the driver provides only libcuda.so.1.
     torch.cuda.init()
-    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text())
+    loaded = re.search(r"/\S*/libcuda\.so\S*", Path("/proc/self/maps").read_text(encoding="utf-8"))
     if loaded is None:
         raise InputError(
             "aotinductor on a GPU links with the driver's libcuda.so, which is not loaded; check the driver"
@@ -129,7 +137,15 @@ def find_cuda_toolkit() -> Path:
 
 
 def load(path: Path, device: str) -> InferenceFunction:
-    """Load the package at `path` onto `device`."""
+    """Load the package at `path` onto `device`.
+
+    Raises InputError if the package is damaged, or the temporary folder cannot hold what it unpacks to.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            check_temporary_folder(sum(member.file_size for member in packed.infolist()))
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: damaged ({error}); {ADVICE}") from None
     index = -1 if device == "cpu" else torch_device(device).index
     # The loader is single-threaded (True). Otherwise a call would wait on the host until the call before it has ended
     # on the GPU, which prevents overlap and uses functions that are forbidden while a CUDA graph is captured.

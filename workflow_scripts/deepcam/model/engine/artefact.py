@@ -40,8 +40,7 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
     """
     if output.suffix != ".pt2":
         raise InputError(f"{output}: an engine's name must end in .pt2; rename the output")
-    if max_batch < 1:
-        raise InputError(f"max batch is {max_batch}; it must be at least 1")
+    _check_max_batch(max_batch)
     if network.weights is None:
         raise InputError(f"{output}: an engine needs a checkpoint; give one")
     check_device(spec, device)
@@ -113,6 +112,7 @@ def reference(network: NetworkSpec, dataset: Path, device: str, max_batch: int) 
 
     A call returns `InferenceGraph.margins` instead of a mask. Raises InputError like `build`.
     """
+    _check_max_batch(max_batch)
     shape, minimum, maximum = _shape_and_ranges(dataset, network.channels)
     graph = InferenceGraph(network.create(), minimum, maximum, torch.float32, network.channels).to(device)
     return _loaded(graph.margins, "fp32", False, device, shape, max_batch, {})
@@ -147,6 +147,11 @@ def _loaded(
         torch.cuda.set_device(target)
         run = wrap_for_gpu(run, precision, cuda_graphs, target, shape, max_batch)
     return LoadedEngine(run, target, tuple(shape), max_batch, fingerprint)
+
+
+def _check_max_batch(max_batch: int) -> None:
+    if max_batch < 1:
+        raise InputError(f"max batch is {max_batch}; it must be at least 1")
 
 
 def _check_native_precision(precision: str, device: str) -> None:

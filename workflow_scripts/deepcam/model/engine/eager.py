@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from deepcam.model import network
+from deepcam.model import checkpoint, network
 from deepcam.model.engine import graph
 from deepcam.model.engine.runtime import InferenceFunction
+from deepcam.model.fingerprint import ADVICE
 
 
 def prepare(network: nn.Module) -> None:
@@ -26,8 +27,8 @@ def package(inference: graph.InferenceGraph, build: graph.BuildTarget, path: Pat
 
 
 def load(path: Path, device: str) -> InferenceFunction:
-    """Load the graph that `package` saved onto `device`. A pickle that holds more than tensors is refused."""
-    saved = torch.load(path, map_location=device, weights_only=True)
+    """Load the graph that `package` saved onto `device`. Raises InputError if the file is damaged."""
+    saved = checkpoint.read(path, ADVICE)
     state = saved["graph"]
     channels = len(state["channels"])
     # The saved state has every tensor with its type and layout, so the network is created without memory.
@@ -36,7 +37,7 @@ def load(path: Path, device: str) -> InferenceFunction:
     dtype = state["network.conv1.weight"].dtype
     inference = graph.InferenceGraph(empty, [0.0] * channels, [1.0] * channels, dtype, (0,) * channels)
     inference.load_state_dict(state, assign=True)
-    return inference
+    return inference.to(device)
 
 
 def versions() -> dict[str, str]:

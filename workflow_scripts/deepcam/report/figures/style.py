@@ -23,6 +23,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 MARKERS = "osD^vPX"
 
 STYLE: dict[RcKeyType, Any] = {
+    # All defaults of matplotlib come first, so that a matplotlibrc in the working folder changes nothing.
+    **{key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"},
     "figure.dpi": 100,
     "font.size": 11,
     "axes.grid": True,

@@ -1,0 +1,76 @@
+"""Write the numbers of the example in README.md from share/example/summary.csv.
+
+To replace the example, copy results/tables/summary.csv and results/figures/io_throughput.svg of a run into
+share/example, and run this program. Then read the sentences around the numbers again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+TABLE = ROOT / "share/example/summary.csv"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- example: ", "<!-- end of example -->\n"
+BASELINE = "pread-discard"
+
+
+def main() -> None:
+    before, _, after = parts(README.read_text())
+    README.write_text(before + text(pd.read_csv(TABLE)) + after)
+
+
+def parts(readme: str) -> tuple[str, str, str]:
+    """The README up to the example's first comment, the example, and the rest from its last comment on."""
+    start = readme.index("\n", readme.index(BEGIN)) + 1
+    end = readme.index(END)
+    return readme[:start], readme[start:end], readme[end:]
+
+
+def text(summary: pd.DataFrame) -> str:
+    """A table of the fastest valid configurations, and what follows from it."""
+    valid = summary[summary["valid"]].sort_values("samples_per_second", ascending=False, kind="stable")
+    io = valid[valid["mode"] == "io"]
+    cold, warm = (io[io["cache"] == cache] for cache in ("cold", "warm"))
+    readers = cold[cold["reader"] != BASELINE]
+    compute = valid[valid["mode"] == "compute"]
+    inference = valid[valid["mode"] == "inference"]
+    rows = {
+        "I/O-only, cold page cache": readers,
+        "the same with DALI": cold[cold["reader"].str.startswith("dali")],
+        "read-and-discard baseline, cold": cold[cold["reader"] == BASELINE],
+        "I/O-only, warm page cache": warm[warm["reader"] != BASELINE],
+        "compute-only": compute,
+        "end-to-end, cold page cache": inference[inference["cache"] == "cold"],
+        "end-to-end, warm page cache": inference[inference["cache"] == "warm"],
+    }
+    lines = ["| measurement | fastest valid configuration | samples/s | GB/s |", "|---|---|---|---|"]
+    lines += [_row(name, cells.iloc[0]) for name, cells in rows.items() if len(cells)]
+    return "\n".join([*lines, "", *_meaning(summary, readers.iloc[0], compute.iloc[0]), ""])
+
+
+def _row(name: str, cell: pd.Series) -> str:
+    words = [f"`{cell[field]}`" for field in ("reader", "engine") if cell[field] != "none"]
+    words += [f"{cell['ranks']} rank{'s' if cell['ranks'] > 1 else ''}", f"batch {cell['local_batch_size']}"]
+    if cell["reader"] != "none":
+        words.append(f"{cell['inter_threads']} x {cell['intra_threads']} threads")
+    rate = "-" if cell["mode"] == "compute" else f"{cell['gigabytes_per_second']:.3g}"
+    return f"| {name} | {', '.join(words)} | {cell['samples_per_second']:.3g} | {rate} |"
+
+
+def _meaning(summary: pd.DataFrame, io: pd.Series, compute: pd.Series) -> list[str]:
+    ratio = io["samples_per_second"] / compute["samples_per_second"]
+    needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
+    invalid = int((~summary["valid"]).sum())
+    limit, useless = ("compute", "Faster storage") if ratio > 1 else ("storage", "A faster device")
+    return [
+        f"With a cold page cache, the storage delivers {ratio:.2g} times the samples that the CPU can process, so",
+        f"**{limit} is the limit**. {useless} would not help. To keep one such CPU 90 % busy, storage must deliver",
+        f"{needed:.2g} GB/s. {invalid} of the {len(summary)} results are invalid, and do not count.",
+    ]
+
+
+if __name__ == "__main__":
+    main()
