@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
@@ -16,6 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from deepcam.errors import InputError
+
+log = logging.getLogger(__name__)
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk and an exhausted quota."""
+
+NOTHING_TO_FLUSH = (errno.EINVAL, errno.EROFS, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of fsync(2) on file systems that have nothing to flush: squashfs, erofs and others that are never written."""
 
 TEMPORARY = ".part"
 """Suffix of a file that is being written. A process that holds the folder's lock may delete files left by another."""
@@ -28,17 +37,18 @@ _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, 
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`. On success it is flushed to storage and renamed, on failure deleted.
 
-    Raises InputError if the disk is full.
+    Raises InputError if the disk is full, or if the operating system refuses to make the file.
     """
     path = Path(path)
     temporary = path.with_name(path.name + TEMPORARY)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with full_disk_as_input_error(path):
+    with os_errors_as_input_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
             yield temporary
             publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            with contextlib.suppress(OSError):  # the error that ends the block says more
+                temporary.unlink(missing_ok=True)
 
 
 def start_writeback(descriptor: int) -> None:
@@ -52,8 +62,17 @@ def start_writeback(descriptor: int) -> None:
 def publish(temporary: Path, path: Path) -> None:
     """Flush a finished file to storage, then rename it to `path`."""
     with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
+        flush(file.fileno())
     temporary.replace(path)
+
+
+def flush(descriptor: int) -> None:
+    """Wait until an open file is on storage, if its file system is one that can be written."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOTHING_TO_FLUSH:
+            raise
 
 
 @contextlib.contextmanager
@@ -62,10 +81,26 @@ def full_disk_as_input_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL_DISK:
             raise
         free = shutil.disk_usage(path.parent).free
         raise InputError(f"{path}: no space left ({free:,} bytes free): make room and run again") from error
+
+
+@contextlib.contextmanager
+def os_errors_as_input_errors(path: Path) -> Iterator[None]:
+    """Turn any OSError into an InputError that names the file, or `path` if the error has none, and the reason.
+
+    The reason lies in the environment, such as a permission or a read-only file system, so nothing is to be deleted.
+    """
+    with full_disk_as_input_error(path):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
+            place, reason = error.filename or path, error.strerror or " ".join(str(error).split())
+            raise InputError(f"{place}: {reason}: mend this, or choose another folder, and run again") from error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -86,19 +121,33 @@ def write_json(path: Path | str, value: Any) -> None:
 def locked(path: Path | str, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on `path`, waiting for it if necessary. The kernel frees it when the process dies.
 
-    Without `wait`, a lock that another process holds raises BlockingIOError.
+    Without `wait`, a lock that another process holds raises BlockingIOError. A file system without locks, as some
+    network file systems are, is reported, and the lock is left out. Raises InputError if the file cannot be opened.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with os_errors_as_input_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _open_lock(path)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's file in a world-writable folder
-        descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            log.warning("%s: this file system has no locks (%s): start only one run at a time on it", path, error)
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        # Another user's file in a world-writable folder, or one on a file system that has become read-only.
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_RDONLY)
+        raise
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -115,8 +164,9 @@ def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     Raises InputError if the file cannot be read or its first line is not `header`.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with os_errors_as_input_errors(Path(path)):
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read ({error}): delete it and run again") from error
     if not lines or lines[0] != header:
         raise InputError(f"{path}, line 1: the header is not {header!r}: delete the file and run again")

@@ -112,28 +112,6 @@ def test_torch_workers_live_until_the_reader_is_closed(files):
     assert not any(psutil.pid_exists(process) for process in reader.processes)
 
 
-@pytest.mark.parametrize("name", ["pread", "pread-discard"])
-@pytest.mark.parametrize("change", [b"short", b"x" * 200_000])
-def test_a_file_of_another_length_is_rejected(tmp_path, name, change):
-    np.save(tmp_path / "a.npy", np.zeros(SHAPE, np.float32))
-    (tmp_path / "a.npy").write_bytes(change)
-    with (
-        open_reader(name, [tmp_path / "a.npy"], options(1)) as reader,
-        pytest.raises(OSError, match="changed its length"),
-    ):
-        list(reader)
-
-
-@pytest.mark.parametrize("name", ["pread", "pread-discard"])
-def test_a_file_of_another_shape_is_rejected(tmp_path, name):
-    np.save(tmp_path / "a.npy", np.zeros((40, 24, 16), np.float32))
-    with (
-        open_reader(name, [tmp_path / "a.npy"], options(1)) as reader,
-        pytest.raises(InputError, match="not a float32"),
-    ):
-        list(reader)
-
-
 @pytest.mark.parametrize("intra", [1, 2, 7, 15, 16, 32])
 def test_pread_reads_a_sample_in_any_number_of_chunks(files, intra):
     check_all_samples(files, "pread", options(3, 2, intra, True))

@@ -61,7 +61,10 @@ def test_both_ways_to_convert_give_the_bytes_of_numpy(sample, tmp_path):
     assert (tmp_path / "fast" / LABEL_NPY).read_bytes() == (tmp_path / "label.npy").read_bytes()
 
 
-REFUSALS = [errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, None]
+REFUSALS = [
+    *(errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EIO, errno.EACCES, errno.EBADF),
+    *(errno.ETXTBSY, errno.EOVERFLOW, None),
+]
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
@@ -96,6 +99,18 @@ def test_a_copy_that_fails_halfway_continues_with_another_method(sample, tmp_pat
     monkeypatch.setattr(os, "copy_file_range", once)
     assert convert.convert_file(sample, tmp_path / "mixed") == expected
     assert len(calls) == 2
+
+
+def test_a_file_that_cannot_be_read_is_reported_by_name_and_stays(sample, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    read_and_write_only(monkeypatch, errno.EIO)
+    monkeypatch.setattr(os, "pread", refuse)
+    with pytest.raises(InputError, match=f"{DATA_NPY}: Input/output error while .* copied from .*{NAME}") as refused:
+        convert.convert_file(sample, tmp_path / "npy")
+    assert "delete" not in str(refused.value)
+    assert sample.exists() and not list((tmp_path / "npy").iterdir())
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])

@@ -92,7 +92,7 @@ def test_a_channel_without_any_finite_value_is_rejected(npy_dir):
 
 
 def test_the_archives_own_statistics_are_used_unchanged(npy_dir):
-    own = tuple(Channel(name=name, minimum=0, maximum=1, mean=0.5, mean_square=0.5) for name in climate.CHANNELS)
+    own = tuple(Channel(name=name, minimum=-1e5, maximum=2e5, mean=5, mean_square=5) for name in climate.CHANNELS)
     result = description.describe(npy_dir, 2, "nersc", statistics=own)
     assert result.channels == own and result.statistics == "archive"
     assert description.describe(npy_dir, 2, "synthetic").statistics == "computed"

@@ -124,6 +124,24 @@ def test_a_file_that_links_to_another_file_is_rejected(tmp_path):
         pass
 
 
+def test_what_was_fetched_stays_if_only_this_machine_cannot_read_it(archive, source, tmp_path, monkeypatch):
+    folder = tmp_path / "shard-00000"
+    compressed = tmp_path / NAMES[0]
+    shutil.copy(source / PATHS[0], compressed)
+    with h5py.File(compressed, "r+") as file:
+        data = file[climate.DATA][...]
+        del file[climate.DATA]
+        file.create_dataset(climate.DATA, data=data, compression="gzip")
+    archive.bodies[f"/{PATHS[0]}"] = compressed.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(h5py.h5z, "filter_avail", lambda _: False)
+        with pytest.raises(InputError, match=f"{NAMES[0]}.*: climate/data is compressed with the HDF5 filter 1 "):
+            fill(archive.url, folder, streams=1)
+    assert (folder / f"{NAMES[0]}.part").stat().st_size == compressed.stat().st_size
+    fill(archive.url, folder, streams=1)
+    assert files.sha256(folder / NAMES[0]) == files.sha256(compressed)
+
+
 def test_a_second_run_fetches_only_missing_and_damaged_files(archive, source, tmp_path):
     folder = tmp_path / "shard-00000"
     fill(archive.url, folder)

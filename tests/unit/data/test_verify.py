@@ -1,7 +1,10 @@
 """Verification finds every wrong file, and the next run repairs exactly those."""
 
+import errno
+import os
+
 import pytest
-from deepcam import climate
+from deepcam import climate, files
 from deepcam.data import convert, manifest, synthesis, verify
 from deepcam.errors import InputError
 
@@ -54,6 +57,23 @@ def test_each_wrong_file_is_reported_and_removed_with_its_manifest_and_nothing_e
     assert before - after == {dataset, *wrong, *claims, hdf5 / "shard-00000" / manifest.MANIFEST}
     messages = [record.getMessage() for record in caplog.records]
     assert [str(path) in message for path, message in zip(wrong, messages, strict=True)] == [True] * 3
+
+
+def test_a_file_that_cannot_be_read_here_and_now_is_named_and_nothing_is_removed(folders, monkeypatch):
+    dataset, hdf5, _ = folders
+    before = set(dataset.parent.rglob("*"))
+    flip(hdf5 / "shard-00000" / NAMES[0])
+    right = files.sha256
+
+    def refuse(path):
+        if path.name == NAMES[3]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return right(path)
+
+    monkeypatch.setattr(files, "sha256", refuse)
+    with pytest.raises(InputError, match=f"{NAMES[3]}: Too many open files"):
+        verify.verify(*folders, 2, 2)
+    assert set(dataset.parent.rglob("*")) == before
 
 
 def test_the_next_conversion_repairs_only_the_wrong_file(folders):

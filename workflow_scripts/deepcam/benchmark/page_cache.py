@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from deepcam.data.npy import opener
+from deepcam.files import flush, os_errors_as_input_errors
+
 _CACHESTAT = 451
 """System call number of cachestat(2) on every architecture. Available in Linux 6.5 and later."""
 
@@ -26,14 +29,14 @@ class _Counts(ctypes.Structure):
 
 
 def evict(files: Iterable[Path]) -> None:
-    """Drop each file's pages from the page cache. Needs no root. Pages that a process has mapped stay."""
+    """Drop each file's pages from the page cache. Needs no root. Pages that a process has mapped stay.
+
+    Raises InputError naming the first file that cannot be read.
+    """
     for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # the kernel keeps dirty pages
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
+        with os_errors_as_input_errors(path), open(path, "rb", buffering=0, opener=opener) as file:
+            flush(file.fileno())  # the kernel keeps dirty pages
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def drop_all() -> None:
@@ -47,21 +50,22 @@ def may_drop_all() -> bool:
 
 
 def preload(files: Iterable[Path]) -> None:
-    """Load each file into the page cache by reading it once."""
+    """Load each file into the page cache by reading it once. Raises InputError like `evict`."""
     buffer = bytearray(4 << 20)
     for path in files:
-        with open(path, "rb", buffering=0) as file:
+        with os_errors_as_input_errors(path), open(path, "rb", buffering=0, opener=opener) as file:
             while file.readinto(buffer):
                 pass
 
 
 def resident_fraction(files: Iterable[Path]) -> float:
-    """Return the fraction of the files' pages that are in the page cache, 0 to 1."""
+    """Return the fraction of the files' pages that are in the page cache, 0 to 1. Raises InputError like `evict`."""
     resident = total = 0
     for path in files:
-        pages = math.ceil(path.stat().st_size / mmap.PAGESIZE)
-        total += pages
-        resident += _resident_pages(path, pages)
+        with os_errors_as_input_errors(path):
+            pages = math.ceil(path.stat().st_size / mmap.PAGESIZE)
+            total += pages
+            resident += _resident_pages(path, pages)
     return resident / total if total else 0.0
 
 
@@ -73,7 +77,7 @@ def _resident_pages(path: Path, pages: int) -> int:
         counts = _Counts()
         span = _Range(0, 0)  # length 0: to the end of the file
         if _libc.syscall(_CACHESTAT, descriptor, ctypes.byref(span), ctypes.byref(counts), 0) == 0:
-            return counts.cache
+            return min(counts.cache, pages)  # folios, which it counts, can reach beyond the end of the file
         return _mincore(descriptor, pages)
     finally:
         os.close(descriptor)

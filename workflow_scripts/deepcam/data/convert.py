@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,9 @@ import h5py
 import numpy as np
 
 from deepcam import files
-from deepcam.climate import CHANNELS, DATA, LABELS, npy_names
-from deepcam.data import manifest
+from deepcam.climate import DATA, npy_names
+from deepcam.data import manifest, sample_values
+from deepcam.data.hdf5_sample import DamagedSample, is_contiguous_float32, open_sample, read_data, read_labels
 from deepcam.errors import InputError
 from deepcam.files import atomic_path
 
@@ -26,42 +25,24 @@ log = logging.getLogger(__name__)
 COPY_BYTES = 8 * 2**20
 """Bytes per read, if the kernel cannot copy by itself."""
 
-NO_KERNEL_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-"""Errors by which a file system or a container's seccomp filter rejects a copy within the kernel."""
-
-
-@contextlib.contextmanager
-def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Iterator[h5py.File]:
-    """Open an HDF5 sample and check its layout: data (H, W, 16) of floats and two label planes (H, W).
-
-    `shape` is the expected (H, W), if there is one. Raises InputError naming the file if it is missing, truncated, not
-    HDF5, or has another layout.
-    """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    with file:
-        try:
-            problem = _layout_problem(file, shape)
-        except (OSError, RuntimeError, KeyError) as error:  # h5py raises these for damaged metadata
-            raise _unreadable(path, error) from error
-        if problem:
-            raise InputError(f"{path}: not a DeepCAM sample, {problem}: delete it and run again")
-        yield file
-
 
 def convert_file(hdf5_path: Path, output_dir: Path) -> list[manifest.Entry]:
     """Convert one HDF5 sample and return the entries of its data file and its label file. Both are flushed to storage.
 
-    Raises InputError naming the HDF5 file if it cannot be read or has another layout.
+    What the values are is noted in the folder, see `sample_values`; wrong ones are also reported. Raises InputError
+    naming the HDF5 file if it cannot be read or has another layout.
     """
-    data, label = (output_dir / name for name in npy_names(hdf5_path.name))
+    data_path, label_path = (output_dir / name for name in npy_names(hdf5_path.name))
+    channels = sample_values.ChannelRange()
     with open_sample(hdf5_path) as file:
-        return [
-            _write(data, partial(_write_data, file, hdf5_path)),
-            _write(label, lambda npy: np.lib.format.write_array(npy, _read_labels(file, hdf5_path), (1, 0))),
-        ]
+        data = _write(data_path, partial(_write_data, file, hdf5_path), channels.add_file)
+        labels = read_labels(file, hdf5_path)
+        label = _write(label_path, lambda npy: np.lib.format.write_array(npy, labels, (1, 0)), files.sha256)
+    values = channels.with_labels(sample_values.count_unknown_classes(labels))
+    for problem in filter(None, (values.data_problem(), values.label_problem(), values.suspicion())):
+        log.warning("%s: %s", hdf5_path, problem)
+    sample_values.append(output_dir, data.sha256, label.sha256, values)
+    return [data, label]
 
 
 def convert_shard(hdf5_manifest: Path, output_dir: Path, threads: int, keep_hdf5: bool = True) -> None:
@@ -105,18 +86,6 @@ def converted(npy_dir: Path, sources: Collection[manifest.Entry]) -> set[manifes
     return found
 
 
-def is_contiguous_float32(dataset: h5py.Dataset) -> bool:
-    """Return whether the dataset is stored like the data of an npy file: native float32, contiguous, unfiltered."""
-    properties = dataset.id.get_create_plist()
-    return (
-        properties.get_layout() == h5py.h5d.CONTIGUOUS
-        and properties.get_nfilters() == 0
-        and properties.get_external_count() == 0
-        and dataset.id.get_offset() is not None
-        and dataset.dtype == np.float32
-    )
-
-
 def _finished_pair(output_dir: Path, source: manifest.Entry, ledger: dict[str, manifest.Entry]) -> list[manifest.Entry]:
     """Return the entries of the two npy files made from `source`, if both are in place; otherwise an empty list."""
     pair = [ledger[name] for name in npy_names(source.name) if name in ledger]
@@ -128,80 +97,33 @@ def _finished_pair(output_dir: Path, source: manifest.Entry, ledger: dict[str, m
 def _remove_converted(hdf5_path: Path, output_dir: Path) -> None:
     """Remove an HDF5 file after checking that its npy files hold the same values, bit for bit."""
     with open_sample(hdf5_path) as file:
-        arrays = [_read_data(file, hdf5_path), _read_labels(file, hdf5_path)]
+        arrays = [read_data(file, hdf5_path), read_labels(file, hdf5_path)]
     for name, array in zip(npy_names(hdf5_path.name), arrays, strict=True):
         if np.load(output_dir / name).tobytes() != array.tobytes():
             raise InputError(f"{output_dir / name}: differs from {hdf5_path}: delete it and run again")
     hdf5_path.unlink()
 
 
-def _layout_problem(file: h5py.File, shape: tuple[int, int] | None) -> str:
-    """Return what is wrong with the layout, in a few words, or an empty text if nothing is."""
-    for name in (DATA, *LABELS):
-        dataset = file.get(name)
-        if not isinstance(dataset, h5py.Dataset):
-            return f"no dataset {name}"
-        # A file from elsewhere must not read other files of this machine.
-        if dataset.file != file or dataset.external or dataset.is_virtual:
-            return f"{name} lies in another file"
-    data = file[DATA]
-    if data.ndim != 3 or data.shape[2] != len(CHANNELS) or 0 in data.shape:
-        return f"{DATA} has shape {data.shape}, not (H, W, {len(CHANNELS)})"
-    if shape and data.shape[:2] != tuple(shape):
-        return f"{DATA} has shape {data.shape}, not {(*shape, len(CHANNELS))}"
-    if data.dtype.kind != "f" or data.dtype.itemsize not in (4, 8):
-        return f"{DATA} is {data.dtype}, not float32 or float64"
-    for name in LABELS:
-        if file[name].shape != data.shape[:2]:
-            return f"{name} has shape {file[name].shape}, not {data.shape[:2]}"
-        if file[name].dtype.kind not in "fiu" or file[name].dtype != file[LABELS[0]].dtype:
-            return f"{name} is {file[name].dtype}, {LABELS[0]} is {file[LABELS[0]].dtype}, not one type of numbers"
-    return ""
-
-
-def _unreadable(path: Path | str, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())
-    return InputError(f"{path}: not a complete HDF5 file ({reason}): delete it and run again")
-
-
-def _read(dataset: h5py.Dataset, path: Path) -> np.ndarray:
-    try:
-        return dataset[...]
-    except (OSError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _read_data(file: h5py.File, path: Path) -> np.ndarray:
-    """Read the data as native float32. Another byte order changes no value, float64 is rounded."""
-    return _read(file[DATA], path).astype(np.float32, copy=False)
-
-
-def _read_labels(file: h5py.File, path: Path) -> np.ndarray:
-    return np.stack([_read(file[name], path) for name in LABELS], axis=-1)
-
-
-def _write(target: Path, fill: Callable[[BinaryIO], None]) -> manifest.Entry:
+def _write(target: Path, fill: Callable[[BinaryIO], None], hash_file: Callable[[Path], str]) -> manifest.Entry:
     """Write a file with `fill` and return its entry. It is hashed while the kernel already writes it to storage."""
     with atomic_path(target) as temporary:
         with open(temporary, "wb") as npy:
             fill(npy)
             npy.flush()
             files.start_writeback(npy.fileno())
-        return manifest.Entry(target.name, temporary.stat().st_size, files.sha256(temporary))
+        return manifest.Entry(target.name, temporary.stat().st_size, hash_file(temporary))
 
 
 def _write_data(file: h5py.File, path: Path, npy: BinaryIO) -> None:
     if is_contiguous_float32(file[DATA]):
         _copy_plain(file[DATA], path, npy)
     else:
-        np.lib.format.write_array(npy, _read_data(file, path), (1, 0))
+        np.lib.format.write_array(npy, read_data(file, path), (1, 0))
 
 
 def _copy_plain(dataset: h5py.Dataset, path: Path, npy: BinaryIO) -> None:
     """Write the npy header, then copy the dataset's bytes within the kernel."""
-    np.lib.format.write_array_header_1_0(
-        npy, {"descr": dataset.dtype.str, "fortran_order": False, "shape": dataset.shape}
-    )
+    np.lib.format.write_array_header_1_0(npy, {"descr": "<f4", "fortran_order": False, "shape": dataset.shape})
     npy.flush()
     with open(path, "rb") as hdf5:
         _copy_range(hdf5.fileno(), npy.fileno(), dataset.id.get_offset(), dataset.nbytes, path)
@@ -217,14 +139,17 @@ def _copy_range(source: int, target: int, offset: int, count: int, path: Path) -
         try:
             copied = methods[0](target, source, offset, count)
         except OSError as error:
-            if error.errno not in NO_KERNEL_COPY or len(methods) == 1:
+            # A copy within the kernel is refused in many ways. Whether the files are sound, the last method tells.
+            if error.errno in files.FULL_DISK:
                 raise
+            if len(methods) == 1:
+                raise OSError(error.errno, f"{error.strerror} while its data was copied from {path}") from error
             copied = 0
         if copied == 0:
             # Some file systems copy nothing, without an error, if they do not support the call.
             del methods[0]
             if not methods:
-                raise InputError(f"{path}: ends {count} bytes before its data does: delete it and run again")
+                raise DamagedSample(f"{path}: ends {count} bytes before its data does: delete it and run again")
         offset, count = offset + copied, count - copied
 
 

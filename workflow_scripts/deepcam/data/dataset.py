@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepcam import files
+from deepcam.data import npy
 from deepcam.data.manifest import MANIFEST
 from deepcam.errors import InputError
 
@@ -113,7 +113,8 @@ def from_description(path: Path) -> Dataset:
     """Read dataset.json and check that every data file has the described size; InputError names one that has not."""
     described = read_description(path)
     for sample in described.samples:
-        actual = sample.data.stat().st_size if sample.data.exists() else None
+        with files.os_errors_as_input_errors(sample.data):
+            actual = sample.data.stat().st_size if sample.data.exists() else None
         if actual != sample.bytes:
             found = "is missing" if actual is None else f"has {actual} bytes instead of {sample.bytes}"
             raise InputError(
@@ -125,16 +126,25 @@ def from_description(path: Path) -> Dataset:
 def from_folders(folders: Sequence[Path]) -> Dataset:
     """A dataset of all data-*.npy files in `folders`, sorted within each folder, without statistics.
 
-    Raises InputError if there are none, or if one is not an npy file of the first one's shape.
+    Raises InputError if there are none, or if one has another header than the first, or one that not all readers
+    understand.
     """
     paths = [path for folder in folders for path in sorted(folder.glob("data-*.npy"))]
     if not paths:
         names = " ".join(map(str, folders))
         raise InputError(f"--data-dirs {names}: no data-*.npy in there; give the folders of npy shards")
-    shape = _shape(paths[0])
+    first = npy.read_data_header(paths[0])
     for path in paths[1:]:
-        if (other := _shape(path)) != shape:
-            raise InputError(f"{path}: shape {other}, but {paths[0]} has {shape}; all samples must have one shape")
+        other = npy.read_data_header(path)
+        if other.shape != first.shape:
+            raise InputError(
+                f"{path}: shape {other.shape}, but {paths[0]} has {first.shape}; all samples must have one shape"
+            )
+        if other != first:
+            raise InputError(
+                f"{path}: a header of {len(other.content)} bytes, but {paths[0]} has {len(first.content)}: rewrite "
+                "them with np.save"
+            )
     samples = tuple(
         Sample(
             data=path,
@@ -146,7 +156,7 @@ def from_folders(folders: Sequence[Path]) -> Dataset:
     )
     return Dataset(
         source="folders",
-        sample_shape=shape,
+        sample_shape=first.shape,
         num_samples=len(samples),
         total_bytes=sum(sample.bytes for sample in samples),
         samples=samples,
@@ -162,24 +172,3 @@ def _reason(error: Exception) -> str:
         return str(error)
     first = error.errors()[0]
     return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-
-
-def _shape(path: Path) -> tuple[int, int, int]:
-    """The shape (H, W, C) in the header of a float32 npy file of format version 1 in C order.
-
-    Raises InputError for any other file, and for one whose size is not what the header says.
-    """
-    try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-            end = file.tell() + int(np.prod(shape)) * dtype.itemsize
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not an npy file ({error}); convert it again") from None
-    if version != (1, 0) or fortran or dtype != np.float32 or len(shape) != 3:
-        raise InputError(
-            f"{path}: {dtype} {shape} in format {version}; samples are float32 (H, W, C) in C order, format (1, 0)"
-        )
-    if path.stat().st_size != end:
-        raise InputError(f"{path}: has {path.stat().st_size} bytes, its header says {end}; convert it again")
-    return shape

@@ -8,33 +8,36 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from deepcam.climate import CHANNELS, CLASSES
-from deepcam.data import manifest
+from deepcam.data import manifest, npy, sample_values
 from deepcam.data.dataset import Channel, Dataset, Sample
+from deepcam.data.sample_values import SampleValues
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
-
-BLOCK_PIXELS = 2**16
-"""Pixels that are converted to float64 at a time: 8 MiB, about the size of a processor's cache."""
 
 
 @dataclass(frozen=True)
 class SampleStatistics:
     """What one sample contributes to the statistics: per channel (16,) over its finite values, per class (3,)."""
 
-    minimum: np.ndarray
-    maximum: np.ndarray
+    values: SampleValues
     sums: np.ndarray
     square_sums: np.ndarray
-    nonfinite: np.ndarray
-    """Number of values per channel that are not finite."""
     class_pixels: np.ndarray
     """Number of pixels per class, in label plane 0."""
+
+
+@dataclass(frozen=True)
+class FoundSample:
+    """A sample of a shard, the shape of its data, and what its conversion noted of its values, if it noted anything."""
+
+    sample: Sample
+    shape: tuple[int, int, int]
+    values: SampleValues | None
 
 
 def describe(
@@ -49,27 +52,35 @@ def describe(
     """Describe the shards 0 to `shards` - 1 in `npy_dir`.
 
     Paths are relative to `root`, the folder of dataset.json, by default the parent of `npy_dir`. `statistics` are the
-    archive's own; if there are none, every sample is read once and summed up in float64. Raises InputError naming the
-    file for an incomplete shard, a different shape, an unknown class, or a value that is not finite. With
-    `allow_nonfinite`, such values are counted and left out instead.
+    archive's own; if there are none, every sample is read once and summed up in float64. Otherwise only samples are
+    read that this version did not convert. Raises InputError naming the file for an incomplete shard, a different
+    shape, an unknown class, a value that is not finite, or one that contradicts the archive's statistics. With
+    `allow_nonfinite`, values that are not finite are counted and left out instead.
     """
     if shards < 1 or threads < 1:
         raise InputError(f"--shards {shards}, --threads {threads}: must be at least 1")
     root = npy_dir.parent if root is None else root
-    found = [sample for i in range(shards) for sample in _samples(npy_dir / f"shard-{i:05d}")]
+    found = [each for i in range(shards) for each in _found_samples(npy_dir / f"shard-{i:05d}")]
     if not found:
         raise InputError(f"{npy_dir}: its {shards} shards hold no samples: delete their manifests and run again")
-    first, shape = found[0]
-    for sample, other in found:
-        if other != shape:
-            raise InputError(f"{sample.data}: shape {other}, but {first.data} has {shape}: delete both and run again")
-    samples = [sample for sample, _ in found]
+    samples = [each.sample for each in found]
+    shape = found[0].shape
+    for each in found:
+        if each.shape != shape:
+            raise InputError(
+                f"{each.sample.data}: shape {each.shape}, but {samples[0].data} has {shape}: delete both and run again"
+            )
     class_fractions = None
     channels = statistics
-    if channels is None:
-        with ThreadPoolExecutor(threads) as pool:
-            measured = list(pool.map(lambda sample: sample_statistics(sample, allow_nonfinite), samples))
-        channels, class_fractions = _combine(measured)
+    with ThreadPoolExecutor(threads) as pool:
+        if channels is None:
+            measured = list(pool.map(sample_statistics, samples))
+            _check(samples, [part.values for part in measured], allow_nonfinite)
+            channels, class_fractions = _combine(measured)
+        else:
+            values = list(pool.map(_values, found))
+            _check(samples, values, allow_nonfinite)
+            _check_archive(samples, values, channels)
     log.info("%s: described %d samples", npy_dir, len(samples))
     return Dataset(
         source=source,
@@ -91,48 +102,79 @@ def describe(
     )
 
 
-def sample_statistics(sample: Sample, allow_nonfinite: bool = False) -> SampleStatistics:
+def sample_statistics(sample: Sample) -> SampleStatistics:
     """Compute the statistics of one sample. Reads its files once.
 
-    Raises InputError naming the file for a file that cannot be read, and the channel of a value that is not finite.
+    Raises InputError naming the file for a file that cannot be read.
     """
-    data = _load(sample.data)
-    rows = data.reshape(-1, len(CHANNELS))
-    minimum, maximum = np.full(len(CHANNELS), np.inf), np.full(len(CHANNELS), -np.inf)
+    found = sample_values.ChannelRange()
     sums, square_sums = np.zeros(len(CHANNELS)), np.zeros(len(CHANNELS))
-    nonfinite = np.zeros(len(CHANNELS), np.int64)
-    for start in range(0, len(rows), BLOCK_PIXELS):
-        block = rows[start : start + BLOCK_PIXELS].astype(np.float64)
-        low, high = block.min(axis=0), block.max(axis=0)
-        # NaN and infinities show in the extremes, so only blocks that have some are looked at value by value.
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            finite = np.isfinite(block)
-            nonfinite += (~finite).sum(axis=0)
-            low = np.where(finite, block, np.inf).min(axis=0)
-            high = np.where(finite, block, -np.inf).max(axis=0)
-            block[~finite] = 0
-        minimum, maximum = np.minimum(minimum, low), np.maximum(maximum, high)
-        sums += block.sum(axis=0)
-        square_sums += np.einsum("ij,ij->j", block, block)
-    if nonfinite.any() and not allow_nonfinite:
-        bad = int(nonfinite.argmax())
-        raise InputError(
-            f"{sample.data}: channel {CHANNELS[bad]} has {nonfinite[bad]} values that are not finite: "
-            "get the sample again, or set data.allow_nonfinite: true"
-        )
-    class_pixels = _class_pixels(sample.label, data.shape)
-    return SampleStatistics(minimum, maximum, sums, square_sums, nonfinite, class_pixels)
+    for block in sample_values.read_blocks(sample.data):
+        finite = found.add(block)
+        pixels = block.astype(np.float64)
+        if finite is not None:
+            pixels[~finite] = 0
+        sums += sample_values.reduce_pixels(np.add, pixels)
+        square_sums += sample_values.reduce_pixels(np.add, np.square(pixels, out=pixels))
+    labels = _labels(sample)
+    values = found.with_labels(sample_values.count_unknown_classes(labels))
+    class_pixels = np.array([np.count_nonzero(labels[..., 0] == i) for i in range(len(CLASSES))])
+    return SampleStatistics(values, sums, square_sums, class_pixels)
+
+
+def _values(found: FoundSample) -> SampleValues:
+    """Return what the values of a sample are. Reads its files if its conversion has not noted that."""
+    if found.values is not None:
+        return found.values
+    data = sample_values.ChannelRange()
+    for block in sample_values.read_blocks(found.sample.data):
+        data.add(block)
+    return data.with_labels(sample_values.count_unknown_classes(_labels(found.sample)))
+
+
+def _check(samples: Sequence[Sample], values: Sequence[SampleValues], allow_nonfinite: bool) -> None:
+    """Raise InputError naming the first sample with a wrong value, and how many there are. Report fill values."""
+    problems = []
+    for sample, found in zip(samples, values, strict=True):
+        if (problem := found.data_problem()) and not allow_nonfinite:
+            problems.append(f"{sample.data}: {problem}: get the sample again, or set data.allow_nonfinite: true")
+        elif problem := found.label_problem():
+            problems.append(f"{sample.label}: {problem}: get the sample again")
+        if suspicion := found.suspicion():
+            log.warning("%s: %s", sample.data, suspicion)
+    if problems:
+        others = f" ({len(problems) - 1} more samples have such values)" if len(problems) > 1 else ""
+        raise InputError(problems[0] + others)
+
+
+def _check_archive(samples: Sequence[Sample], values: Sequence[SampleValues], channels: Sequence[Channel]) -> None:
+    """Raise InputError for the first value that the archive's own statistics cannot have been made from.
+
+    The archive may have computed them from other samples, so a value may lie outside their range, but not by more than
+    the range is wide or its limits are large.
+    """
+    for sample, found in zip(samples, values, strict=True):
+        for channel, *extremes in zip(channels, found.minimum, found.maximum, strict=True):
+            low, high = channel.minimum, channel.maximum
+            margin = max(high - low, abs(low), abs(high))
+            for value in extremes:
+                if np.isfinite(value) and not low - margin <= value <= high + margin:
+                    raise InputError(
+                        f"{sample.data}: channel {channel.name} has the value {value:.6g}, but the archive's stats.h5 "
+                        f"says {low:.6g} to {high:.6g}: get the sample again, or write null to statistics.json to have "
+                        "the statistics computed"
+                    )
 
 
 def _combine(parts: Sequence[SampleStatistics]) -> tuple[list[Channel], tuple[float, ...]]:
     """Return the channel statistics and class fractions of all samples together."""
     class_pixels = np.sum([part.class_pixels for part in parts], axis=0)
     pixels = class_pixels.sum()
-    nonfinite = np.sum([part.nonfinite for part in parts], axis=0)
+    nonfinite = np.sum([part.values.nonfinite for part in parts], axis=0)
     if (nonfinite == pixels).any():
         raise InputError(f"channel {CHANNELS[int(nonfinite.argmax())]}: no value is finite: get the samples again")
-    minimum = np.min([part.minimum for part in parts], axis=0)
-    maximum = np.max([part.maximum for part in parts], axis=0)
+    minimum = np.min([part.values.minimum for part in parts], axis=0)
+    maximum = np.max([part.values.maximum for part in parts], axis=0)
     mean = np.sum([part.sums for part in parts], axis=0) / (pixels - nonfinite)
     mean_square = np.sum([part.square_sums for part in parts], axis=0) / (pixels - nonfinite)
     channels = [
@@ -149,40 +191,33 @@ def _combine(parts: Sequence[SampleStatistics]) -> tuple[list[Channel], tuple[fl
     return channels, tuple((class_pixels / pixels).tolist())
 
 
-def _class_pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Count the pixels of each class in label plane 0, (3,)."""
-    labels = _load(path)
+def _labels(sample: Sample) -> np.ndarray:
+    """Return both label planes of a sample, (H, W, 2)."""
+    labels, shape = npy.load_labels(sample.label), npy.read_data_header(sample.data).shape
     if labels.shape != (*shape[:2], 2):
-        raise InputError(f"{path}: shape {labels.shape}, but its data needs {(*shape[:2], 2)}: delete it and run again")
-    counts = np.array([np.count_nonzero(labels[..., 0] == i) for i in range(len(CLASSES))])
-    if counts.sum() != labels[..., 0].size:
-        raise InputError(f"{path}: plane 0 has values other than 0, 1, 2: get the sample again")
-    return counts
+        raise InputError(
+            f"{sample.label}: shape {labels.shape}, but its data needs {(*shape[:2], 2)}: delete it and run again"
+        )
+    return labels
 
 
-def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a complete npy file ({error}): delete it and run again") from error
-
-
-def _samples(folder: Path) -> list[tuple[Sample, tuple[int, int, int]]]:
-    """Return the samples of a shard in the manifest's order, each with the shape of its data."""
-    entries = manifest.read_complete(folder / manifest.MANIFEST)
-    names = {entry.name for entry in entries}
+def _found_samples(folder: Path) -> list[FoundSample]:
+    """Return the samples of a shard in the manifest's order. Reads the headers of their data."""
+    entries = {entry.name: entry for entry in manifest.read_complete(folder / manifest.MANIFEST)}
+    noted = sample_values.read(folder)
     samples = []
-    for entry in entries:
+    for entry in entries.values():
         if entry.name.startswith("data-"):
-            label = "label-" + entry.name.removeprefix("data-")
-            if label not in names:
-                raise InputError(f"{folder / manifest.MANIFEST}: does not list {label}: delete it and run again")
-            data = _load(folder / entry.name, mmap_mode="r")  # reads only the header
-            if data.ndim != 3 or data.shape[2] != len(CHANNELS) or data.dtype != np.float32:
+            label = entries.get("label-" + entry.name.removeprefix("data-"))
+            if label is None:
                 raise InputError(
-                    f"{folder / entry.name}: {data.dtype} {data.shape}, not float32 (H, W, {len(CHANNELS)}): "
-                    "delete it and run again"
+                    f"{folder / manifest.MANIFEST}: does not list the labels of {entry.name}: delete it and run again"
                 )
-            sample = Sample(data=folder / entry.name, label=folder / label, bytes=entry.bytes, sha256=entry.sha256)
-            samples.append((sample, data.shape))
+            shape = npy.read_data_header(folder / entry.name).shape
+            if shape[2] != len(CHANNELS):
+                raise InputError(
+                    f"{folder / entry.name}: shape {shape}, not (H, W, {len(CHANNELS)}): delete it and run again"
+                )
+            sample = Sample(data=folder / entry.name, label=folder / label.name, bytes=entry.bytes, sha256=entry.sha256)
+            samples.append(FoundSample(sample, shape, noted.get((entry.sha256, label.sha256))))
     return samples

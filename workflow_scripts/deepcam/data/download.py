@@ -16,7 +16,16 @@ import h5py
 import requests
 
 from deepcam import climate, files
-from deepcam.data import connection_slots, convert, file_index, http_answer, http_transfer, manifest, progress
+from deepcam.data import (
+    connection_slots,
+    convert,
+    file_index,
+    hdf5_sample,
+    http_answer,
+    http_transfer,
+    manifest,
+    progress,
+)
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -86,9 +95,9 @@ def download_file(
 
     def check(part: Path) -> None:
         try:
-            with convert.open_sample(part, shape):
+            with hdf5_sample.open_sample(part, shape):
                 pass
-        except InputError as error:
+        except hdf5_sample.DamagedSample as error:
             problem = str(error).removeprefix(f"{part}: ").removesuffix(": delete it and run again")
             reason = f"the answer is not a sample ({problem})"
             if not h5py.is_hdf5(part) or "truncated" in reason:
@@ -185,9 +194,9 @@ def _is_complete(path: Path, shape: tuple[int, int]) -> bool:
     if not path.exists():
         return False
     try:
-        with convert.open_sample(path, shape):
+        with hdf5_sample.open_sample(path, shape):
             return True
-    except InputError as error:
+    except hdf5_sample.DamagedSample as error:
         log.warning("fetching again: %s", error)
         return False
 

@@ -117,12 +117,13 @@ def exclusive_folder(folder: Path, names: Iterable[str], resumable: Iterable[str
     shard folders beside this one, and others stay where they are.
     """
     with files.locked(folder.with_name(folder.name + ".lock")):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for path in folder.glob("*" + files.TEMPORARY):
-            if path.name not in resumable:
-                path.unlink()
-        _gather(folder, names)
+        with files.os_errors_as_input_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)
+            for path in folder.glob("*" + files.TEMPORARY):
+                if path.name not in resumable:
+                    path.unlink()
+            _gather(folder, names)
         yield
 
 

@@ -33,11 +33,11 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
                 found = [(folder / entry.name, what) for entry, what in zip(entries, problems, strict=True) if what]
                 for path, what in found:
                     log.error("%s: %s", path, what)
-                    path.unlink(missing_ok=True)
-                    manifest.forget(path)
                 wrong += [(path, hdf5, npy) for path, _ in found]
                 checked += len(entries)
     for path, hdf5, npy in wrong:
+        path.unlink(missing_ok=True)
+        manifest.forget(path)
         # Snakemake makes a missing file again only if the files that are made from it are missing too.
         for outdated in (dataset, npy / manifest.MANIFEST):
             outdated.unlink(missing_ok=True)
@@ -54,8 +54,10 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
 def _problem(folder: Path, entry: manifest.Entry) -> str:
     """Return what is wrong with a file, in a few words, or an empty text if nothing is."""
     path = folder / entry.name
-    if not path.is_file():
-        return "missing"
-    if path.stat().st_size != entry.bytes:
-        return f"has {path.stat().st_size} bytes, not {entry.bytes}"
-    return "" if files.sha256(path) == entry.sha256 else "its SHA-256 differs from the manifest's"
+    # An error of the environment says nothing about the file, which must stay.
+    with files.os_errors_as_input_errors(path):
+        if not path.is_file():
+            return "missing"
+        if path.stat().st_size != entry.bytes:
+            return f"has {path.stat().st_size} bytes, not {entry.bytes}"
+        return "" if files.sha256(path) == entry.sha256 else "its SHA-256 differs from the manifest's"

@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from deepcam.data import npy
+from deepcam.errors import InputError
+from deepcam.files import os_errors_as_input_errors
 from deepcam.grid import READERS
 
 
@@ -61,7 +66,36 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
-def open_reader(name: str, files: Sequence[Path], options: Options) -> contextlib.AbstractContextManager[Reader]:
-    """Open the reader `name`. Imports only what this reader needs."""
+@contextlib.contextmanager
+def open_reader(name: str, files: Sequence[Path], options: Options) -> Iterator[Reader]:
+    """Open the reader `name`. Imports only what this reader needs.
+
+    Raises InputError naming a file that is no sample of the right shape, also if it becomes so while it is read.
+    """
+    for path in dict.fromkeys(files):
+        npy.require_regular_file(path)
     module = importlib.import_module(f"deepcam.benchmark.readers.{READERS[name].module}")
-    return contextlib.closing(module.open_reader(name, files, options))
+    with contextlib.closing(module.open_reader(name, files, options)) as reader:
+        try:
+            yield reader
+        except InputError:
+            raise
+        except Exception:
+            # Libraries tell of a bad file in many ways, and often without its name.
+            for path in dict.fromkeys(files):
+                npy.read_data_header(path, options.sample_shape)
+            raise
+
+
+def require_o_direct(path: Path, use: str, remedy: str) -> None:
+    """Raise InputError, with what O_DIRECT is used for and a remedy, if the file's file system refuses it."""
+    with os_errors_as_input_errors(path):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            raise InputError(
+                f"{path}: its file system refuses O_DIRECT, as tmpfs does, which is needed for {use}; "
+                f"move data.dir to another file system, or remove {remedy}"
+            ) from None

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcam.benchmark.readers import Batch, Options
+from deepcam.benchmark.readers import Batch, Options, require_o_direct
 from deepcam.errors import InputError
 
 QUEUE_DEPTH = 4
@@ -77,6 +77,9 @@ class DaliReader:
         if name == "dali-gds":
             self.details["gds"] = NVIDIA_FS.exists()
             os.environ["CUFILE_ALLOW_COMPAT_MODE"] = "true"  # `gds` records whether this mode is used
+        if name == "dali-direct":
+            require_o_direct(files[0], name, f"{name} from benchmark.readers")
+        self._shape = tuple(options.sample_shape)
         self._stream = None
         if options.device != "cpu":
             import torch  # before DALI, so that torch loads its own CUDA libraries
@@ -125,10 +128,14 @@ class DaliReader:
         if self._stream is not None:
             import torch
 
-            return torch.from_dlpack(tensor)[:size]
-        import numpy as np
+            array, float32 = torch.from_dlpack(tensor), torch.float32
+        else:
+            import numpy as np
 
-        return np.from_dlpack(tensor)[:size]
+            array, float32 = np.from_dlpack(tensor), np.float32
+        if array.dtype != float32 or array.shape[1:] != self._shape:
+            raise ValueError(f"{array.dtype} {array.shape[1:]} instead of float32 {self._shape}")
+        return array[:size]
 
     def close(self) -> None:
         # Deleting the last reference joins DALI's threads and unmaps the files.

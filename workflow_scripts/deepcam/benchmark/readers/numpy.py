@@ -12,6 +12,7 @@ import numpy as np
 
 from deepcam.benchmark.readers import Batch, Options
 from deepcam.benchmark.readers.staging import pinned, staged
+from deepcam.data import npy
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PoolReader:
@@ -41,7 +42,7 @@ class PoolReader:
         for start in range(0, len(self._files), size):
             names = [str(path) for path in self._files[start : start + size]]
             while len(loads) < ahead and (path := next(waiting, None)) is not None:
-                loads.append(self._pool.submit(np.load, path))
+                loads.append(self._pool.submit(npy.load, path, self._options.sample_shape))
             batch = self._empty(len(names))
             for place in batch:
                 place[:] = loads.popleft().result()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import collections
 import errno
-import io
 import math
 import mmap
 import os
@@ -28,8 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from deepcam.benchmark.readers import Batch, Options
+from deepcam.benchmark.readers import Batch, Options, require_o_direct
 from deepcam.benchmark.readers.staging import pinned, staged
+from deepcam.data import npy
 from deepcam.errors import InputError
 from deepcam.grid import READERS
 
@@ -42,13 +42,6 @@ def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadRead
     return PreadReader(files, options, READERS[name].discards)
 
 
-def npy_header(shape: Sequence[int]) -> bytes:
-    """Return the header of a C-ordered float32 array in npy format version 1."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)})
-    return buffer.getvalue()
-
-
 class PreadReader:
     """Yields batches in order. Its threads read ahead as long as there are free buffers."""
 
@@ -57,14 +50,16 @@ class PreadReader:
     def __init__(self, files: Sequence[Path], options: Options, discard: bool) -> None:
         self._files = list(files)
         self._options = options
-        self._header = npy_header(options.sample_shape)
+        # All files have the header of the first, so that the samples of a batch are adjacent.
+        self._header = npy.read_data_header(self._files[0], options.sample_shape).content
         self._sample_bytes = math.prod(options.sample_shape) * 4
         self._file_bytes = len(self._header) + self._sample_bytes
         if self._sample_bytes % BLOCK:
             raise InputError(f"sample shape {options.sample_shape}: not a whole number of {BLOCK}-byte blocks")
-        self._flags = os.O_RDONLY | (os.O_DIRECT if options.cold else 0)
+        # Without waiting for the writer of a FIFO that has taken a file's place.
+        self._flags = os.O_RDONLY | os.O_NONBLOCK | (os.O_DIRECT if options.cold else 0)
         if options.cold:
-            _check_o_direct(self._files[0])
+            require_o_direct(self._files[0], "a cold cache", "cold from benchmark.cache")
         self._chunk = _blocks(math.ceil(self._file_bytes / options.intra_threads))
         self._batches = math.ceil(len(self._files) / options.batch_size)
         # Enough buffers for the samples in flight, one that is ready, and one that the consumer uses.
@@ -131,6 +126,8 @@ class PreadReader:
                 self._read(sample, offset, target, scratch)
                 self._finish_chunk(sample)
         except BaseException as error:
+            if isinstance(error, OSError) and error.filename is None:  # preadv knows only a descriptor
+                error.filename = str(self._files[sample])
             with self._state:
                 self._error = self._error or error
                 self._state.notify_all()
@@ -177,8 +174,7 @@ class PreadReader:
         if offset == 0:
             if scratch[: len(self._header)].tobytes() != self._header:
                 raise InputError(
-                    f"{self._files[sample]}: not a float32 npy file of shape {self._options.sample_shape}; "
-                    "delete it and run the workflow again"
+                    f"{self._files[sample]}: its npy header differs from that of {self._files[0]}; make it again"
                 )
             target[len(self._header) : first] = scratch[len(self._header) : first]
         target[last - offset : end - offset] = scratch[BLOCK : BLOCK + end - last]
@@ -223,18 +219,6 @@ def _buffer(size: int, pinned: bool = False) -> np.ndarray:
     array = np.frombuffer(memory, np.uint8)
     array[::BLOCK] = 0
     return array
-
-
-def _check_o_direct(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise InputError(
-            f"{path}: its file system refuses O_DIRECT, as tmpfs does, which is needed for a cold cache; "
-            "move data.dir to another file system, or remove cold from benchmark.cache"
-        ) from None
 
 
 def _blocks(length: int) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from deepcam.benchmark.readers import Batch, Options
 from deepcam.benchmark.readers.staging import pinned, staged
+from deepcam.data import npy
 
 PREFETCH = 2
 """Number of batches that each worker loads ahead, which is PyTorch's default."""
@@ -21,8 +21,9 @@ PREFETCH = 2
 class SampleFiles(Dataset):
     """File names and samples. Loading waits for `started`; otherwise workers would begin before the clock starts."""
 
-    def __init__(self, files: Sequence[Path], started: Any) -> None:
+    def __init__(self, files: Sequence[Path], shape: tuple[int, ...], started: Any) -> None:
         self._files = [str(path) for path in files]
+        self._shape = shape
         self._started = started
 
     def __len__(self) -> int:
@@ -30,7 +31,7 @@ class SampleFiles(Dataset):
 
     def __getitem__(self, i: int) -> tuple[str, torch.Tensor]:
         self._started.wait()
-        return self._files[i], torch.from_numpy(np.load(self._files[i]))
+        return self._files[i], torch.from_numpy(npy.load(self._files[i], self._shape))
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> LoaderReader:
@@ -47,7 +48,7 @@ class LoaderReader:
         context = multiprocessing.get_context("fork")
         self._started = context.Event()
         loader = DataLoader(
-            SampleFiles(files, self._started),
+            SampleFiles(files, options.sample_shape, self._started),
             batch_size=options.batch_size,
             num_workers=options.inter_threads,
             prefetch_factor=PREFETCH,

@@ -11,6 +11,7 @@ import h5py
 
 from deepcam.climate import DATA, LABELS
 from deepcam.data import manifest
+from deepcam.data.hdf5_sample import DamagedSample, open_sample
 from deepcam.data.synthesis.samples import VERSION, sample, sample_seed
 from deepcam.errors import InputError
 from deepcam.files import atomic_path
@@ -32,11 +33,16 @@ def write_sample(path: Path | str, seed: int, height: int, width: int) -> None:
 
 
 def is_sample(path: Path, seed: int, height: int, width: int) -> bool:
-    """Return whether the file at `path` is complete and was written by `write_sample` with these arguments."""
+    """Return whether the file at `path` is complete and was written by `write_sample` with these arguments.
+
+    Raises InputError if the file exists and cannot be read.
+    """
+    if not path.exists():
+        return False
     try:
-        with h5py.File(path) as file:
+        with open_sample(path, (height, width)) as file:
             return dict(file.attrs) == _attributes(seed, height, width)
-    except OSError:  # missing, truncated, or not HDF5
+    except DamagedSample:
         return False
 
 
