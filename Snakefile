@@ -18,7 +18,7 @@ report: "share/report/workflow.rst"
 
 
 onstart:
-    run_lock.hold()
+    launch.hold_run_lock()
     # Not earlier: a dry run may be for another machine.
     if not REPORT_ONLY:
         check_packages()

@@ -11,7 +11,8 @@ for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sy
 os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
-from deepcam import config_file, files, grid, launch, machine, paths, run_lock
+from deepcam import files, grid, launch, machine, paths
+from deepcam.config import file as config_file
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
 from deepcam.plan.dry_run import OUTLINE_VARIABLE

@@ -1,6 +1,5 @@
 """Make the tables from the records of a grid, the accuracy verdicts on its engines, and its dataset."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
@@ -11,7 +10,7 @@ from deepcam.report import tables
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
     parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts, <engine>/<device>.json")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
@@ -10,7 +9,7 @@ from deepcam.model import split_file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--parts", type=Path, required=True, help="folder with the files model_part_* and SHA256SUMS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     arguments = parser.parse_args()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
 
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--engine-file", type=Path, required=True, help="engine, .pt2, with its fingerprint beside it")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")

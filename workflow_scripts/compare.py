@@ -24,7 +24,7 @@ covers the variation between runs, but not between two starts of a program, so l
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", metavar="A", type=Path, help="the baseline")
     parser.add_argument("b", metavar="B", type=Path, help="the results to compare with it")
     parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")

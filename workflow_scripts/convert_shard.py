@@ -1,15 +1,14 @@
 """Convert one shard of HDF5 samples to npy files."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import Positive, argument
+from deepcam.config.types import Positive, argument
 from deepcam.data import convert
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="manifest of the HDF5 shard")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the npy shard to write")
     parser.add_argument(

@@ -1,15 +1,14 @@
 """Describe a finished npy dataset in dataset.json: samples, channel statistics and class fractions."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import Positive, Source, argument
+from deepcam.config.types import Positive, Source, argument
 from deepcam.data import archive_statistics, description
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--npy-dir", type=Path, required=True, help="folder of the npy shards")
     parser.add_argument("--shards", type=argument(Positive), required=True, help="number of shards")
     parser.add_argument(

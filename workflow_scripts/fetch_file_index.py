@@ -1,15 +1,14 @@
 """Write the sorted index of a source's first N samples, and the channel statistics that the source publishes."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import NumFiles, Source, argument
+from deepcam.config.types import NumFiles, Source, argument
 from deepcam.data import archive_statistics, download, file_index
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument(
         "--source", type=argument(Source, str), required=True, help="'synthetic', 'nersc' or an http(s) URL"
     )

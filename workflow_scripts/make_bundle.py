@@ -1,6 +1,5 @@
 """Pack a run's records and results with the workflow that made them."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
@@ -9,7 +8,7 @@ from deepcam.report import bundle
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--code", type=Path, required=True, help="folder of the workflow")
     parser.add_argument("--kind", choices=["cpu", "gpu"], required=True, help="environment that it runs in")
     parser.add_argument("--records", type=Path, required=True, help="text file with a record's path a line")

@@ -1,6 +1,5 @@
 """Print what a run would take: samples, bytes, cells, jobs and time. It starts nothing."""
 
-import argparse
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ from prepare_run import check_files
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="All arguments are Snakemake's.")
+    parser = cli.Parser(description=__doc__, epilog="All arguments are Snakemake's.")
     _, arguments = parser.parse_known_args()
     check_files(arguments)
     asked = dry_run.run(arguments)

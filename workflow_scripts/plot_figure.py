@@ -1,6 +1,5 @@
 """Draw one figure of the report from the tables, and write the rows that it shows as CSV."""
 
-import argparse
 import importlib
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from deepcam.report.figures import style
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--figure", choices=sorted({*contents.FIGURES} - {contents.PREDICTIONS}), required=True)
     parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
     parser.add_argument("--svg", type=Path, required=True)

@@ -1,6 +1,5 @@
 """Draw the masks that an engine predicted for a few samples, next to the true masks."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
@@ -11,7 +10,7 @@ from deepcam.report.figures import style
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="npz file written by predict_samples")
     parser.add_argument("--svg", type=Path, required=True)
     parser.add_argument("--png", type=Path, required=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from deepcam import cli, climate, files
-from deepcam.config_types import Channel, Fraction, Positive, argument
+from deepcam.config.types import Channel, Fraction, Positive, argument
 from deepcam.model import accuracy, engine
 from deepcam.model.network import NetworkSpec
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")

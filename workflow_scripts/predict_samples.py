@@ -1,17 +1,16 @@
 """Run an engine over the first samples of a dataset and write the maps for the figure of predictions."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import Positive, argument
+from deepcam.config.types import Positive, argument
 from deepcam.data import dataset
 from deepcam.model import predict
 from deepcam.record import predictions
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--engine", type=Path, required=True, help="engine to run")
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")

@@ -1,25 +1,25 @@
 """Check the configuration files of a run, and remove the lock of a run that was killed, before Snakemake starts."""
 
-import argparse
 import contextlib
 import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepcam import cli, config_file, run_lock
+from deepcam import cli, launch
+from deepcam.config import file as config_file
 from deepcam.errors import InputError
 from snakemake.cli import parse_args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="All other arguments are Snakemake's.")
+    parser = cli.Parser(description=__doc__, epilog="All other arguments are Snakemake's.")
     parser.add_argument("--keep-lock", action="store_true", help="check the files only, because nothing will run")
     own, arguments = parser.parse_known_args()
     folder = check_files(arguments)
     if not own.keep_lock:
         os.chdir(folder)
-        run_lock.remove_stale()
+        launch.remove_stale_run_lock()
 
 
 def check_files(arguments: Sequence[str]) -> Path:

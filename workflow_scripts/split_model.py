@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
@@ -10,7 +9,7 @@ from deepcam.model import split_file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="checkpoint to split")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the parts; replaces older parts")
     parser.add_argument("--part-bytes", type=int, default=split_file.PART_BYTES, help="bytes per part (default 4 MiB)")

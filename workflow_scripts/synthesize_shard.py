@@ -1,15 +1,14 @@
 """Make one shard of synthetic HDF5 samples."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import Length, Natural, Positive, Seed, argument
+from deepcam.config.types import Length, Natural, Positive, Seed, argument
 from deepcam.data import file_index, synthesis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--index", type=Path, required=True, help="index of all samples")
     parser.add_argument("--shard", type=argument(Natural), required=True, help="number of the shard, from 0")
     parser.add_argument("--files-per-shard", type=argument(Positive), required=True, help="samples per shard")

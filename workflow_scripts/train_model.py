@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 import torch
 from deepcam import cli, files
-from deepcam.config_types import Channel, Fraction, Length, Positive, Seed, argument
+from deepcam.config.types import Channel, Fraction, Length, Positive, Seed, argument
 from deepcam.model import checkpoint, training, training_data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--seed", type=argument(Seed), required=True, help="seed of samples, weights and crops")
     parser.add_argument("--samples", type=argument(Positive), required=True, help="number of samples to train on")
     parser.add_argument("--height", type=argument(Length), required=True, help="rows of a sample")

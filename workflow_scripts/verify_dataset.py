@@ -1,15 +1,14 @@
 """Hash all files of a dataset and compare them with the manifests. The next run repairs wrong files."""
 
-import argparse
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.config_types import Positive, argument
+from deepcam.config.types import Positive, argument
 from deepcam.data import verify
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; removed if any file is wrong")
     parser.add_argument("--hdf5-dir", type=Path, required=True, help="folder of the HDF5 shards")
     parser.add_argument("--npy-dir", type=Path, required=True, help="folder of the npy shards")

@@ -1,6 +1,5 @@
 """Write all configurations as a table to sort and filter, in one HTML file that loads nothing from elsewhere."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,7 @@ from deepcam.report import cells_page
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     arguments = parser.parse_args()

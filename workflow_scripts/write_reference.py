@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 
 README = "config/README.md"
 
-MARKER = "<!-- Everything below is generated from workflow_scripts/deepcam/config.py by write_reference.py. -->\n"
+MARKER = "<!-- Everything below is generated from workflow_scripts/deepcam/config/keys.py by write_reference.py. -->\n"
 
 BOUNDS = {
     "minimum": "at least",
@@ -45,7 +44,7 @@ class Untitled(GenerateJsonSchema):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is out of date")
     arguments = parser.parse_args()
     stale = [

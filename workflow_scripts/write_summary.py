@@ -1,6 +1,5 @@
 """Write the summary page: what was run, the bottleneck, the best results, and what is not valid."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,7 @@ from deepcam.report.tables import Tables
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
     parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")

@@ -1,7 +1,8 @@
-"""What all command line programs share: the log format, and how a program ends after an error."""
+"""What all command line programs share: the parser, the log format, and how a program ends after an error."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import io
@@ -14,6 +15,7 @@ import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from deepcam.errors import InputError
 from deepcam.text import printable
@@ -47,6 +49,13 @@ LINE_WIDTH = 600
 """Largest number of characters of an unexpected error's text."""
 
 _PROGRAMS = Path(__file__).resolve().parents[1]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports a mistake in one line, without its list of options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see --help")
 
 
 def run(main: Callable[[], None], *, failure_status: int = 1, log: str | None = None) -> None:

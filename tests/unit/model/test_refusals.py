@@ -42,7 +42,7 @@ def test_training_with_nothing_to_do(option: str, monkeypatch: pytest.MonkeyPatc
     files = ["--checkpoint", "c", "--output", "o", "--evaluation", "e"]
     words = [word for pair in (numbers | {option: "0"}).items() for word in pair]
     monkeypatch.setattr("sys.argv", ["train_model", *words, *files])
-    with pytest.raises(InputError, match=f"^{option} 0: must be at least 1$"):
+    with pytest.raises(InputError, match=f"argument {option}: 0 is not allowed; it must be at least 1"):
         train_model.main()
 
 

@@ -10,12 +10,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from deepcam import cli
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.timed_loop import Settings
 from deepcam.climate import MODEL_CHANNELS
-from deepcam.config_types import (
+from deepcam.config.types import (
     Channel,
     DeviceName,
     Fraction,
@@ -35,16 +36,9 @@ LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
 """Environment variables that launchers set to the number of ranks."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line, without its list of options."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see --help")
-
-
-def parser() -> Parser:
+def parser() -> cli.Parser:
     """All options. A default that depends on other options is None."""
-    made = Parser(
+    made = cli.Parser(
         prog="run_benchmark",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure one cell of the grid, with one process per rank under an MPI launcher.\n\n"

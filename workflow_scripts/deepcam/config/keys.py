@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepcam import climate
-from deepcam.config_types import (
+from deepcam.config.types import (
     Backend,
     BatchSize,
     Cache,

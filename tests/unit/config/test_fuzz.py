@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deepcam import config, config_file, grid, launch
+from deepcam import config, grid, launch
+from deepcam.config import file as config_file
 from deepcam.errors import InputError
 from deepcam.plan import plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = sorted(ROOT.glob("config/*.yaml"))
 MUTATIONS = 3000
 VALUES = [

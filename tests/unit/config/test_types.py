@@ -5,7 +5,8 @@ import math
 
 import pydantic
 import pytest
-from deepcam import config, config_types
+from deepcam import config
+from deepcam.config import types as config_types
 from deepcam.errors import InputError, complaint
 
 SECRET = "s3cret"

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from deepcam import config_file
+from deepcam.config import file as config_file
 from deepcam.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.stem)

@@ -8,16 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-from deepcam import run_lock
+from deepcam import launch
 from deepcam.errors import InputError
 
 SNAKEMAKE = """
 import sys, time
 from pathlib import Path
-from deepcam import run_lock
-run_lock.LOCKS.mkdir(parents=True)
-(run_lock.LOCKS / "0.output.lock").write_text("results/x")
-run_lock.hold()
+from deepcam import launch
+launch.SNAKEMAKE_LOCKS.mkdir(parents=True)
+(launch.SNAKEMAKE_LOCKS / "0.output.lock").write_text("results/x")
+launch.hold_run_lock()
 print("running", flush=True)
 time.sleep(100)
 """
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def snakemake(folder):
     """A process that takes the locks as Snakemake does it."""
-    program = Path(run_lock.__file__).parents[1]
+    program = Path(launch.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-c", SNAKEMAKE], env=os.environ | {"PYTHONPATH": str(program)}, stdout=subprocess.PIPE
     )
@@ -48,35 +48,35 @@ def kill(process):
 
 
 def locked():
-    return (run_lock.LOCKS / "0.output.lock").exists()
+    return (launch.SNAKEMAKE_LOCKS / "0.output.lock").exists()
 
 
 def test_the_lock_of_a_live_process_stays(snakemake):
     with pytest.raises(InputError, match=r"remove its lock with: rm -r \.snakemake/locks"):
-        run_lock.remove_stale()
+        launch.remove_stale_run_lock()
     assert locked()
 
 
 def test_the_lock_of_a_killed_process_is_removed(snakemake):
     kill(snakemake)
-    run_lock.remove_stale()
+    launch.remove_stale_run_lock()
     assert not locked()
 
 
 def test_the_lock_of_another_snakemake_in_the_same_folder_stays(snakemake):
-    run_lock.hold()
+    launch.hold_run_lock()
     kill(snakemake)
     with pytest.raises(InputError):
-        run_lock.remove_stale()
+        launch.remove_stale_run_lock()
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda: run_lock.HOLDER.unlink(),
-        lambda: run_lock.HOLDER.write_text("the boot of another machine"),
-        lambda: run_lock.HOLDER.write_text(""),
-        lambda: os.utime(run_lock.LOCKS / "0.output.lock", (time.time() + 9,) * 2),
+        lambda: launch.RUN_LOCK_HOLDER.unlink(),
+        lambda: launch.RUN_LOCK_HOLDER.write_text("the boot of another machine"),
+        lambda: launch.RUN_LOCK_HOLDER.write_text(""),
+        lambda: os.utime(launch.SNAKEMAKE_LOCKS / "0.output.lock", (time.time() + 9,) * 2),
     ],
     ids=["unknown to this workflow", "another machine", "a file system without locks", "a later lock"],
 )
@@ -84,10 +84,10 @@ def test_a_lock_stays_when_its_process_is_in_doubt(snakemake, change):
     kill(snakemake)
     change()
     with pytest.raises(InputError):
-        run_lock.remove_stale()
+        launch.remove_stale_run_lock()
     assert locked()
 
 
 def test_without_a_lock_there_is_nothing_to_do(folder):
-    run_lock.remove_stale()
+    launch.remove_stale_run_lock()
     assert not list(folder.iterdir())

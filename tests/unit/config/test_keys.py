@@ -10,7 +10,7 @@ from deepcam import config
 from deepcam.errors import InputError
 from snakemake.utils import update_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OVERLAYS = sorted(path for path in ROOT.glob("config/*.yaml") if path.name != "config.yaml")
 
 
