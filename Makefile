@@ -5,6 +5,9 @@ VENV ?= .venv
 ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
+ifneq ($(findstring :,$(CURDIR)),)
+$(error error: $(CURDIR): the path of this checkout must not have :, which separates the folders in PATH; rename it)
+endif
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 # Snakemake needs the name of the user and a folder for caches, and mpirun a home folder. Where there is none that can be
 # written, as under cron or in a container, caches go to this folder.
@@ -39,6 +42,7 @@ report: venv ## rebuild the report from the existing records; measures nothing
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
 bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the report and repeat the run
+	@python workflow_scripts/prepare_run.py --keep-lock $(ARGS)
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
 test: dev ## run every check

@@ -18,6 +18,7 @@ report: "share/report/workflow.rst"
 
 
 onstart:
+    run_lock.hold()
     # Not earlier: a dry run may be for another machine.
     if not REPORT_ONLY:
         check_packages()

@@ -38,8 +38,8 @@ rule run_benchmark:
         cell=cell_of,
         batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
         devices=[launch.torch_device(device) for device in DEVICES],
-        engines=lambda wildcards, input: f"--engine-files {input.engines}" if input.engines else "",
-        accuracy=lambda wildcards, input: f"--accuracy-files {input.accuracy}" if input.accuracy else "",
+        engines=lambda wildcards, input: ["--engine-files", *input.engines] if input.engines else [],
+        accuracy=lambda wildcards, input: ["--accuracy-files", *input.accuracy] if input.accuracy else [],
         network=lambda wildcards: NETWORK if grid.MODES[cell_of(wildcards).mode].trains else "",
         warmup_runs=settings.benchmark.warmup_runs,
         runs=lambda wildcards: settings.benchmark.of_mode(cell_of(wildcards).mode).runs,
@@ -51,10 +51,10 @@ rule run_benchmark:
     shell:
         # In the foreground, so that Ctrl-C reaches the ranks.
         "timeout --foreground --kill-after=30 {resources.timeout_seconds}"
-        " {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset} --outputfile {output}"
+        " {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset:q} --outputfile {output:q}"
         " --mode {params.cell.mode} --reader {params.cell.reader} --cache {params.cell.cache}"
-        " --devices {params.devices} --engine {params.cell.engine} {params.engines}"
-        " {params.accuracy} {params.network}"
+        " --devices {params.devices} --engine {params.cell.engine} {params.engines:q}"
+        " {params.accuracy:q} {params.network}"
         " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
         " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
         " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"

@@ -1,6 +1,7 @@
 # What the rules share: the configuration, the grid's cells, devices and environments. No rules here.
 import itertools
 import sys
+from pathlib import Path
 
 # The rules' programs run as modules, with the interpreter beside Snakemake's unless a deployed environment comes first.
 sys.path.insert(0, f"{ROOT}/workflow_scripts")
@@ -10,7 +11,7 @@ for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sy
 os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
-from deepcam import files, grid, launch, machine, paths
+from deepcam import config_file, files, grid, launch, machine, paths, run_lock
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
 from deepcam.plan.dry_run import OUTLINE_VARIABLE
@@ -21,13 +22,19 @@ REPORT_ONLY = os.environ.get("DEEPCAM_REPORT_ONLY", "") != ""
 
 
 def stop(error):
-    """End with one line per mistake. Bad input is found before any job exists."""
+    """End with one line per mistake, and with the status that wrong arguments have: no job has started."""
     for line in error.lines:
         print(f"error: {line}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(2)
 
+
+if problem := "have :, which separates the folders in PATH" if ":" in ROOT else paths.problem(ROOT):
+    stop(InputError(f"{ROOT}: the path of this checkout must not {problem}"))
 
 try:
+    if ROOT == os.fspath(workflow.basedir):  # a workflow that imports this one may write its files as it likes
+        for file in workflow.configfiles:
+            config_file.check(Path(file))
     settings = configuration.parse(config)
     DEVICES = launch.device_names(settings.devices)
     CELLS = {cell.id: cell for cell in grid.cells(settings)}

@@ -23,7 +23,7 @@ rule fetch_file_index:
         num_files=settings.data.num_files,
     shell:
         "python -m fetch_file_index --source {params.source:q} --split {params.split}"
-        " --num-files {params.num_files} --output {output.index} --statistics {output.statistics} > {log} 2>&1"
+        " --num-files {params.num_files} --output {output.index:q} --statistics {output.statistics:q} > {log} 2>&1"
 
 
 rule download_shard:
@@ -48,9 +48,9 @@ rule download_shard:
         folder=subpath(output[0], parent=True),
         npy=f"{DATA}/npy/shard-{{shard}}",
     shell:
-        "python -m download_shard --index {input} --shard {wildcards.shard}"
+        "python -m download_shard --index {input:q} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --source {params.source:q} --streams {params.streams}"
-        " --height {params.height} --width {params.width} --npy-dir {params.npy:q} --output-dir {params.folder}"
+        " --height {params.height} --width {params.width} --npy-dir {params.npy:q} --output-dir {params.folder:q}"
         " > {log} 2>&1"
 
 
@@ -74,9 +74,9 @@ rule synthesize_shard:
         seed=settings.data.seed,
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m synthesize_shard --index {input} --shard {wildcards.shard}"
+        "python -m synthesize_shard --index {input:q} --shard {wildcards.shard}"
         " --files-per-shard {params.files_per_shard} --height {params.height} --width {params.width}"
-        " --seed {params.seed} --processes {threads} --output-dir {params.folder} > {log} 2>&1"
+        " --seed {params.seed} --processes {threads} --output-dir {params.folder:q} > {log} 2>&1"
 
 
 rule convert_shard:
@@ -98,7 +98,7 @@ rule convert_shard:
         folder=subpath(output[0], parent=True),
         after="" if settings.data.keep_hdf5 else "--remove-hdf5",
     shell:
-        "python -m convert_shard --manifest {input} --output-dir {params.folder} --threads {threads} {params.after}"
+        "python -m convert_shard --manifest {input:q} --output-dir {params.folder:q} --threads {threads} {params.after}"
         " > {log} 2>&1"
 
 
@@ -122,8 +122,8 @@ rule describe_dataset:
         source=settings.data.source,
         nonfinite="--allow-nonfinite" if settings.data.allow_nonfinite else "",
     shell:
-        "python -m describe_dataset --npy-dir {params.npy} --shards {params.shards} --source {params.source:q}"
-        " --statistics {input.statistics} {params.nonfinite} --threads {threads} --output {output} > {log} 2>&1"
+        "python -m describe_dataset --npy-dir {params.npy:q} --shards {params.shards} --source {params.source:q}"
+        " --statistics {input.statistics:q} {params.nonfinite} --threads {threads} --output {output:q} > {log} 2>&1"
 
 
 rule verify:
@@ -145,7 +145,7 @@ rule verify:
         shards=len(SHARDS),
         removed="" if settings.data.keep_hdf5 else "--hdf5-removed",
     shell:
-        "python -m verify_dataset --dataset {params.dataset} --hdf5-dir {params.hdf5} --npy-dir {params.npy}"
+        "python -m verify_dataset --dataset {params.dataset:q} --hdf5-dir {params.hdf5:q} --npy-dir {params.npy:q}"
         " --shards {params.shards} {params.removed} --threads {threads} > {log} 2>&1"
 
 

@@ -16,7 +16,7 @@ rule assemble_model:
     params:
         folder=subpath(input.sums, parent=True),
     shell:
-        "python -m assemble_model --parts {params.folder:q} --output {output} > {log} 2>&1"
+        "python -m assemble_model --parts {params.folder:q} --output {output:q} > {log} 2>&1"
 
 
 rule compile_engine:
@@ -47,8 +47,8 @@ rule compile_engine:
         sources=engine_spec.source_sha256(),
     shell:
         "python -m compile_engine --backend {params.backend} --precision {params.precision} {params.cuda_graphs}"
-        " --device {params.device} --model {input.model} --dataset {input.dataset} --max-batch {params.max_batch}"
-        " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine}"
+        " --device {params.device} --model {input.model:q} --dataset {input.dataset:q} --max-batch {params.max_batch}"
+        " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine:q}"
         " > {log} 2>&1"
 
 
@@ -74,9 +74,9 @@ rule predict_reference:
         # Not for the shell: a reference of other sources is stale, like an engine.
         sources=engine_spec.source_sha256(),
     shell:
-        "python -m predict_reference --device {params.device} --model {input.model} --dataset {input.dataset}"
+        "python -m predict_reference --device {params.device} --model {input.model:q} --dataset {input.dataset:q}"
         " --max-batch {params.max_batch} --width-multiplier {params.width_multiplier}"
-        " --channels {params.channels} --output {output} > {log} 2>&1"
+        " --channels {params.channels} --output {output:q} > {log} 2>&1"
 
 
 rule check_accuracy:
@@ -98,8 +98,8 @@ rule check_accuracy:
     params:
         device=lambda wildcards: launch.torch_device(wildcards.device),
     shell:
-        "python -m check_accuracy --engine-file {input.engine} --device {params.device} --dataset {input.dataset}"
-        " --reference {input.reference} --output {output} > {log} 2>&1"
+        "python -m check_accuracy --engine-file {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
+        " --reference {input.reference:q} --output {output:q} > {log} 2>&1"
 
 
 rule predict_samples:
@@ -121,8 +121,8 @@ rule predict_samples:
         device=launch.torch_device(DEVICES[0]),
         samples=3,
     shell:
-        "python -m predict_samples --engine {input.engine} --device {params.device} --dataset {input.dataset}"
-        " --samples {params.samples} --output {output} > {log} 2>&1"
+        "python -m predict_samples --engine {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
+        " --samples {params.samples} --output {output:q} > {log} 2>&1"
 
 
 rule train_model:
@@ -147,7 +147,8 @@ rule train_model:
     shell:
         "python -m train_model {params.recipe} --width-multiplier {params.width_multiplier}"
         " --channels {params.channels} --device {params.device} --threads {threads}"
-        " --checkpoint {params.folder}/checkpoint.pt --output {output.model} --evaluation {output.evaluation} > {log} 2>&1"
+        " --checkpoint {params.folder:q}/checkpoint.pt --output {output.model:q} --evaluation {output.evaluation:q}"
+        " > {log} 2>&1"
 
 
 rule split_model:
@@ -164,7 +165,7 @@ rule split_model:
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m split_model --model {input} --output-dir {params.folder} > {log} 2>&1"
+        "python -m split_model --model {input:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 
 rule train:

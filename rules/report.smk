@@ -55,8 +55,8 @@ rule aggregate_results:
         channels=list(settings.model.channels),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m aggregate_results --records {input.list} --accuracy {input.accuracy} --dataset {input.dataset}"
-        " --channels {params.channels} --output {params.folder} > {log} 2>&1"
+        "python -m aggregate_results --records {input.list:q} --accuracy {input.accuracy:q} --dataset {input.dataset:q}"
+        " --channels {params.channels} --output {params.folder:q} > {log} 2>&1"
 
 
 # One rule per figure instead of a wildcard: the caption of a report's item cannot depend on wildcards.
@@ -79,8 +79,8 @@ for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
             figure=name,
             tables=subpath(input[0], parent=True),
         shell:
-            "python -m plot_figure --figure {params.figure} --tables {params.tables}"
-            " --svg {output.svg} --png {output.png} --csv {output.csv} > {log} 2>&1"
+            "python -m plot_figure --figure {params.figure} --tables {params.tables:q}"
+            " --svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log} 2>&1"
 
 
 rule plot_predictions:
@@ -95,8 +95,8 @@ rule plot_predictions:
     conda:
         ENVIRONMENT
     shell:
-        "python -m plot_predictions --predictions {input}"
-        " --svg {output.svg} --png {output.png} --csv {output.csv} > {log} 2>&1"
+        "python -m plot_predictions --predictions {input:q}"
+        " --svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log} 2>&1"
 
 
 rule write_summary:
@@ -122,8 +122,8 @@ rule write_summary:
     params:
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
     shell:
-        "python -m write_summary --tables {params.tables} --records {input.list} --dataset {input.dataset}"
-        " --config {input.config} --figures {input.figures} --output {output} > {log} 2>&1"
+        "python -m write_summary --tables {params.tables:q} --records {input.list:q} --dataset {input.dataset:q}"
+        " --config {input.config:q} --figures {input.figures:q} --output {output:q} > {log} 2>&1"
 
 
 rule write_cells:
@@ -143,7 +143,7 @@ rule write_cells:
     conda:
         ENVIRONMENT
     shell:
-        "python -m write_cells --summary {input} --output {output} > {log} 2>&1"
+        "python -m write_cells --summary {input:q} --output {output:q} > {log} 2>&1"
 
 
 rule bundle:
@@ -172,8 +172,8 @@ rule bundle:
         code=ROOT,
         kind="cpu" if settings.devices == "cpu" else "gpu",
     shell:
-        "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list} --config {input.config}"
-        " --dataset {input.dataset} --files {input.made} --output {output} > {log} 2>&1"
+        "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list:q}"
+        " --config {input.config:q} --dataset {input.dataset:q} --files {input.made:q} --output {output:q} > {log} 2>&1"
 
 
 rule tables:

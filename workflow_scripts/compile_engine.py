@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from deepcam import cli, climate, config
+from deepcam.config_types import Channel, Fraction, Positive, argument
 from deepcam.model import engine
 from deepcam.model.network import NetworkSpec
 
@@ -19,9 +20,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json with shape and channel statistics")
-    parser.add_argument("--max-batch", type=int, required=True, help="largest number of samples in a batch")
-    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer; 1 is MLPerf's")
-    parser.add_argument("--channels", type=int, nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers")
+    parser.add_argument(
+        "--max-batch", type=argument(Positive), required=True, help="largest number of samples in a batch"
+    )
+    parser.add_argument(
+        "--width-multiplier", type=argument(Fraction, float), required=True, help="width of every layer; 1 is MLPerf's"
+    )
+    parser.add_argument(
+        "--channels", type=argument(Channel), nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers"
+    )
     parser.add_argument("--output", type=Path, required=True, help="engine to write, .pt2; adds a .json beside it")
     arguments = parser.parse_args()
     engine.build(

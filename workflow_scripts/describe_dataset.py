@@ -4,15 +4,18 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
+from deepcam.config_types import Positive, Source, argument
 from deepcam.data import archive_statistics, description
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--npy-dir", type=Path, required=True, help="folder of the npy shards")
-    parser.add_argument("--shards", type=int, required=True, help="number of shards")
-    parser.add_argument("--source", required=True, help="where the samples come from, for the record")
-    parser.add_argument("--threads", type=int, required=True, help="number of files to read in parallel")
+    parser.add_argument("--shards", type=argument(Positive), required=True, help="number of shards")
+    parser.add_argument(
+        "--source", type=argument(Source, str), required=True, help="where the samples come from, for the record"
+    )
+    parser.add_argument("--threads", type=argument(Positive), required=True, help="number of files to read in parallel")
     parser.add_argument(
         "--statistics", type=Path, required=True, help="the archive's statistics, JSON; null: compute them"
     )

@@ -8,11 +8,13 @@ from pathlib import Path
 from deepcam import cli, launch, paths
 from deepcam.plan import dry_run, estimates, plan, terminal
 from deepcam.record import store
+from prepare_run import check_files
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, epilog="All arguments are Snakemake's.")
     _, arguments = parser.parse_known_args()
+    check_files(arguments)
     asked = dry_run.run(arguments)
     config, devices = asked.config, launch.device_names(asked.config.devices)
     os.chdir(asked.folder)

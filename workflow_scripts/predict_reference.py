@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from deepcam import cli, climate, files
+from deepcam.config_types import Channel, Fraction, Positive, argument
 from deepcam.model import accuracy, engine
 from deepcam.model.network import NetworkSpec
 
@@ -16,9 +17,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--model", type=Path, required=True, help="checkpoint")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
-    parser.add_argument("--max-batch", type=int, required=True, help="largest number of samples in a batch")
-    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer; 1 is MLPerf's")
-    parser.add_argument("--channels", type=int, nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers")
+    parser.add_argument(
+        "--max-batch", type=argument(Positive), required=True, help="largest number of samples in a batch"
+    )
+    parser.add_argument(
+        "--width-multiplier", type=argument(Fraction, float), required=True, help="width of every layer; 1 is MLPerf's"
+    )
+    parser.add_argument(
+        "--channels", type=argument(Channel), nargs="+", default=climate.MODEL_CHANNELS, help="channel numbers"
+    )
     parser.add_argument("--output", type=Path, required=True, help="margins (samples, classes, H, W) float16, .npy")
     arguments = parser.parse_args()
     network = NetworkSpec(arguments.width_multiplier, tuple(arguments.channels), arguments.model)

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
+from deepcam.config_types import Positive, argument
 from deepcam.data import dataset
-from deepcam.errors import InputError
 from deepcam.model import predict
 from deepcam.record import predictions
 
@@ -15,11 +15,9 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, required=True, help="engine to run")
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--samples", type=int, required=True, help="number of samples")
+    parser.add_argument("--samples", type=argument(Positive), required=True, help="number of samples")
     parser.add_argument("--output", type=Path, required=True, help="maps to write, .npz")
     arguments = parser.parse_args()
-    if arguments.samples < 1:
-        raise InputError(f"--samples {arguments.samples}: must be at least 1")
     described = dataset.from_description(arguments.dataset)
     samples = list(zip(described.files, described.labels, strict=True))[: arguments.samples]
     predictions.save(predict.predict(arguments.engine, arguments.device, samples), arguments.output)

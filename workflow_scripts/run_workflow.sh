@@ -3,21 +3,9 @@
 # report alone, made anew from the records that there are: what `make report` does.
 set -euo pipefail
 mkdir -p results
-# A workflow that was killed leaves Snakemake's own lock behind. This one the kernel frees, so whoever holds it may
-# remove the other; a Snakemake that was started by hand in this folder is looked for too.
 exec 9> results/.lock
 flock -n 9 || { echo "error: another run is under way in this folder; wait for it, or stop it" >&2; exit 1; }
-locks=.snakemake/locks
-if [ -n "$(ls -A "$locks" 2>/dev/null)" ]; then
-    for process in /proc/[0-9]*; do
-        if [ "$(readlink "$process/cwd" 2>/dev/null)" = "$PWD" ] &&
-            tr '\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q 'bin/snakemake'; then
-            echo "error: Snakemake runs in this folder (process ${process#/proc/}); wait for it, or stop it" >&2
-            exit 1
-        fi
-    done
-    rm -f "$locks"/*
-fi
+python "$(dirname "$0")/prepare_run.py" "$@" 9>&-
 quietly() { # says something only where it fails
     talk=$("$@" 2>&1 9>&-) || { echo "$talk" >&2; exit 1; }
 }
@@ -31,10 +19,13 @@ if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
 else
     snakemake "$@" 9>&- || status=$?
     if [ $status != 0 ]; then # what failed jobs leave out, the summary names
-        have_records || exit $status
+        [ $status != 2 ] && have_records || exit $status # 2: the arguments or the configuration are wrong
         export DEEPCAM_REPORT_ONLY=1
         quietly snakemake "$@"
     fi
+fi
+if [ ! -e results/summary.html ]; then # the arguments ask for a part of the workflow
+    exit $status
 fi
 if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html results/figures -newer "$report" -type f)" ]; then
     quietly snakemake --report "$report" "$@"

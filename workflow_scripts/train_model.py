@@ -8,24 +8,30 @@ from pathlib import Path
 
 import torch
 from deepcam import cli, files
-from deepcam.errors import InputError
+from deepcam.config_types import Channel, Fraction, Length, Positive, Seed, argument
 from deepcam.model import checkpoint, training, training_data
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, required=True, help="seed of samples, weights and crops")
-    parser.add_argument("--samples", type=int, required=True, help="number of samples to train on")
-    parser.add_argument("--height", type=int, required=True, help="rows of a sample")
-    parser.add_argument("--width", type=int, required=True, help="columns of a sample")
-    parser.add_argument("--crop-width", type=int, required=True, help="columns of a crop")
-    parser.add_argument("--batch-size", type=int, required=True, help="crops per step")
-    parser.add_argument("--steps", type=int, required=True, help="total number of steps")
-    parser.add_argument("--learning-rate", type=float, required=True, help="highest learning rate of the schedule")
-    parser.add_argument("--width-multiplier", type=float, required=True, help="width of every layer; 1 is MLPerf's")
-    parser.add_argument("--channels", type=int, nargs="+", required=True, help="channel numbers")
-    parser.add_argument("--checkpoint-steps", type=int, required=True, help="steps between checkpoints")
-    parser.add_argument("--evaluation-samples", type=int, required=True, help="number of held-out samples")
+    parser.add_argument("--seed", type=argument(Seed), required=True, help="seed of samples, weights and crops")
+    parser.add_argument("--samples", type=argument(Positive), required=True, help="number of samples to train on")
+    parser.add_argument("--height", type=argument(Length), required=True, help="rows of a sample")
+    parser.add_argument("--width", type=argument(Length), required=True, help="columns of a sample")
+    parser.add_argument("--crop-width", type=argument(Positive), required=True, help="columns of a crop")
+    parser.add_argument("--batch-size", type=argument(Positive), required=True, help="crops per step")
+    parser.add_argument("--steps", type=argument(Positive), required=True, help="total number of steps")
+    parser.add_argument(
+        "--learning-rate", type=argument(Fraction, float), required=True, help="highest learning rate of the schedule"
+    )
+    parser.add_argument(
+        "--width-multiplier", type=argument(Fraction, float), required=True, help="width of every layer; 1 is MLPerf's"
+    )
+    parser.add_argument("--channels", type=argument(Channel), nargs="+", required=True, help="channel numbers")
+    parser.add_argument("--checkpoint-steps", type=argument(Positive), required=True, help="steps between checkpoints")
+    parser.add_argument(
+        "--evaluation-samples", type=argument(Positive), required=True, help="number of held-out samples"
+    )
     parser.add_argument(
         "--memory-layout",
         choices=training.LAYOUTS,
@@ -33,14 +39,13 @@ def main() -> None:
         help="layout of weights and activations; affects only speed (default channels_last)",
     )
     parser.add_argument("--device", default="auto", help="auto (default: the first GPU, else the CPU), cpu or cuda:N")
-    parser.add_argument("--threads", type=int, required=True, help="CPU threads, and samples to make in parallel")
+    parser.add_argument(
+        "--threads", type=argument(Positive), required=True, help="CPU threads, and samples to make in parallel"
+    )
     parser.add_argument("--checkpoint", type=Path, required=True, help="file for progress; removed at the end")
     parser.add_argument("--output", type=Path, required=True, help="model to write")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation to write, JSON with the IoU")
     arguments = parser.parse_args()
-    for name in ("checkpoint_steps", "evaluation_samples", "threads"):
-        if getattr(arguments, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: must be at least 1")
     recipe = training.Recipe(
         seed=arguments.seed,
         samples=arguments.samples,

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepcam import cli
+from deepcam.config_types import Positive, argument
 from deepcam.data import verify
 
 
@@ -12,8 +13,8 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; removed if any file is wrong")
     parser.add_argument("--hdf5-dir", type=Path, required=True, help="folder of the HDF5 shards")
     parser.add_argument("--npy-dir", type=Path, required=True, help="folder of the npy shards")
-    parser.add_argument("--shards", type=int, required=True, help="number of shards")
-    parser.add_argument("--threads", type=int, required=True, help="number of files to read in parallel")
+    parser.add_argument("--shards", type=argument(Positive), required=True, help="number of shards")
+    parser.add_argument("--threads", type=argument(Positive), required=True, help="number of files to read in parallel")
     parser.add_argument("--hdf5-removed", action="store_true", help="skip the HDF5 files, which have been removed")
     arguments = parser.parse_args()
     verify.verify(

@@ -65,7 +65,10 @@ def test_shipped_overlays_are_valid(overlay):
             "benchmark.per_mode.io.engines: unknown key",
         ),
         ({"data": {"num_files": "eight"}}, "data.num_files: 'eight' is not allowed; it must be a number of samples"),
-        ({"data": {"num_files": 0}}, "data.num_files: 0 is not allowed; it must be a number of samples, at least 1"),
+        (
+            {"data": {"num_files": 0}},
+            "data.num_files: 0 is not allowed; it must be a number of samples, 1 to 1",
+        ),
         ({"data": {"num_files": True}}, "data.num_files: True is not allowed"),
         ({"data": {"source": "ftp://x"}}, "data.source: 'ftp://x' is not allowed; it must be synthetic, nersc"),
         ({"data": {"streams": 40}}, "data.streams: 40 is not allowed; it must be at most 4; more need data.allow"),
@@ -107,7 +110,7 @@ def test_an_engine_that_is_named_twice_is_refused_even_if_one_spells_out_a_defau
     assert line.startswith("engines: ") and line.endswith("it must have each value only once")
 
 
-@pytest.mark.parametrize("value", ["2", True, 8.0, None])
+@pytest.mark.parametrize("value", ["two", True, 8.0, float("nan"), None])
 def test_only_an_integer_is_an_integer(value):
     assert mistakes({"benchmark": {"ranks": [value]}}) == (
         f"benchmark.ranks.0: {value!r} is not allowed; it must be an integer",

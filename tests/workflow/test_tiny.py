@@ -159,7 +159,7 @@ def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
     lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/0.json"))
     kept = lost.read_bytes()
     lost.unlink()
-    (finished / "failing.yaml").write_text("benchmark: {launcher: 'exit {ranks};'}\n")
+    (finished / "failing.yaml").write_text("benchmark: {launcher: 'false {ranks}'}\n")
     places = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
         [ROOT / "workflow_scripts/run_workflow.sh", *command(finished)[3:], "--configfile", ROOT / "config/tiny.yaml",

@@ -45,13 +45,17 @@ def splits(split: str) -> list[str]:
 def sample_count(source: str, split: str, num_files: int | str) -> int:
     """How many samples `num_files` means; 'all' is what the archive at NERSC has, of which a URL is a mirror.
 
-    Raises InputError for 'all' synthetic samples.
+    Raises InputError for 'all' synthetic samples, and for more samples than NERSC has.
     """
-    if isinstance(num_files, int):
-        return num_files
-    if source == "synthetic":
-        raise InputError("data.num_files: all means the archive's; give the number of synthetic samples")
-    return sum(SAMPLES_IN_ARCHIVE[each] for each in splits(split))
+    available = sum(SAMPLES_IN_ARCHIVE[each] for each in splits(split))
+    if num_files == "all":
+        if source == "synthetic":
+            raise InputError("data.num_files: all means the archive's; give the number of synthetic samples")
+        return available
+    count = int(num_files)
+    if source == "nersc" and count > available:
+        raise InputError(f"data.num_files: {count} is more than the {available} samples of data.split: {split}")
+    return count
 
 
 def synthetic_names(count: int) -> list[str]:

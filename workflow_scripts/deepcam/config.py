@@ -2,94 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepcam import climate
+from deepcam.config_types import (
+    Backend,
+    BatchSize,
+    Cache,
+    Channel,
+    Devices,
+    Flag,
+    Fraction,
+    Launcher,
+    Length,
+    Mode,
+    Name,
+    Natural,
+    NumFiles,
+    Path,
+    Positive,
+    Precision,
+    Ranks,
+    Reader,
+    Seconds,
+    Seed,
+    Source,
+    Text,
+    Threads,
+    Values,
+)
 from deepcam.errors import InputError, explain
-from deepcam.grid import MODES, READERS, current_reader
 
 RENAMED = {"benchmark.repeats": "benchmark.starts"}
 """Keys of earlier versions, and their successors."""
-
-SOURCE = r"synthetic|nersc|https?://.+"
-
-Item = TypeVar("Item")
-
-
-def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    if not values:
-        raise ValueError("must have at least one value")
-    if len(set(values)) < len(values):
-        raise ValueError("must have each value only once")
-    return values
-
-
-def _mode(name: str) -> str:
-    return _known(name, MODES)
-
-
-def _reader(name: str) -> str:
-    return _known(current_reader(name), READERS)
-
-
-def _known(name: str, known: Mapping[str, object]) -> str:
-    if name not in known:
-        raise ValueError(f"must be one of {', '.join(known)}")
-    return name
-
-
-def _source(source: str) -> str:
-    if not re.fullmatch(SOURCE, source):
-        raise ValueError("must be synthetic, nersc, or an http(s) address under which <split>/files.txt lies")
-    return source
-
-
-def _launcher(command: str) -> str:
-    if "{ranks}" not in command:
-        raise ValueError("must hold {ranks}, which becomes the number of processes")
-    return command
-
-
-def _num_files(given: object) -> int | str:
-    if given == "all" or (type(given) is int and given >= 1):
-        return given
-    raise ValueError("must be a number of samples, at least 1, or all")
-
-
-def _devices(given: object) -> str | tuple[int, ...]:
-    if given in ("auto", "cpu"):
-        return given
-    if isinstance(given, list | tuple) and given and all(type(index) is int and index >= 0 for index in given):
-        return _distinct(tuple(given))
-    raise ValueError("must be auto, cpu, or a list of GPU indices")
-
-
-Flag = Annotated[bool, Field(strict=True)]
-Natural = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[int, Field(strict=True, ge=1)]
-Length = Annotated[int, Field(strict=True, ge=32, multiple_of=16)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Text = Annotated[str, Field(strict=True)]
-Path = Annotated[str, Field(strict=True, min_length=1)]
-Launcher = Annotated[Text, AfterValidator(_launcher), Field(json_schema_extra={"pattern": r"\{ranks\}"})]
-Values = Annotated[
-    tuple[Item, ...], AfterValidator(_distinct), Field(json_schema_extra={"minItems": 1, "uniqueItems": True})
-]
-
-Mode = Annotated[Text, AfterValidator(_mode), Field(json_schema_extra={"enum": list(MODES)})]
-Reader = Annotated[Text, AfterValidator(_reader), Field(json_schema_extra={"enum": list(READERS)})]
-Cache = Literal["cold", "warm"]
-Ranks = Annotated[int, Field(strict=True, ge=1, le=9999)]
-BatchSize = Annotated[int, Field(strict=True, ge=1, le=999)]
-Threads = Annotated[int, Field(strict=True, ge=1, le=99)]
-Channel = Annotated[int, Field(strict=True, ge=0, lt=len(climate.CHANNELS))]
-Backend = Literal["eager", "aotinductor", "tensorrt"]
-Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class Block(BaseModel):
@@ -101,13 +50,12 @@ class Block(BaseModel):
 class Data(Block):
     """The samples that are read."""
 
-    source: Annotated[Text, AfterValidator(_source), Field(json_schema_extra={"pattern": f"^({SOURCE})$"})] = Field(
-        default="synthetic", description="`synthetic`, `nersc`, or the address that holds `<split>/files.txt`"
+    source: Source = Field(
+        default="synthetic",
+        description="`synthetic`, `nersc`, or the address that holds `<split>/files.txt`; passwords go into ~/.netrc",
     )
     split: Literal["train", "validation", "all"] = Field(default="validation", description="Part of the archive to use")
-    num_files: Annotated[int | str, BeforeValidator(_num_files, json_schema_input_type=Positive | Literal["all"])] = (
-        Field(default=8, description="Number of samples, the first ones in sorted order, or `all`")
-    )
+    num_files: NumFiles = Field(default=8, description="Number of samples, the first ones in sorted order, or `all`")
     files_per_shard: Positive = Field(default=4, description="Samples that one download or conversion job handles")
     allow_more_streams: Flag = Field(default=False, description="Allow over 4 streams; ask the server's owner first")
     streams: Positive = Field(
@@ -115,7 +63,7 @@ class Data(Block):
     )
     height: Length = Field(default=climate.HEIGHT, description="Rows of a sample in pixels; downloads must agree")
     width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels; downloads must agree")
-    seed: Natural = Field(default=2026, description="Seed of the synthetic samples")
+    seed: Seed = Field(default=2026, description="Seed of the synthetic samples")
     keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
     allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
     dir: Path = Field(default="results/data", description="Folder of the data, on the storage to be measured")
@@ -139,7 +87,7 @@ class Model(Block):
     parts: Path = Field(
         default="share", description="Folder with `model_part_*` and `SHA256SUMS`, relative to the Snakefile"
     )
-    width_multiplier: Annotated[Number, Field(gt=0, le=1)] = Field(
+    width_multiplier: Fraction = Field(
         default=0.25, description="Width of the network in the parts; 1.0 is the full DeepCAM"
     )
     channels: Values[Channel] = Field(default=climate.MODEL_CHANNELS, description="Channels that the network reads")
@@ -148,18 +96,18 @@ class Model(Block):
 class Train(Block):
     """The recipe of the weights, for `snakemake train` only."""
 
-    seed: Natural = Field(default=1, description="Seed of samples, weights and crops")
+    seed: Seed = Field(default=1, description="Seed of samples, weights and crops")
     samples: Positive = Field(default=64, description="Samples to train on; all are in memory, 14 MB each at full size")
     height: Length = Field(default=climate.HEIGHT, description="Rows of a sample and of a crop in pixels")
     width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels")
-    crop_width: Annotated[int, Field(strict=True, ge=16, multiple_of=16)] = Field(
+    crop_width: Annotated[int, Field(strict=True, ge=16, le=2**15, multiple_of=16)] = Field(
         default=240, description="Columns of a crop in pixels, at most `width`"
     )
-    batch_size: Annotated[int, Field(strict=True, ge=2)] = Field(
+    batch_size: Annotated[Positive, Field(ge=2)] = Field(
         default=2, description="Crops per step; batch normalisation needs at least 2"
     )
     steps: Positive = Field(default=2500, description="Number of training steps")
-    learning_rate: Annotated[Number, Field(gt=0)] = Field(
+    learning_rate: Fraction = Field(
         default=0.001, description="Peak of a schedule that rises linearly and falls like a cosine"
     )
     checkpoint_steps: Positive = Field(default=200, description="Steps between two checkpoints")
@@ -244,9 +192,7 @@ class Benchmark(Block):
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
     runs: Positive = Field(default=5, description="Runs that count, in the same processes")
     starts: Positive = Field(default=1, description="Number of times that each cell is started in fresh processes")
-    min_seconds: Annotated[Number, Field(ge=0)] = Field(
-        default=0.3, description="Warm and compute-only runs last at least this many seconds"
-    )
+    min_seconds: Seconds = Field(default=0.3, description="Warm and compute-only runs last at least this many seconds")
     timeout_seconds: Positive = Field(default=1800, description="A job that takes more seconds is stopped and fails")
     per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")
     launcher: Launcher = Field(
@@ -263,8 +209,8 @@ class Benchmark(Block):
 class Cluster(Block):
     """What all jobs ask a cluster for; without meaning on a single machine."""
 
-    account: Text = Field(default="", description="Account that jobs are charged to; empty: the user's default")
-    partition: Text = Field(default="", description="Partition that jobs are sent to; empty: the cluster's default")
+    account: Name = Field(default="", description="Account that jobs are charged to; empty: the user's default")
+    partition: Name = Field(default="", description="Partition that jobs are sent to; empty: the cluster's default")
     minutes: Positive = Field(default=60, description="Time limit of each job in minutes")
     launcher: Launcher = Field(
         default="srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1 --ntasks={ranks}"
@@ -283,10 +229,9 @@ class Config(Block):
         default=(Engine(backend="eager", precision="fp32"), Engine(backend="aotinductor")),
         description="Engines that are built for each device",
     )
-    devices: Annotated[
-        str | tuple[int, ...],
-        BeforeValidator(_devices, json_schema_input_type=Literal["auto", "cpu"] | Values[Natural]),
-    ] = Field(default="cpu", description="`cpu`, a list of GPU indices, or `auto`: all GPUs, else the CPU")
+    devices: Devices = Field(
+        default="cpu", description="`cpu`, a list of GPU indices, or `auto`: all GPUs, else the CPU"
+    )
     benchmark: Benchmark = Benchmark()
     cluster: Cluster = Cluster()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,14 @@ WORDING = {
     "less than or equal to": "at most",
 }
 """Phrases of pydantic's messages, and what they become in ours."""
+
+
+_USER_AND_PASSWORD = re.compile(r"//.*@", re.S)
+
+_NO_TEXT = re.compile(r"[-+]?\d+(\.\d*)?|true|false", re.I)
+
+_LONGEST = 80
+"""Characters of a value or key that are shown."""
 
 
 class InputError(Exception):
@@ -53,7 +63,7 @@ def explain(
 
 
 def _line(mistake: Mapping[str, Any], model: type[pydantic.BaseModel] | None, renamed: Mapping[str, str]) -> str:
-    path = ".".join(map(str, mistake["loc"])) or "top level"
+    path = ".".join(map(_shortened, map(str, mistake["loc"]))) or "top level"
     match mistake["type"]:
         case "extra_forbidden" | "invalid_key" if path in renamed:
             return f"{path}: this key is now called {renamed[path]}"
@@ -61,6 +71,16 @@ def _line(mistake: Mapping[str, Any], model: type[pydantic.BaseModel] | None, re
             return f"{path}: unknown key{_advice(mistake['loc'], model)}"
         case "missing":
             return f"{path}: is missing"
+    return f"{path}: {complaint(mistake)}"
+
+
+def complaint(mistake: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in our words: the value that was given, and what is allowed.
+
+    A user name and a password in an address are not repeated.
+    """
+    given = mistake["input"]
+    match mistake["type"]:
         case "value_error":
             rule = str(mistake["ctx"]["error"])
         case "model_type":
@@ -69,16 +89,52 @@ def _line(mistake: Mapping[str, Any], model: type[pydantic.BaseModel] | None, re
             rule = mistake["msg"]
             for theirs, ours in WORDING.items():
                 rule = rule.replace(theirs, ours)
-    return f"{path}: {reprlib.repr(mistake['input'])} is not allowed; it {rule}"
+    return f"{_VALUES.repr(given)} is not allowed; it {rule}{_advice_on_text(given)}"
+
+
+def _advice_on_text(given: object) -> str:
+    """What to do about a number or a boolean that arrived as text."""
+    if not any(isinstance(value, str) and _NO_TEXT.fullmatch(value) for value in _listed(given)):
+        return ""
+    return "; it is text, as all values inside blocks and lists of --config are: use --configfile, without quotes"
+
+
+def _listed(given: object) -> Sequence[object]:
+    return given if isinstance(given, list | tuple) else [given]
+
+
+class _Values(reprlib.Repr):
+    """Values in a line of text: shortened, and without the user name and the password of an address."""
+
+    def repr1(self, x: object, level: int) -> str:
+        if isinstance(x, str):
+            return self.repr_str(_USER_AND_PASSWORD.sub("//...@", str(x)), level)
+        try:
+            return super().repr1(x, level)
+        except ValueError:  # Python converts no integer of more than 4,300 digits to text
+            return "a number of thousands of digits"
+
+
+_VALUES = _Values()
+_VALUES.maxstring = _VALUES.maxother = _LONGEST
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _advice(location: Sequence[int | str], model: type[pydantic.BaseModel] | None) -> str:
     """The keys that are allowed beside an unknown one, with the most similar of them first."""
     if model is None:
         return ""
-    allowed = list(_keys(model.model_json_schema(), location[:-1]))
-    similar = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+    allowed = list(_keys(_schema(model), location[:-1]))
+    similar = difflib.get_close_matches(_shortened(str(location[-1])), allowed, n=1)
     return "".join(f"; did you mean {key}?" for key in similar) + f"; allowed are {', '.join(allowed)}"
+
+
+@functools.cache  # one takes 30 ms, and each unknown key asks for it
+def _schema(model: type[pydantic.BaseModel]) -> Mapping[str, Any]:
+    return model.model_json_schema()
 
 
 def _keys(schema: Mapping[str, Any], path: Sequence[int | str]) -> Iterator[str]:

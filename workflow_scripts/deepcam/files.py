@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,24 @@ def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     if not lines or lines[0] != header:
         raise InputError(f"{path}, line 1: the header is not {header!r}: delete the file and run again")
     return list(enumerate(lines[1:], start=2))
+
+
+def read_bytes(path: Path | str, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes.
+
+    Raises InputError for a larger one, for what cannot be read, and for what is no file, such as a FIFO, which would
+    make the reader wait.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path}: not a regular file; remove it")
+            if status.st_size > most:
+                raise InputError(f"{path}: has {status.st_size:,} bytes, but at most {most:,} are read; remove it")
+            return file.read(status.st_size)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); mend or remove it") from None
 
 
 def sha256(path: Path | str) -> str:

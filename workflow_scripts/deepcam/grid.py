@@ -7,7 +7,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -16,8 +16,19 @@ from deepcam.errors import InputError
 if TYPE_CHECKING:  # config takes the names of modes and readers from here
     from deepcam.config import Config
 
+MAX_JOBS = 100_000
+"""The largest number of cells, of records and of shards. Snakemake would be busy with more of them for hours."""
+
 NONE = "none"
 """The value of a field for which the cell's mode has no use."""
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""A name of a reader or an engine, which is part of file names, tables and figures."""
+
+LARGEST_NUMBER = 2**16
+"""Of ranks, of samples in a batch, and of threads."""
+
+Number = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +94,13 @@ class Cell:
     """One point of the grid. The batch size and both numbers of threads are per rank."""
 
     mode: Annotated[str, Field(pattern="^(io|compute|inference|train)$", description="What is measured.")]
-    reader: Annotated[str, Field(description="How samples are read; none in mode compute.")]
+    reader: Annotated[str, Field(pattern=NAME, description="How samples are read; none in mode compute.")]
     cache: Annotated[str, Field(pattern="^(cold|warm|none)$", description="State of the page cache before each run.")]
-    engine: Annotated[str, Field(description="What computes; none in modes io and train.")]
-    ranks: Annotated[int, Field(ge=1, description="Number of MPI ranks.")]
-    local_batch_size: Annotated[int, Field(ge=1, description="Samples in a batch of one rank.")]
-    inter_threads: Annotated[int, Field(ge=1, description="Samples that one rank reads at the same time.")]
-    intra_threads: Annotated[int, Field(ge=1, description="Chunks of one sample that are read at the same time.")]
+    engine: Annotated[str, Field(pattern=NAME, description="What computes; none in modes io and train.")]
+    ranks: Annotated[Number, Field(description="Number of MPI ranks.")]
+    local_batch_size: Annotated[Number, Field(description="Samples in a batch of one rank.")]
+    inter_threads: Annotated[Number, Field(description="Samples that one rank reads at the same time.")]
+    intra_threads: Annotated[Number, Field(description="Chunks of one sample that are read at the same time.")]
 
     @property
     def id(self) -> str:
@@ -139,7 +150,10 @@ class Cell:
 
 
 def cells(settings: Config) -> list[Cell]:
-    """All cells of a configuration, sorted. Raises InputError for a mode without any, and for too few samples."""
+    """All cells of a configuration, sorted.
+
+    Raises InputError for a mode without any, for too few samples, and for more jobs than Snakemake can handle.
+    """
     found = {cell for mode in settings.benchmark.modes for cell in _cells_of_mode(mode, settings)}
     needed = max(cell.ranks * cell.local_batch_size for cell in found)
     if needed > settings.data.num_samples:
@@ -147,23 +161,29 @@ def cells(settings: Config) -> list[Cell]:
             f"data.num_files: {settings.data.num_samples} is less than the largest global batch, {needed} "
             "(ranks x local batch size); raise it, or lower benchmark.ranks or benchmark.local_batch_sizes"
         )
+    _limit("benchmark.starts", len(found) * settings.benchmark.starts, "records")
+    _limit("data.files_per_shard", math.ceil(settings.data.num_samples / settings.data.files_per_shard), "shards")
     return sorted(found)
+
+
+def _limit(key: str, number: int, things: str) -> None:
+    if number > MAX_JOBS:
+        raise InputError(f"{key}: makes {number:,} {things}; at most {MAX_JOBS:,} are possible")
 
 
 def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
     axes, reads = settings.benchmark.of_mode(mode), MODES[mode].reads
-    asked = [
-        Cell(mode, *fields)
-        for fields in itertools.product(
-            axes.readers if reads else [NONE],
-            axes.cache if reads else [NONE],
-            _engines(mode, settings) if MODES[mode].infers else [NONE],
-            axes.ranks,
-            axes.local_batch_sizes,
-            axes.inter_threads if reads else [1],
-            axes.intra_threads if reads else [1],
-        )
+    values: list[Sequence[Any]] = [
+        axes.readers if reads else [NONE],
+        axes.cache if reads else [NONE],
+        _engines(mode, settings) if MODES[mode].infers else [NONE],
+        axes.ranks,
+        axes.local_batch_sizes,
+        axes.inter_threads if reads else [1],
+        axes.intra_threads if reads else [1],
     ]
+    _limit("benchmark", math.prod(map(len, values)), f"combinations in mode {mode}")
+    asked = [Cell(mode, *fields) for fields in itertools.product(*values)]
     problems = {cell: cell.problem(max_threads=axes.max_threads) for cell in asked}
     possible = [cell for cell, problem in problems.items() if problem is None]
     if not possible:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePath
 from typing import Literal
 
 RESULTS = "results"
@@ -33,6 +34,29 @@ TRAINED_MODEL = f"{RESULTS}/training/model.pth"
 TRAINING_EVALUATION = f"{RESULTS}/training/evaluation.json"
 
 TRAINED_PARTS = f"{RESULTS}/training/parts/SHA256SUMS"
+
+
+def problem(path: str) -> str | None:
+    """What a path must not do, or None if it means the same to Python, to Snakemake and to a shell.
+
+    Snakemake replaces what is in {} and <>. Shells expand ~, $ and `. Programs take a leading dash for an option.
+    """
+    if not path.isprintable():
+        return "have line breaks or other characters that cannot be printed"
+    if found := sorted(set(path) & set("$`{}<>")):
+        return f"have {' or '.join(found)}; write out what it stands for, or rename the folder"
+    if path.startswith(("~", "-")):
+        return f"begin with {path[0]}; give the path from / on"
+    if "://" in path:
+        return "be an address; mount the storage, and give the folder"
+    if any(len(os.fsencode(name)) > 255 for name in path.split("/")):
+        return "have a name of more than 255 bytes"
+    return None
+
+
+def plain(path: str) -> str:
+    """A path without what means nothing: ./ at its start, // inside, and / at its end."""
+    return str(PurePath(path))
 
 
 def index(data: str) -> str:

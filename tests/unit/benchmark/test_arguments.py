@@ -115,7 +115,16 @@ def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: 
         ("--mode io --preprocess", "--preprocess and --mode io contradict"),
         ("--mode inference --visualize", "--visualize and --visualization-output-dir: give both"),
         ("--mode io --ranks 3", "--batch-size 2: must be a multiple of the ranks, 3"),
-        ("--mode io --max-inter-threads 0", "--max-inter-threads 0: must be at least 1"),
+        ("--mode io --max-inter-threads 0", "argument --max-inter-threads: 0 is not allowed; it must be at least 1"),
+        ("--mode io --min-seconds nan", "argument --min-seconds: nan is not allowed; it must be a finite number"),
+        ("--mode io --min-seconds 1e999", "argument --min-seconds: inf is not allowed; it must be a finite number"),
+        ("--mode io --min-seconds -1", "argument --min-seconds: -1.0 is not allowed; it must be at least 0"),
+        ("--mode io --num-warmup-runs -1", "argument --num-warmup-runs: -1 is not allowed; it must be at least 0"),
+        ("--mode io --num-runs 2.0", "argument --num-runs: '2.0' is not allowed; it must be an integer"),
+        ("--mode io --num-runs 1000000000", "--num-runs: 1000000000 is not allowed; it must be at most 1000000"),
+        ("--mode train --width-multiplier inf", "--width-multiplier: inf is not allowed; it must be a finite number"),
+        ("--mode io --devices cuda", "argument --devices: 'cuda' is not allowed; it must match pattern"),
+        ("--mode io --ranks 0", "argument --ranks: 0 is not allowed; it must be at least 1"),
         ("--mode io --no-such-option", "unrecognized arguments: --no-such-option; see --help"),
         ("--mode train --batch-size 1", "mode train and 1 sample per batch and rank contradict"),
         ("--mode train --ranks 2", "mode train and 1 sample per batch and rank contradict"),
@@ -172,4 +181,10 @@ def test_folders_without_samples_or_with_other_ones_are_refused(folder: Path, tm
         parse(folder, "--mode io")
     (folder / "data-2.npy").write_text("no array")
     with pytest.raises(InputError, match=r"data-2\.npy: not an npy file"):
+        parse(folder, "--mode io")
+
+
+def test_a_launcher_that_states_no_number_of_ranks_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "two")
+    with pytest.raises(InputError, match="argument --ranks: 'two' is not allowed; it must be an integer"):
         parse(folder, "--mode io")

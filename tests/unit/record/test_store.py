@@ -124,6 +124,7 @@ def test_the_reader_raw_of_version_4_is_pread_discard(tmp_path):
         ("{", "not a benchmark record (Invalid JSON: EOF while parsing"),
         ("[]", "not a benchmark record ("),
         ('{"runs": []}', "not a benchmark record (schema_version: Field required)"),
+        (f'{{"schema_version": 1{"0" * 400}}}', "not a benchmark record (schema_version: "),
         ('{"schema_version": 5}', "not a benchmark record (cell: Field required)"),
         ('{"schema_version": 4}', "not a benchmark record (KeyError('cell'))"),
         (
@@ -150,11 +151,20 @@ def test_a_file_that_is_no_record_is_refused_in_one_line(content, message, tmp_p
         ("cell.ranks", "2", "should be a valid integer"),
         ("dataset.samples", [], "at least 1 item"),
         ("dataset.sample_shape", [2, 2], "Field required"),
-        ("runs.0.ranks.0.seconds", 0, "greater than 0"),
+        ("runs.0.ranks.0.seconds", 0, "greater than or equal to 0.000000001"),
         ("runs.0.ranks.0.batch_samples.1", 0, "greater than or equal to 1"),
         ("runs.0.page_cache_residency_max", 1.1, "less than or equal to 1"),
         ("runs.0.ranks.1.seconds", float("nan"), "finite number"),
         ("environment.ranks.0.cores.0", -1, "greater than or equal to 0"),
+        ("runs.0.ranks.0.seconds", 1e-320, "greater than or equal to"),
+        ("runs.0.ranks.0.batch_samples.0", 10**400, "less than or equal to 100000000000000"),
+        ("runs.0.ranks.1.peak_rss_bytes", 10**15, "less than or equal to 100000000000000"),
+        ("runs.0.ranks.0.reader.o_direct", 10**400, ""),
+        ("runs.0", {**record().model_dump(mode="json")["runs"][0], "ranks": []}, ""),
+        ("cell.reader", "$\\nope{$", "should match pattern"),
+        ("cell.engine", "`<img>`\n# x", "should match pattern"),
+        ("cell.ranks", 10**6, "less than or equal to 65536"),
+        ("environment.nodes.0.memory_bytes", "x", "should be a valid integer"),
         ("environment.extra", 1, "Extra inputs are not permitted"),
     ],
 )
@@ -168,6 +178,72 @@ def test_a_bad_value_is_refused_with_its_place(path, value, message, tmp_path):
     with pytest.raises(InputError) as error:
         store.read([write(tmp_path / "0.json", content)])
     assert f"({path}" in str(error.value) and message in str(error.value)
+
+
+def test_a_record_without_what_its_metrics_need_is_refused(tmp_path):
+    missing_rank, no_readings = (record().model_dump(mode="json") for _ in range(2))
+    del missing_rank["runs"][1]["ranks"][1]
+    for rank in no_readings["runs"][0]["ranks"]:
+        rank["background_cpu_load"] = None
+    for content, message in (
+        (missing_rank, "run of 1 ranks in an environment of 2"),
+        (no_readings, "no rank has backg"),
+    ):
+        with pytest.raises(InputError, match=message):
+            store.read([write(tmp_path / "0.json", content)])
+
+
+def test_a_record_lies_in_the_folder_of_its_cell(tmp_path):
+    folder = tmp_path / "benchmark" / record().cell.id
+    folder.mkdir(parents=True)
+    content = record().model_dump(mode="json")
+    assert store.read([write(folder / "0.json", content)])
+    with pytest.raises(InputError, match="in the folder of another cell; move it there, or delete it"):
+        store.read([write(folder.rename(folder.with_name("io_other")) / "0.json", content)])
+
+
+def test_a_record_of_version_4_lies_in_a_folder_with_the_readers_old_name(tmp_path):
+    folder = tmp_path / "benchmark/io_raw_cold_none_r0001_b002_t01x01"
+    folder.mkdir(parents=True)
+    cell = json.loads(VERSION_4.read_text())["cell"] | {"mode": "io", "reader": "raw", "engine": "none"}
+    assert read_old(folder, cell=cell, engine=None).cell.reader == "pread-discard"
+
+
+def test_files_and_values_have_limits_of_size(tmp_path, monkeypatch):
+    path = write(tmp_path / "0.json", record().model_dump(mode="json"))
+    monkeypatch.setattr(store, "MOST_VALUES", 100)
+    with pytest.raises(InputError, match="has more than 100 values"):
+        store.read([path])
+    monkeypatch.setattr(store, "MOST_BYTES", 1000)
+    with pytest.raises(InputError, match=r"has [\d,]+ bytes, but at most 1,000 are read"):
+        store.read([path])
+
+
+@pytest.mark.parametrize("content", [b"a\0b\n", b"x" * 5000, b"\n\n", b"results/none.json\n"])
+def test_a_list_of_records_may_name_anything(content, tmp_path):
+    (tmp_path / "records.txt").write_bytes(content)
+    present, missing = store.find(tmp_path / "records.txt")
+    assert not present and len(missing) == len(content.splitlines())
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "records.txt").write_bytes(b"\xff")
+    for path in (tmp_path / "records.txt", tmp_path):
+        with pytest.raises(InputError, match=r"not a list of paths|not a regular file|cannot be read"):
+            store.find(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mean_iou", float("nan")), ("mean_iou", 2.0), ("samples", 64.0), ("samples", 10**400), ("min_iou_ratio", -1.0),
+        ("iou", {}), ("iou", {"mean_iou": 1.0}), ("reference_iou", {"background": 1e308}), ("passed", 1),
+        ("max_logit_margin_loss", 1e300), ("median_logit_margin", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_verdict_whose_numbers_are_none_is_refused(key, value, tmp_path):
+    with pytest.raises(InputError, match=rf"cpu\.json: not an accuracy verdict \({key}"):
+        store.read_verdict(write(tmp_path / "cpu.json", verdict() | {key: value}))
 
 
 def test_verdicts_of_today_and_of_before_are_read(tmp_path):

@@ -79,6 +79,57 @@ def test_without_either_the_last_line_is_the_reason(told):
     assert told(FAILED, "starting\nsh: mpirun: not found\n\n") == [f"failed: {LOG}: sh: mpirun: not found"]
 
 
+KILLED = """\
+starting
+--------------------------------------------------------------------------
+prterun noticed that process rank 1 with PID 2663 on node vm exited on
+signal 9 (Killed).
+--------------------------------------------------------------------------
+"""
+NO_MODULE = """\
+Traceback (most recent call last):
+  File "run.py", line 8, in <module>
+ModuleNotFoundError: No module named 'numpy'
+--------------------------------------------------------------------------
+MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD
+--------------------------------------------------------------------------
+--------------------------------------------------------------------------
+prterun has exited due to process rank 1 with PID 0 on node vm calling
+"abort".
+--------------------------------------------------------------------------
+ """
+STATUS = """\
+starting
+--------------------------------------------------------------------------
+prterun detected that one or more processes exited with non-zero status.
+
+   Exit code:    3
+--------------------------------------------------------------------------
+"""
+
+
+@pytest.mark.parametrize(
+    ("job_log", "reason"),
+    [
+        (KILLED, "prterun noticed that process rank 1 with PID 2663 on node vm exited on signal 9 (Killed)."),
+        (NO_MODULE, "ModuleNotFoundError: No module named 'numpy'"),
+        (STATUS, "prterun detected that one or more processes exited with non-zero status. Exit code: 3"),
+        (KILLED + "error: the job took longer than 5 s\n", "error: the job took longer than 5 s"),
+        ("no device\n----------\n", "no device"),
+    ],
+    ids=["a killed rank", "a traceback", "an exit status", "an error line", "a line of dashes"],
+)
+def test_the_frames_of_mpirun_do_not_hide_the_cause(told, job_log, reason):
+    assert told(FAILED, job_log) == [f"failed: {LOG}: {reason}"]
+
+
+def test_a_folder_whose_name_begins_like_the_outputs_is_not_the_output(told, tmp_path):
+    (tmp_path / "my").mkdir()
+    assert told(MODEL.replace("results/model", "my disk")) == [
+        "failed: results/logs/assemble_model.log: its log is empty"
+    ]
+
+
 @pytest.mark.parametrize("job_log", [None, "", "\n"], ids=["no log", "empty log", "blank log"])
 def test_a_job_that_wrote_nothing_is_named(told, job_log):
     assert told(FAILED, job_log) == [f"failed: {LOG}: its log is empty"]

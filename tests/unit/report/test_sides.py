@@ -1,6 +1,8 @@
 """Results are read from folders and bundles alike, and bad ones are refused in one line."""
 
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 from deepcam.errors import InputError
@@ -96,7 +98,7 @@ def no_yaml(folder):
     [
         (lambda folder: folder, "does not exist; give a results folder, or a bundle of one"),
         (empty, "has no record benchmark/<cell>/<start>.json"),
-        (no_archive, "no .tar.gz bundle that can be read (not a gzip file)"),
+        (no_archive, "no .tar.gz bundle that can be read (Not a gzipped file"),
         (cut_short, "no .tar.gz bundle that can be read"),
         (bundle_without_records, "has results in 0 top folders"),
         (bundle_of_two, "has results in 2 top folders"),
@@ -115,3 +117,54 @@ def test_bad_input_is_one_line_that_says_where(make, message, tmp_path):
         sides.read(make(tmp_path / "bad"))
     assert message in str(error.value) and "\n" not in str(error.value)
     assert str(tmp_path / "bad") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a {b: *a}", "not YAML (alias *a, which no configuration of a run has)"),
+        ("a: &a [*a]", "not YAML (alias *a"),
+        ("a: " + "[" * 3000 + "]" * 3000, "not YAML (maximum recursion depth"),
+        ("a: 2001-13-45", "not YAML (month must be in 1..12)"),
+        ("a: 2001-12-05", "not a configuration ("),
+        ("a: [{? !!binary aGk= : 1}]", "not a configuration ("),
+        ("a: !!int abc", "not YAML (invalid literal"),
+        ("a: " + "9" * 5000, "not YAML (Exceeds the limit (4300 digits)"),
+        ("a: .nan", "not a configuration ("),
+        ("a: " + "9" * 400, "not a configuration ("),
+        ("1: 2", "not a configuration ("),
+        ("a: !!python/name:os.system", "not YAML (could not determine a constructor"),
+        ("a: " + "b" * 2**16, "has 65,539 bytes, but at most 65,536 are read"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "bundle"])
+def test_a_configuration_that_no_run_writes_is_refused(packed, text, message, tmp_path):
+    results = write(tmp_path, {GRID[0]: [measured(GRID[0])]})
+    (results / "config.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        sides.read(bundle(tmp_path / "run.tar.gz", results) if packed else results)
+    assert f"results/config.yaml: {message}" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "bundle"])
+def test_a_record_in_the_folder_of_another_cell_is_refused(packed, tmp_path):
+    results = write(tmp_path, {GRID[0]: [measured(GRID[0])], GRID[1]: [measured(GRID[0])]})
+    with pytest.raises(
+        InputError, match=f"{GRID[1].id}/0.json: a record of {GRID[0].id} in the folder of another cell"
+    ):
+        sides.read(bundle(tmp_path / "run.tar.gz", results) if packed else results)
+
+
+def test_records_that_are_no_files_are_refused_at_once(tmp_path):
+    results = write(tmp_path, {GRID[0]: [measured(GRID[0])]})
+    for make in (
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to("none"),
+    ):
+        path = results / "benchmark" / GRID[0].id / "1.json"
+        make(path)
+        with pytest.raises(InputError, match=r"1\.json: (not a regular file|cannot be read)"):
+            sides.read(results)
+        path.rmdir() if path.is_dir() else path.unlink()

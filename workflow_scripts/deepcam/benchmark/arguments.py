@@ -15,6 +15,18 @@ from typing import Any, NoReturn
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.timed_loop import Settings
 from deepcam.climate import MODEL_CHANNELS
+from deepcam.config_types import (
+    Channel,
+    DeviceName,
+    Fraction,
+    Name,
+    Natural,
+    Positive,
+    Ranks,
+    Seconds,
+    Threads,
+    argument,
+)
 from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
@@ -46,9 +58,14 @@ def parser() -> Parser:
         required=True,
         help="io reads, compute infers from samples in memory, inference does both, train reads and trains",
     )
-    what.add_argument("--batch-size", type=int, required=True, help="samples per batch, of all ranks together")
     what.add_argument(
-        "--ranks", type=int, help="number of ranks that must have started; default: what the launcher states"
+        "--batch-size", type=argument(Positive), required=True, help="samples per batch, of all ranks together"
+    )
+    what.add_argument(
+        "--ranks",
+        default=next((os.environ[name] for name in LAUNCHERS if name in os.environ), 1),
+        type=argument(Ranks),
+        help="number of ranks that must have started; default: what the launcher states",
     )
     source = what.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", type=Path, help="dataset.json; the file names in it are relative to its folder")
@@ -65,14 +82,18 @@ def parser() -> Parser:
         action="store_true",
         help="use a cold page cache, and drop all of the kernel's caches; needs root",
     )
-    how.add_argument("--max-inter-threads", type=int, default=1, help="samples that each rank reads at the same time")
-    how.add_argument("--max-intra-threads", type=int, default=1, help="chunks of a sample that are read in parallel")
+    how.add_argument(
+        "--max-inter-threads", type=argument(Threads), default=1, help="samples that each rank reads at the same time"
+    )
+    how.add_argument(
+        "--max-intra-threads", type=argument(Threads), default=1, help="chunks of a sample that are read in parallel"
+    )
     how.add_argument("--shuffle", action="store_true", help="shuffle the samples within each rank, in each epoch")
     how.add_argument(
         "--global-shuffle", action="store_true", help="shuffle the samples across all ranks, in each epoch"
     )
     engine = made.add_argument_group("what to compute with")
-    engine.add_argument("--engine", default=NONE, help="name of the engine, for the record")
+    engine.add_argument("--engine", type=argument(Name, str), default=NONE, help="name of the engine, for the record")
     engine.add_argument(
         "--engine-files", type=Path, nargs="*", default=[], help="compiled engines, one per device in the same order"
     )
@@ -86,35 +107,41 @@ def parser() -> Parser:
     engine.add_argument("--enable-nhwc", action="store_true", help="no effect: every engine runs in NHWC")
     engine.add_argument("--preprocess", action="store_true", help="no effect: preprocessing is part of every engine")
     engine.add_argument(
-        "--width-multiplier", type=float, default=1.0, help="width of the network that --mode train trains"
+        "--width-multiplier",
+        type=argument(Fraction, float),
+        default=1.0,
+        help="width of the network that --mode train trains",
     )
-    engine.add_argument("--channels", type=int, nargs="+", default=list(MODEL_CHANNELS), help="channels that it reads")
     engine.add_argument(
-        "--devices", nargs="+", help="devices that a node's ranks take in turn: cpu (default) or cuda:N"
+        "--channels", type=argument(Channel), nargs="+", default=list(MODEL_CHANNELS), help="channels that it reads"
     )
-    engine.add_argument("--device-count", type=int, help="use the first N GPUs of each node")
-    engine.add_argument("--device-id", type=int, help="use GPU N of each node for all of its ranks")
+    engine.add_argument(
+        "--devices",
+        type=argument(DeviceName, str),
+        nargs="+",
+        help="devices that a node's ranks take in turn: cpu (default) or cuda:N",
+    )
+    engine.add_argument("--device-count", type=argument(Positive), help="use the first N GPUs of each node")
+    engine.add_argument("--device-id", type=argument(Natural), help="use GPU N of each node for all of its ranks")
     engine.add_argument("--visualize", action="store_true", help="after the runs, draw the masks of the first samples")
     engine.add_argument("--visualization-output-dir", type=Path, help="folder for the drawing; needs --visualize")
     length = made.add_argument_group("how long")
-    length.add_argument("--num-warmup-runs", type=int, default=1, help="runs before those that count")
-    length.add_argument("--num-runs", type=int, default=5, help="runs that count")
-    length.add_argument("--min-seconds", type=float, default=0.0, help="least duration of warm and compute-only runs")
+    length.add_argument("--num-warmup-runs", type=argument(Natural), default=1, help="runs before those that count")
+    length.add_argument("--num-runs", type=argument(Positive), default=5, help="runs that count")
+    length.add_argument(
+        "--min-seconds", type=argument(Seconds, float), default=0.0, help="least duration of warm and compute-only runs"
+    )
     return made
 
 
 def parse(words: Sequence[str]) -> Job:
     """The job that a command line asks for. Raises InputError, before any work, if it cannot be run like that."""
     given = parser().parse_args([_with_dashes(word) for word in words])
-    ranks = given.ranks if given.ranks is not None else _launched()
-    if ranks < 1 or given.batch_size < ranks or given.batch_size % ranks:
-        raise InputError(f"--batch-size {given.batch_size}: must be a multiple of the ranks, {ranks}")
-    for name in ("max_inter_threads", "max_intra_threads", "num_runs"):
-        if getattr(given, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(given, name)}: must be at least 1")
+    if given.batch_size % given.ranks:
+        raise InputError(f"--batch-size {given.batch_size}: must be a multiple of the ranks, {given.ranks}")
     mode, devices, reader = MODES[given.mode], _devices(given), _reader(given)
     cell = Cell(
-        given.mode, reader, _cache(given, reader), given.engine, ranks, given.batch_size // ranks,
+        given.mode, reader, _cache(given, reader), given.engine, given.ranks, given.batch_size // given.ranks,
         given.max_inter_threads, given.max_intra_threads,
     )  # fmt: skip
     if problem := cell.problem(devices):
@@ -154,10 +181,6 @@ def parse(words: Sequence[str]) -> Job:
 def _with_dashes(word: str) -> str:
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if word.startswith("--") else word
-
-
-def _launched() -> int:
-    return next((int(os.environ[name]) for name in LAUNCHERS if name in os.environ), 1)
 
 
 def _check(right: bool, message: str) -> None:

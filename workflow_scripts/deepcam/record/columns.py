@@ -20,7 +20,8 @@ class Metrics(Model):
     """Metrics over all runs of a configuration. Percentiles are over the batches of all ranks and runs."""
 
     samples_per_second: float = Field(
-        description="Throughput: the total number of samples divided by the slowest rank's time; the median run's."
+        ge=1e-9,
+        description="Throughput: the total number of samples divided by the slowest rank's time; the median run's.",
     )
     gigabytes_per_second: float | None = Field(
         description="Throughput in GB (1e9 bytes) of npy files; null in mode compute."

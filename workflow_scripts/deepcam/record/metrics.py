@@ -65,9 +65,20 @@ def median_interval(rates: Sequence[float]) -> tuple[float | None, float | None]
     from scipy import stats  # takes half a second, which only one rank of a job spends, at its end
 
     found = stats.bootstrap(
-        (rates,), np.median, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+        (rates,),
+        np.median,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=resamples_at_once(len(rates)),
+        method="percentile",
+        rng=np.random.default_rng(0),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def resamples_at_once(values: int) -> int:
+    """Number of bootstrap resamples of so many values that are drawn at a time, to take little memory."""
+    return min(RESAMPLES, 1 + 10**7 // values)
 
 
 def num_devices(record: Measurement) -> int:

@@ -5,30 +5,49 @@ A record is a JSON file with the fields of `Record`.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
-from deepcam.grid import Cell
+from deepcam.climate import CLASSES
+from deepcam.grid import LARGEST_NUMBER, NAME, Cell
 from deepcam.record.columns import Metrics, Model
 
 SCHEMA_VERSION: Final = 5
 
+LARGEST = 10**14
+"""No measured number is larger: 100 TB, or 3 million years. A sum over all ranks fits into 64 bits."""
 
 Level = Literal["error", "warning"]
 
-Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
-"""Any JSON value. Not pydantic's JsonValue, which lets NaN through."""
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Amount = Annotated[float, Field(ge=0, le=LARGEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Duration = Annotated[float, Field(ge=1e-9, le=1e9)]
+"""Seconds, from a nanosecond to 30 years."""
+
+
+def _of_all_classes(values: dict[str, float | None]) -> dict[str, float | None]:
+    if values.keys() != set(CLASSES):
+        raise ValueError(f"must have a value for each of {', '.join(CLASSES)}, and for nothing else")
+    return values
+
+
+IouByClass = Annotated[dict[str, Share | None], AfterValidator(_of_all_classes)]
+
+Json = TypeAliasType("Json", "bool | Int64 | float | str | list[Json] | dict[str, Json] | None")
+"""Any JSON value. Not pydantic's JsonValue, which lets NaN and integers of any length through."""
 
 
 class Settings(Model):
     """How often, how long and in what order a configuration is measured."""
 
-    warmup_runs: int = Field(ge=0, description="Runs before the measured ones; they are not recorded.")
-    runs: int = Field(ge=1, description="Measured runs in one process.")
-    min_seconds: float = Field(
-        ge=0,
+    warmup_runs: Count = Field(description="Runs before the measured ones; they are not recorded.")
+    runs: Positive = Field(description="Measured runs in one process.")
+    min_seconds: Amount = Field(
         description="Shortest duration of a warm or compute run, seconds; epochs are repeated until it is reached.",
     )
     drop_caches: bool = Field(description="Drop all of the kernel's caches before each cold run, which takes root.")
@@ -41,30 +60,30 @@ class DatasetSummary(Model):
     """The samples that a record's runs read."""
 
     source: str = Field(description="Where the samples come from: the archive, synthesis, or folders of npy files.")
-    sample_shape: tuple[int, int, int] = Field(description="Height, width and channels of each sample.")
-    bytes: int = Field(ge=0, description="Size of all samples' npy files, bytes.")
+    sample_shape: tuple[Positive, Positive, Positive] = Field(description="Height, width and channels of each sample.")
+    bytes: Positive = Field(description="Size of all samples' npy files, bytes.")
     samples: list[str] = Field(min_length=1, description="File names of the samples.")
 
 
 class AccuracyVerdict(Model):
     """How an engine's masks compare with the eager fp32 network's on the same labelled samples."""
 
-    samples: int = Field(ge=1, description="Number of samples compared.")
-    iou: dict[str, float | None] = Field(
+    samples: Positive = Field(description="Number of samples compared.")
+    iou: IouByClass = Field(
         description="Class to the engine's intersection over union with the labels; null if the class does not occur."
     )
-    mean_iou: float = Field(description="Mean of `iou` over the classes that occur.")
-    reference_iou: dict[str, float | None] = Field(description="Like `iou`, for the reference.")
-    reference_mean_iou: float = Field(description="Mean of `reference_iou` over the classes that occur.")
-    pixel_agreement: float = Field(ge=0, le=1, description="Share of pixels to which both give the same class.")
-    max_logit_margin_loss: float = Field(
+    mean_iou: Share = Field(description="Mean of `iou` over the classes that occur.")
+    reference_iou: IouByClass = Field(description="Like `iou`, for the reference.")
+    reference_mean_iou: Share = Field(description="Mean of `reference_iou` over the classes that occur.")
+    pixel_agreement: Share = Field(description="Share of pixels to which both give the same class.")
+    max_logit_margin_loss: Amount = Field(
         description="Largest margin, in logits, by which the reference preferred its own class to the engine's."
     )
-    median_logit_margin: float = Field(
+    median_logit_margin: Amount = Field(
         description="Median difference, in logits, between the reference's best and second-best class of a pixel."
     )
-    min_iou_ratio: float = Field(description="Required ratio of `mean_iou` to `reference_mean_iou`.")
-    min_pixel_agreement: float = Field(description="Required `pixel_agreement`.")
+    min_iou_ratio: Share = Field(description="Required ratio of `mean_iou` to `reference_mean_iou`.")
+    min_pixel_agreement: Share = Field(description="Required `pixel_agreement`.")
     passed: bool = Field(
         description="True if both requirements are met and pixels of at least two classes agree with the labels."
     )
@@ -76,7 +95,7 @@ class EngineDescription(Model):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Json]
 
-    precision: str = Field(description="Precision that the engine computes in, such as fp32.")
+    precision: str = Field(pattern=NAME, description="Precision that the engine computes in, such as fp32.")
     accuracy: list[AccuracyVerdict] = Field(description="Verdicts on the engine, one for each device.")
 
 
@@ -104,10 +123,10 @@ class Node(Model):
     name: str = Field(description="Host name, or the name that Slurm gives the node.")
     cpu: str = Field(description="CPU model.")
     isa: list[str] = Field(description="Instruction set extensions that kernels and compilers select by.")
-    logical_cores: int = Field(description="Number of logical cores.")
+    logical_cores: Positive = Field(description="Number of logical cores.")
     governor: str | None = Field(description="CPU frequency governor; null if the kernel does not set the frequency.")
-    numa_nodes: int = Field(description="Number of NUMA nodes.")
-    memory_bytes: int = Field(description="Physical memory, bytes.")
+    numa_nodes: Count = Field(description="Number of NUMA nodes.")
+    memory_bytes: Count = Field(description="Physical memory, bytes.")
     gpus: list[str] = Field(description="GPU models, in the order of their bus addresses.")
     driver: str | None = Field(description="Version of the NVIDIA driver; null without one.")
     kernel: str = Field(description="Kernel release.")
@@ -118,9 +137,9 @@ class RankPlace(Model):
     """Where one MPI rank ran."""
 
     node: str = Field(description="Name of its node.")
-    local_rank: int = Field(ge=0, description="Number of the rank among those of its node.")
+    local_rank: Count = Field(description="Number of the rank among those of its node.")
     device: str = Field(description="Device that it computed on: cpu, or cuda:N.")
-    cores: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="Numbers of its logical cores.")
+    cores: list[Count] = Field(min_length=1, description="Numbers of its logical cores.")
 
 
 class Environment(Model):
@@ -136,21 +155,18 @@ class Environment(Model):
     variables: dict[str, str] = Field(description="Environment variables that may affect performance.")
     nodes: list[Node] = Field(min_length=1, description="The nodes of the job.")
     ranks: list[RankPlace] = Field(min_length=1, description="Where each rank ran, by rank.")
-    background_cpu_load: float = Field(
-        ge=0, description="Share of the busiest node's cores that other processes kept busy before the start."
+    background_cpu_load: Amount = Field(
+        description="Share of the busiest node's cores that other processes kept busy before the start."
     )
 
 
 class DeviceUsage(Model):
     """What the whole device used during a run, by all processes; null where the device does not tell."""
 
-    energy_joules: float | None = Field(default=None, ge=0, description="Energy, joules.")
-    utilisation: float | None = Field(
-        default=None, ge=0, description="Share of the time in which a kernel ran, 0 to 1."
-    )
-    memory_bytes: int | None = Field(
+    energy_joules: Amount | None = Field(default=None, description="Energy, joules.")
+    utilisation: Amount | None = Field(default=None, description="Share of the time in which a kernel ran, 0 to 1.")
+    memory_bytes: Count | None = Field(
         default=None,
-        ge=0,
         description="Memory in use at the end, bytes; allocators keep what they had, so this is the peak.",
     )
 
@@ -158,30 +174,24 @@ class DeviceUsage(Model):
 class RankRun(Model):
     """One rank's part of one run."""
 
-    seconds: float = Field(gt=0, description="Wall time from the common start to this rank's last batch, seconds.")
-    batch_interval_seconds: list[Annotated[float, Field(ge=0)]] = Field(
+    seconds: Duration = Field(description="Wall time from the common start to this rank's last batch, seconds.")
+    batch_interval_seconds: list[Annotated[float, Field(ge=0, le=1e9)]] = Field(
         min_length=1, description="Time from each finished batch to the next, seconds; the first counts from the start."
     )
-    batch_samples: list[Annotated[int, Field(ge=1)]] = Field(
-        min_length=1, description="Number of samples in each batch."
+    batch_samples: list[Positive] = Field(min_length=1, description="Number of samples in each batch.")
+    samples: dict[str, Positive] = Field(description="File name to how often the reader reported it as read.")
+    cpu_seconds: Amount = Field(description="CPU time of the rank's processes, seconds.")
+    node_cpu_utilisation: Share | None = Field(
+        description="Share of the node's cores that were busy; null on all but one rank of each node."
     )
-    samples: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        description="File name to how often the reader reported it as read."
-    )
-    cpu_seconds: float = Field(ge=0, description="CPU time of the rank's processes, seconds.")
-    node_cpu_utilisation: float | None = Field(
-        ge=0, le=1, description="Share of the node's cores that were busy; null on all but one rank of each node."
-    )
-    background_cpu_load: float | None = Field(
-        ge=0,
-        le=1,
+    background_cpu_load: Share | None = Field(
         description="Share of the node's cores that other processes kept busy; null on all but one rank of each node.",
     )
-    peak_rss_bytes: int = Field(
-        ge=0, description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."
+    peak_rss_bytes: Count = Field(
+        description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."
     )
-    bytes_read_from_storage: int = Field(
-        ge=0, description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
+    bytes_read_from_storage: Count = Field(
+        description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
     )
     reader: dict[str, Json] = Field(description="How the reader read, such as chunk size and O_DIRECT.")
     device: DeviceUsage = Field(description="What the rank's device used.")
@@ -190,14 +200,21 @@ class RankRun(Model):
 class Run(Model):
     """One measured run of all ranks."""
 
-    epochs: int = Field(ge=1, description="How often the run read the dataset.")
-    page_cache_residency_min: float = Field(
-        ge=0, le=1, description="Lowest share of a rank's files in the page cache just before the start."
+    epochs: Positive = Field(description="How often the run read the dataset.")
+    page_cache_residency_min: Share = Field(
+        description="Lowest share of a rank's files in the page cache just before the start."
     )
-    page_cache_residency_max: float = Field(
-        ge=0, le=1, description="Highest share of a rank's files in the page cache just before the start."
+    page_cache_residency_max: Share = Field(
+        description="Highest share of a rank's files in the page cache just before the start."
     )
-    ranks: list[RankRun] = Field(min_length=1, description="Each rank's part, by rank.")
+    ranks: list[RankRun] = Field(min_length=1, max_length=LARGEST_NUMBER, description="Each rank's part, by rank.")
+
+    @model_validator(mode="after")
+    def _check_readings_of_nodes(self) -> Self:
+        for field in ("node_cpu_utilisation", "background_cpu_load"):
+            if all(getattr(rank, field) is None for rank in self.ranks):
+                raise ValueError(f"no rank has {field}")
+        return self
 
 
 class Check(Model):
@@ -205,8 +222,8 @@ class Check(Model):
 
     name: str = Field(description="Name of the check.")
     level: Level = Field(description="A failed error makes the record invalid; a warning does not.")
-    expected: bool | int | float | str = Field(description="What the check expected.")
-    actual: bool | int | float | str = Field(description="What it found.")
+    expected: bool | Int64 | float | str = Field(description="What the check expected.")
+    actual: bool | Int64 | float | str = Field(description="What it found.")
     ok: bool = Field(description="True if the check passed.")
 
 
@@ -220,6 +237,13 @@ class Measurement(Model):
     engine: EngineDescription | None = Field(description="What computed; null in mode io.")
     environment: Environment = Field(description="Machine and software.")
     runs: list[Run] = Field(min_length=1, description="The measured runs, in order.")
+
+    @model_validator(mode="after")
+    def _check_ranks(self) -> Self:
+        for run in self.runs:
+            if len(run.ranks) != len(self.environment.ranks):
+                raise ValueError(f"run of {len(run.ranks)} ranks in an environment of {len(self.environment.ranks)}")
+        return self
 
 
 class Record(Measurement):

@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
+from deepcam import files
 from deepcam.errors import InputError
+from deepcam.grid import RENAMED_READERS
 from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Record
 from deepcam.record.upgrade import OLD_VERSION, upgrade_record, upgrade_verdict
 
+MOST_BYTES = 256 * 2**20
+"""Size of the largest file that is read. The record of 64 ranks with 1,000 batches each has some megabytes."""
+
+MOST_VALUES = 8 * 10**6
+"""Values in a file, which may take a hundred times as much memory as text."""
+
+START = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*([0-9]{1,9})\s*,')
+"""How the records of a run start. The version of others is found by parsing them once more."""
+
+LONGEST_REASON = 200
+"""Characters. A key of a damaged file may have any length."""
+
 
 class _Versioned(BaseModel):
-    schema_version: int
+    schema_version: int = Field(ge=0, lt=10**9)
 
 
 def find(listed: Path) -> tuple[list[Path], list[Path]]:
     """The records named in a list, a path a line: those that exist, and those that are missing."""
-    paths = [Path(line) for line in listed.read_text(encoding="utf-8").splitlines()]
-    return [path for path in paths if path.exists()], [path for path in paths if not path.exists()]
+    try:
+        lines = files.read_bytes(listed, MOST_BYTES).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{listed}: not a list of paths ({error}); delete it and run the workflow again") from None
+    paths = [(Path(line), os.path.exists(line)) for line in lines]
+    return [path for path, exists in paths if exists], [path for path, exists in paths if not exists]
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
     """Read and check records; those of version 4 are converted.
 
-    Raises InputError that names the file and the key for one that is damaged or of another version.
+    Raises InputError that names the file and the key for one that is damaged, of another version, or in the folder of
+    another cell.
     """
-    return [_read(path) for path in paths]
+    return [parse(files.read_bytes(path, MOST_BYTES), path) for path in paths]
 
 
-def read_verdict(path: Path) -> AccuracyVerdict:
-    """Read and check an accuracy verdict, of any version. Raises InputError for one that is damaged."""
+def parse(content: bytes, path: PurePath) -> Record:
+    """The record with this content. `path` is where it lies; the errors are those of `read`."""
+    if len(content) > 2 * MOST_VALUES and sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise InputError(f"{path}: has more than {MOST_VALUES:,} values; remove it")
     try:
-        return AccuracyVerdict.model_validate_json(to_json(upgrade_verdict(from_json(path.read_bytes()))))
-    except (ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
-        ) from None
-
-
-def _read(path: Path) -> Record:
-    content = path.read_bytes()
-    try:
-        version = _Versioned.model_validate_json(content).schema_version
+        start = START.match(content)
+        version = int(start[1]) if start else _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
             content = to_json(upgrade_record(from_json(content)))
         elif version != SCHEMA_VERSION:
@@ -53,16 +68,40 @@ def _read(path: Path) -> Record:
                 f"{path}: a record of version {version}, but versions {OLD_VERSION} and {SCHEMA_VERSION} are "
                 f"supported; {advice}"
             )
-        return Record.model_validate_json(content)
+        record = Record.model_validate_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a benchmark record ({_reason(error)}); delete it and run the workflow again"
         ) from None
+    _check_folder(record, path)
+    return record
+
+
+def read_verdict(path: Path) -> AccuracyVerdict:
+    """Read and check an accuracy verdict, of any version. Raises InputError for one that is damaged."""
+    content = files.read_bytes(path, MOST_BYTES)
+    try:
+        return AccuracyVerdict.model_validate_json(to_json(upgrade_verdict(from_json(content))))
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
+        ) from None
+
+
+def _check_folder(record: Record, path: PurePath) -> None:
+    """A record at `benchmark/<cell>/<start>.json`, where a run keeps it, must be one of that cell."""
+    if path.parent.parent.name != "benchmark":
+        return
+    cell = record.cell
+    old = [name for name, new in RENAMED_READERS.items() if new == cell.reader]
+    ids = [dataclasses.replace(cell, reader=name).id for name in (cell.reader, *old)]
+    if path.parent.name not in ids:
+        raise InputError(f"{path}: a record of {cell.id} in the folder of another cell; move it there, or delete it")
 
 
 def _reason(error: Exception) -> str:
-    """One line; for a field its place in the file."""
+    """One short line; for a field its place in the file."""
     if not isinstance(error, ValidationError):
-        return repr(error)
-    first = error.errors(include_url=False)[0]
-    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        return repr(error)[:LONGEST_REASON]
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))[:LONGEST_REASON]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
+import re
+import subprocess
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,11 +17,13 @@ from deepcam.errors import InputError
 
 CODE = (
     "Snakefile", "Makefile", "README.md", "LICENSE", "pyproject.toml",
-    "config", "envs", "profiles", "rules", "share", "workflow_scripts",
+    "config", "docs", "envs", "profiles", "rules", "share", "workflow_scripts",
 )  # fmt: skip
 """Files and folders of the workflow that are packed."""
 
-LEFT_OUT = ("__pycache__", ".snakemake", files.TEMPORARY)
+KINDS = {".csv", ".json", ".md", ".py", ".rst", ".sh", ".smk", ".svg", ".txt", ".yaml", ".j2"}
+NAMES = re.compile(r"Containerfile|SHA256SUMS|model_part_\w+")
+"""Suffixes, and names without a suffix, of the workflow's files in those folders. They decide where git cannot."""
 
 DATASET = paths.dataset(paths.DATA)
 """Path of the dataset's description in the bundle."""
@@ -51,12 +56,16 @@ def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output:
     """Archive the workflow in `code` and the files in `made` (relative paths); the same content gives the same bytes.
 
     `config` is the configuration that was used and `dataset` the description of the data, wherever they are. `kind` is
-    the environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing.
+    the environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing, and for one in
+    `made` that is not in the results, because a list or a link that somebody else made may lead anywhere.
     """
     results = {str(path): path for path in made} | {DATASET: dataset}
     for path in results.values():
         if not path.is_file():
             raise InputError(f"{path}: missing; run the workflow again")
+    for path in made:
+        if path.parts[0] != paths.RESULTS or ".." in path.parts or not _is_inside(path, Path(paths.RESULTS)):
+            raise InputError(f"{path}: leads out of {paths.RESULTS}, so it is not packed; put a copy in its place")
     sums = "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in sorted(results.items())
     )
@@ -77,8 +86,36 @@ def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output:
 
 
 def _code(folder: Path) -> Iterable[Path]:
+    """The workflow's files, without those that only lie beside them and links that lead out of its folder."""
+    tracked = _tracked(folder)
+    for path in _known(folder) if tracked is None else tracked:
+        if path.is_file() and _is_inside(path, folder):
+            yield path
+
+
+def _tracked(folder: Path) -> list[Path] | None:
+    """The files that git tracks; None if the folder is not a checkout, as in an image or an unpacked bundle."""
+    command = ["git", "-C", str(folder), "ls-files", "-z", "--", *CODE]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    found = [folder / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    # A folder may also lie in a checkout of something else.
+    return found if folder / "Snakefile" in found else None
+
+
+def _known(folder: Path) -> Iterable[Path]:
+    """The files that look like the workflow's by their place and name, and are not hidden."""
     for name in CODE:
         place = folder / name
-        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file() and not any(part.endswith(LEFT_OUT) for part in path.relative_to(folder).parts):
+        if not place.is_dir():
+            yield place
+        for path in place.rglob("*"):
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if not hidden and (path.suffix in KINDS or NAMES.fullmatch(path.name)):
                 yield path
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

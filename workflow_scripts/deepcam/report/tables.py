@@ -18,6 +18,10 @@ from deepcam.grid import NONE, Cell
 from deepcam.record import cell_summary, metrics, store
 from deepcam.record.columns import Bottleneck, Metrics
 from deepcam.record.schema import Record
+from deepcam.text import printable
+
+FORMULA_MARKS = ("=", "+", "-", "@")
+"""How a formula starts in spreadsheets."""
 
 DEVICES = (1, 8, 64, 1024)
 """Numbers of devices for which the required storage bandwidth is computed."""
@@ -150,9 +154,19 @@ def channels(described: Sequence[Channel], used: Collection[int]) -> pd.DataFram
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, depending on the suffix, atomically."""
+    """Write a table as CSV or Parquet, depending on the suffix, atomically.
+
+    In CSV, an apostrophe precedes text that spreadsheets would take for a formula.
+    """
     with files.atomic_path(path) as temporary:
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+            table.map(_without_formula).to_csv(temporary, index=False, float_format="%.6g")
+
+
+def _without_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA_MARKS) else text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import html
+import re
 from collections.abc import Iterable, Sequence
 
 import matplotlib
@@ -26,6 +28,7 @@ from deepcam.report.comparison.significance import (
     runs_needed,
 )
 from deepcam.report.figures.style import COLOURS, STYLE
+from deepcam.text import printable
 
 LOOKS = {
     SLOWER: (COLOURS[1], "v"),
@@ -35,6 +38,9 @@ LOOKS = {
     NOT_VALID: ("grey", "D"),
 }
 """Verdict to colour and marker."""
+
+MOST_DRAWN = 2000
+"""Number of cells in the figure. More take minutes to draw, and an image of gigabytes."""
 
 ROW_INCHES = 0.21
 """Height of a cell in the figure, whose label has 9 points. A long grid makes a long page."""
@@ -50,9 +56,10 @@ def table(cells: Iterable[Comparison]) -> pd.DataFrame:
 def figure(cells: Iterable[Comparison]) -> Figure:
     """Ratio and 95 % confidence interval of each cell that A and B have, slowest at the top.
 
-    Cells that are not valid have hollow markers.
+    Cells that are not valid have hollow markers. Of more than MOST_DRAWN cells, only the slowest are drawn.
     """
-    drawn = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
+    both = sorted((cell for cell in cells if cell.ratio is not None), key=lambda cell: (cell.ratio, cell.cell))
+    drawn = both[:MOST_DRAWN]
     with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(10, 1.6 + ROW_INCHES * len(drawn)), layout="constrained")
         axes = made.subplots()
@@ -75,6 +82,8 @@ def figure(cells: Iterable[Comparison]) -> Figure:
         axes.set_ylim(len(drawn) - 0.4, -0.6)
         axes.set_xlabel("throughput of B / throughput of A, with 95 % confidence interval")
         axes.tick_params(top=True, labeltop=True)
+        if len(drawn) < len(both):
+            axes.set_title(f"the {len(drawn):,} cells with the lowest ratios; comparison.csv has all {len(both):,}")
         made.legend(loc="outside lower center", ncols=len(LOOKS))
     return made
 
@@ -138,7 +147,9 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
     if verdict in (ONLY_A, ONLY_B):
         return [f"- {_code(cell.cell.id)}" for cell in cells]
     if verdict == NOT_VALID:
-        return _rows("cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), c.reasons] for c in cells])
+        return _rows(
+            "cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), _text(c.reasons)] for c in cells]
+        )
     return _rows(
         "cell", "ratio", "95 % interval", "p, corrected", "A (samples/s)", "B (samples/s)", "runs",
         rows=[
@@ -158,7 +169,7 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
 
 def _rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [list(header), ["-" * len(name) for name in header]]
-    cells += [[text.replace("\n", " ").replace("|", r"\|") for text in row] for row in rows]
+    cells += [[text.replace("|", r"\|") for text in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in cells]
 
 
@@ -167,4 +178,10 @@ def _number(ratio: float | None) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`"
+    """A name or value as code if Markdown cannot mistake any of its characters, else as text."""
+    return f"`{text}`" if text.isprintable() and not set(text) & set("`<>&") else _text(text)
+
+
+def _text(text: str) -> str:
+    """Text that a record brings along, in one line and without markup."""
+    return re.sub(r"[\\`*\[\]]", r"\\\g<0>", html.escape(printable(text), quote=False))

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import re
-import tarfile
-import tempfile
-import zlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from deepcam import paths
+from deepcam import files, paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
-from deepcam.record.schema import Record
+from deepcam.record.schema import Json, Record
+from deepcam.report.comparison import archive
 
 MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/[^/]+/\d+\.json|config\.yaml)")
 """The files that are read from a bundle, all in one top folder."""
+
+MOST_CONFIG_BYTES = 2**16
+"""Size of the largest configuration that is read. A complete one has some kilobytes, and YAML is read slowly."""
+
+CONFIG = TypeAdapter(dict[str, Json], config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,64 +41,73 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.
 
-    Records of version 4 are converted. Raises InputError if there is no record, or if one is damaged or of another
-    version.
+    Records of version 4 are converted. Raises InputError if there is no record, or if one is damaged, of another
+    version, or in the folder of another cell.
     """
     if path.is_dir():
-        return _read_folder(path, str(path))
+        return _read_folder(path)
     if not path.is_file():
         raise InputError(f"{path}: does not exist; give a results folder, or a bundle of one")
-    with tempfile.TemporaryDirectory() as temporary:
-        _extract(path, Path(temporary))
-        tops = list(Path(temporary).iterdir())
-        if len(tops) != 1:
-            raise InputError(f"{path}: has results in {len(tops)} top folders instead of one; give another bundle")
-        try:
-            return _read_folder(tops[0], str(path))
-        except InputError as error:
-            raise InputError(str(error).replace(temporary, str(path))) from None
+    return _read_bundle(path)
 
 
-def _extract(bundle: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(bundle, "r:gz") as archive:
-            for member in archive:
-                if MEMBER.fullmatch(member.name):
-                    _extract_file(archive, member, folder)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(
-            f"{bundle}: no .tar.gz bundle that can be read ({error}); give a whole one, or a folder"
-        ) from None
-
-
-def _extract_file(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Extract one file with its own checks: tarfile has filters that make extraction safe since Python 3.11.4 only."""
-    content = archive.extractfile(member) if member.isfile() else None
-    if content is None or ".." in Path(member.name).parts:
-        raise tarfile.TarError(f"{member.name} is not a file inside of it")
-    target = folder / member.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content.read())
-
-
-def _read_folder(folder: Path, name: str) -> Results:
+def _read_folder(folder: Path) -> Results:
     results = folder if (folder / "benchmark").is_dir() else folder / "results"
-    found = paths.existing_records(results)
-    if not found:
-        raise InputError(f"{name}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
+    config = results / "config.yaml"
+    return _results(
+        folder,
+        store.read(paths.existing_records(results)),
+        _parse_config(files.read_bytes(config, MOST_CONFIG_BYTES), config) if config.exists() else None,
+    )
+
+
+def _read_bundle(bundle: Path) -> Results:
+    records: dict[PurePath, Record] = {}
+    config = None
+    for member, content in archive.members(bundle, MEMBER):
+        path = bundle / member
+        if path.name == "config.yaml":
+            config = _parse_config(content, path)
+        else:
+            records[path] = store.parse(content, path)
+    tops = {path.relative_to(bundle).parts[0] for path in records}
+    if len(tops) != 1:
+        raise InputError(f"{bundle}: has results in {len(tops)} top folders instead of one; give another bundle")
+    return _results(bundle, [records[path] for path in sorted(records)], config)
+
+
+def _results(path: Path, records: Iterable[Record], config: Mapping[str, Any] | None) -> Results:
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
-    for record in store.read(found):
+    for record in records:
         by_cell[record.cell].append(record)
-    return Results(name, dict(by_cell), _read_config(results / "config.yaml"))
+    if not by_cell:
+        raise InputError(f"{path}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
+    # In a locale that is not UTF-8, Python has decoded the path in another way.
+    return Results(os.fsencode(path).decode(errors="backslashreplace"), dict(by_cell), config)
 
 
-def _read_config(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
+class _Loader(yaml.SafeLoader):
+    """Plain YAML without aliases, with which some bytes can stand for gigabytes, or for something without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"alias *{self.peek_event().anchor}, which no configuration of a run has")
+        return super().compose_node(parent, index)
+
+
+def _parse_config(content: bytes, path: PurePath) -> dict[str, Any]:
+    advice = "delete it to compare without"
+    if len(content) > MOST_CONFIG_BYTES:
+        raise InputError(f"{path}: has {len(content):,} bytes, but at most {MOST_CONFIG_BYTES:,} are read; {advice}")
     try:
-        config = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({str(error).splitlines()[0]}); delete it to compare without") from None
+        config = yaml.load(content, _Loader)
+    # Values that YAML takes for dates or numbers and Python does not are a ValueError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not YAML ({str(error).partition(chr(10))[0]}); {advice}") from None
     if not isinstance(config, dict):
-        raise InputError(f"{path}: not a configuration, but {type(config).__name__}; delete it to compare without")
-    return config
+        raise InputError(f"{path}: not a configuration, but {type(config).__name__}; {advice}")
+    try:
+        return CONFIG.validate_python(config)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InputError(f"{path}: not a configuration ({first['msg']}); {advice}") from None

@@ -33,6 +33,8 @@ STYLE: dict[RcKeyType, Any] = {
     "axes.spines.right": False,
     "grid.alpha": 0.3,
     "legend.frameon": False,
+    # Names are not formulas, whatever they contain.
+    "text.parse_math": False,
     # The same table gives the same bytes: ids are not random, and text does not depend on the installed fonts.
     "svg.hashsalt": "deepcam",
     "svg.fonttype": "path",
