@@ -1,7 +1,7 @@
 # DeepCAM inference and I/O benchmark. Start with README.md; all settings are in config/config.yaml.
 from snakemake.utils import min_version
 
-# Profiles named profile.yaml.
+# The first version that reads profiles named profile.yaml.
 min_version("9.19")
 
 # Not workflow.basedir, which is another folder if a workflow imports this one as a module.

@@ -101,7 +101,8 @@ def check_devices():
 
 
 def machine_identity(wildcards):
-    """What an engine is bound to. Empty on a cluster: this may be a login node, and loading an engine compares it."""
+    """The machine that an engine is built for. Empty on a cluster, where this may be a login node; there, the machine is
+    checked when the engine is loaded."""
     return "" if on_cluster() else machine.identity(wildcards.device)
 
 

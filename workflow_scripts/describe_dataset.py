@@ -16,7 +16,10 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=argument(Positive), required=True, help="number of files to read in parallel")
     parser.add_argument(
-        "--statistics", type=Path, required=True, help="the archive's statistics, JSON; null: compute them"
+        "--statistics",
+        type=Path,
+        required=True,
+        help="the archive's statistics, JSON file of the archive's statistics; if it holds null, they are computed",
     )
     parser.add_argument(
         "--allow-nonfinite", action="store_true", help="count values that are not finite instead of stopping"

@@ -32,7 +32,7 @@ if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html re
     rm -rf "${report%.zip}"
     python -m zipfile -e "$report" results
 fi
-[ $status = 0 ] || echo "error: some jobs failed; the report is of what there is. The same command does the rest." >&2
+[ $status = 0 ] || echo "error: some jobs failed; the report covers the finished jobs. Run the same command again for the rest." >&2
 cat <<END
 summary: results/summary.html (the page to read first)
 report:  results/report/report.html (to pass on: $report; to repeat: make bundle)

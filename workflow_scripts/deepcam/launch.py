@@ -51,7 +51,7 @@ def node_count(ranks: int, ranks_per_node: int) -> int:
 def launcher(config: Config, ranks: int, on_cluster: bool) -> str:
     """The command that starts the ranks of a job, spread evenly over its nodes.
 
-    Empty for a single rank on a cluster: the executor starts it, as Slurm's requires.
+    Empty for a single rank on a cluster: the executor starts it, as Slurm's executor requires.
     """
     if not on_cluster:
         return config.benchmark.launcher.replace("{ranks}", str(ranks))

@@ -145,7 +145,7 @@ def test_what_cannot_be_is_refused_in_one_line(folder: Path, words: str, error: 
         ("--mode inference --trt-model-dir {engines} --device-count 2 --enable-trt", "--enable-trt: .* backend eager"),
         ("--mode inference --trt-model-dir {engines} --enable-fp16", "--enable-fp16: .* precision fp32"),
         ("--mode inference --trt-model-dir {engines} --enable-graphs", "--enable-graphs: .* cuda_graphs False"),
-        ("--mode inference --trt-model-dir /nowhere", "/nowhere/cpu.json: no engine's fingerprint"),
+        ("--mode inference --trt-model-dir /nowhere", "/nowhere/cpu.json: the fingerprint of the engine is missing"),
         ("--mode io --batch-size 6", "dataset has 4 samples, fewer than the global batch size 6"),
     ],
 )

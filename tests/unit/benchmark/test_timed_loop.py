@@ -110,5 +110,5 @@ def test_caches_are_dropped_before_cold_runs_only(files: tuple[Path, ...], monke
 
 
 def test_a_minimum_duration_needs_a_warm_up_run(files: tuple[Path, ...]) -> None:
-    with pytest.raises(InputError, match="warmup_runs: 0 leaves no run"):
+    with pytest.raises(InputError, match="warmup_runs: must be at least 1"):
         runs_of(files, warmup_runs=0, min_seconds=0.1)

@@ -142,7 +142,7 @@ def test_a_failed_accuracy_target_makes_a_record_invalid(tmp_path: Path) -> None
     made = record().model_copy(update={"engine": EngineDescription(precision="fp32", accuracy=[good, bad])})
     first, second = [check for check in validity.checks(made) if check.name == "accuracy"]
     assert first.ok and not second.ok
-    assert second.expected == "99% of the reference's mean IoU, 1.0000, and 99.5% of its pixels"
+    assert second.expected == "99% of the reference's mean IoU, 1.0000, and its class on 99.5% of the pixels"
     assert second.actual.startswith("mean IoU 0.0")
     assert second.actual.endswith("of one class at most where the labels agree")
     assert "one class" not in first.actual

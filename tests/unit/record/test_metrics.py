@@ -93,7 +93,7 @@ def test_inference_above_its_parts_is_a_warning():
     table = tables.summary([record(mode="inference", engine="eager-fp32"), compute, record()]).set_index("mode")
     assert table.loc["inference", "bottleneck"] == "measurement-conflict"
     assert (
-        "expected at most 110% of the lower of reading and computing alone, got 200%"
+        "expected at most 110% of the lower of I/O-only and compute-only throughput, got 200%"
         in (table.loc["inference", "warnings"])
     )
 

@@ -36,9 +36,9 @@ CAVEATS = {
         ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "wekafs", "pvfs2", "afs", "9p", "virtiofs"),
         "only this node's page cache is evicted, not the servers'",
     ),
-    "fuse": "what serves it may have a cache that is not evicted",
-    "overlay": "what lies under it may have a cache that is not evicted",
-    UNSEEN: "its mount is not seen from here, and may have a cache that is not evicted",
+    "fuse": "the program that serves this file system may have a cache that is not evicted",
+    "overlay": "the file system below this overlay may have a cache that is not evicted",
+    UNSEEN: "its mount point is not visible to this process, so it may have a cache that is not evicted",
 }
 """Why a cold page cache may not mean reads from storage, by file system type (fuse.sshfs counts as fuse)."""
 

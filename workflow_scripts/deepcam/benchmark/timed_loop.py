@@ -59,7 +59,10 @@ def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
     settings = workload.settings
     repeatable = workload.cell.cache != "cold" and settings.min_seconds > 0
     if repeatable and settings.warmup_runs == 0:
-        raise InputError("warmup_runs: 0 leaves no run to learn the pace from; give at least 1, or min_seconds 0")
+        raise InputError(
+            "warmup_runs: must be at least 1 unless min_seconds is 0, because warm-up runs determine the number "
+            "of epochs"
+        )
     for _ in range(settings.warmup_runs):
         _, _, result = _run(workload, ranks, loop, order.files(1))
     epochs = 1

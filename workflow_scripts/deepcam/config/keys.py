@@ -61,8 +61,12 @@ class Data(Block):
     streams: Positive = Field(
         default=4, description="Parallel downloads; the archive bans addresses that open more than 4"
     )
-    height: Length = Field(default=climate.HEIGHT, description="Rows of a sample in pixels; downloads must agree")
-    width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels; downloads must agree")
+    height: Length = Field(
+        default=climate.HEIGHT, description="Rows of a sample in pixels; downloaded samples must have this many"
+    )
+    width: Length = Field(
+        default=climate.WIDTH, description="Columns of a sample in pixels; downloaded samples must have this many"
+    )
     seed: Seed = Field(default=2026, description="Seed of the synthetic samples")
     keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
     allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
@@ -188,7 +192,9 @@ class Benchmark(Block):
     local_batch_sizes: Values[BatchSize] = Field(default=(1, 2), description="Samples per batch and rank")
     inter_threads: Values[Threads] = Field(default=(1, 4), description="Samples that a rank reads at the same time")
     intra_threads: Values[Threads] = Field(default=(1,), description="Chunks of a sample that are read in parallel")
-    max_threads: Positive = Field(default=32, description="Leave out cells with a larger product of both threads")
+    max_threads: Positive = Field(
+        default=32, description="Leave out cells in which inter_threads x intra_threads is more than this"
+    )
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
     runs: Positive = Field(default=5, description="Runs that count, in the same processes")
     starts: Positive = Field(default=1, description="Number of times that each cell is started in fresh processes")
@@ -207,7 +213,7 @@ class Benchmark(Block):
 
 
 class Cluster(Block):
-    """What all jobs ask a cluster for; without meaning on a single machine."""
+    """Resources that jobs request from a cluster; ignored on a single machine."""
 
     account: Name = Field(default="", description="Account that jobs are charged to; empty: the user's default")
     partition: Name = Field(default="", description="Partition that jobs are sent to; empty: the cluster's default")

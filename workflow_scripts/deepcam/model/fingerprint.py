@@ -23,8 +23,8 @@ def read_fingerprint(engine: Path) -> dict[str, Any]:
     """Read the fingerprint of the engine at `engine`. Raises InputError if it is missing or is not JSON."""
     path = fingerprint_path(engine)
     if not path.is_file():
-        raise InputError(f"{path}: no engine's fingerprint, because it is missing; {ADVICE}")
+        raise InputError(f"{path}: the fingerprint of the engine is missing; {ADVICE}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: no engine's fingerprint ({error}); {ADVICE}") from None
+        raise InputError(f"{path}: not the fingerprint of an engine ({error}); {ADVICE}") from None

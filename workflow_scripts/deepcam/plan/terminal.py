@@ -22,14 +22,14 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
     modes = collections.Counter(cell.mode for cell in plan.cells)
     facts = {
         "samples": f"{plan.samples:,} {source}, {data.height} x {data.width}, in {count(plan.shards, 'shard')}; "
-        f"{plan.new_samples:,} to come",
+        f"{plan.new_samples:,} to make",
         "download": size(plan.download_bytes) if plan.download_bytes else "nothing",
         "disk": f"{size(plan.disk_bytes)} more in {data.dir}, which has {size(free_bytes)} free; {kept}",
-        "engines": f"{plan.engines} on {' '.join(devices)}; {plan.new_engines} to come"
+        "engines": f"{plan.engines} on {' '.join(devices)}; {plan.new_engines} to build"
         if plan.engines
         else "none: nothing computes",
         "cells": f"{len(plan.cells):,}: " + ", ".join(f"{cells:,} {mode}" for mode, cells in modes.items()),
-        "records": f"{plan.records:,}, {benchmark.starts:,} a cell; {len(plan.new_records):,} to come",
+        "records": f"{plan.records:,}, {benchmark.starts:,} per cell; {len(plan.new_records):,} to measure",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
     if plan.disk_bytes > free_bytes:
@@ -50,13 +50,16 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
 
 def _basis(plan: Plan) -> str:
     measured = len(plan.new_records) - plan.assumed
-    return (
-        f"Times are rough: {measured:,} benchmarks at the rates of records that are there; for all else it is assumed\n"
-        f"that a sample takes {estimates.SYNTHESIS_SECONDS} s of a core to make, or comes at "
-        f"{estimates.DOWNLOAD_RATE / 1e6:.0f} MB/s; converting does {estimates.DISK_RATE / 1e9:.0f} GB/s, reading "
-        f"{estimates.COLD_RATE / 1e9:.0f} GB/s cold and {estimates.WARM_RATE / 1e9:.0f} GB/s warm;\n"
-        f"the full network takes {estimates.CPU_SECONDS:.0f} s of a core, or {estimates.GPU_SECONDS * 1e3:.0f} ms of a "
-        f"GPU, a sample; an engine {estimates.COMPILE_SECONDS} s to compile, a benchmark 3 to 5 s to start."
+    return "\n".join(
+        [
+            f"Times are rough estimates. {measured:,} benchmarks are assumed to run as fast as in earlier records.",
+            f"For the rest: one core makes a sample in {estimates.SYNTHESIS_SECONDS} s; downloads run at "
+            f"{estimates.DOWNLOAD_RATE / 1e6:.0f} MB/s, conversion at {estimates.DISK_RATE / 1e9:.0f} GB/s;",
+            f"reading runs at {estimates.COLD_RATE / 1e9:.0f} GB/s cold and {estimates.WARM_RATE / 1e9:.0f} GB/s warm;",
+            f"the full network takes {estimates.CPU_SECONDS:.0f} s per sample on one CPU core, or "
+            f"{estimates.GPU_SECONDS * 1e3:.0f} ms on a GPU;",
+            f"compiling an engine takes {estimates.COMPILE_SECONDS} s, and starting a benchmark takes 3 to 5 s.",
+        ]
     )
 
 

@@ -185,7 +185,7 @@ def _accuracy(record: Measurement) -> list[Check]:
         _check(
             "accuracy",
             f"{verdict.min_iou_ratio:.0%} of the reference's mean IoU, {verdict.reference_mean_iou:.4f}, and "
-            f"{verdict.min_pixel_agreement:.1%} of its pixels",
+            f"its class on {verdict.min_pixel_agreement:.1%} of the pixels",
             f"mean IoU {verdict.mean_iou:.4f} and {verdict.pixel_agreement:.2%} of the pixels"
             + ("" if sum(map(bool, verdict.iou.values())) > 1 else ", of one class at most where the labels agree"),
             verdict.passed,

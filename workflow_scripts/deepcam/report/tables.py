@@ -92,8 +92,8 @@ def _row(cell: Cell, found: Metrics, bottleneck: Bottleneck | None) -> dict[str,
 
 def _conflict(bottleneck: Bottleneck) -> str:
     return (
-        f"bottleneck: expected at most {metrics.CONFLICT_ABOVE:.0%} of the lower of reading and computing alone, "
-        f"got {bottleneck.overlap_efficiency:.0%}"
+        f"bottleneck: expected at most {metrics.CONFLICT_ABOVE:.0%} of the lower of I/O-only and compute-only "
+        f"throughput, got {bottleneck.overlap_efficiency:.0%}"
     )
 
 
