@@ -6,6 +6,7 @@ share/example, and run this program. Then read the sentences around the numbers 
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +49,8 @@ def text(summary: pd.DataFrame) -> str:
     }
     lines = ["| measurement | fastest valid configuration | samples/s | GB/s |", "|---|---|---|---|"]
     lines += [_row(name, cells.iloc[0]) for name, cells in rows.items() if len(cells)]
-    return "\n".join([*lines, "", *_meaning(summary, readers.iloc[0], compute.iloc[0]), ""])
+    judged = inference[inference["bottleneck"].notna()].sort_values("cache", kind="stable")
+    return "\n".join([*lines, "", *_meaning(summary, judged.iloc[0], compute.iloc[0]), ""])
 
 
 def _row(name: str, cell: pd.Series) -> str:
@@ -60,16 +62,25 @@ def _row(name: str, cell: pd.Series) -> str:
     return f"| {name} | {', '.join(words)} | {cell['samples_per_second']:.3g} | {rate} |"
 
 
-def _meaning(summary: pd.DataFrame, io: pd.Series, compute: pd.Series) -> list[str]:
-    ratio = io["samples_per_second"] / compute["samples_per_second"]
+def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) -> list[str]:
+    """The verdict of the fastest end-to-end configuration, and the storage that one device needs."""
+    io, alone = inference["io_only_samples_per_second"], inference["compute_only_samples_per_second"]
     needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
-    invalid = int((~summary["valid"]).sum())
-    limit, useless = ("compute", "Faster storage") if ratio > 1 else ("storage", "A faster device")
-    return [
-        f"With a cold page cache, the storage delivers {ratio:.2g} times the samples that the CPU can process, so",
-        f"**{limit} is the limit**. {useless} would not help. To keep one such CPU 90 % busy, storage must deliver",
-        f"{needed:.2g} GB/s. {invalid} of the {len(summary)} results are invalid, and do not count.",
+    meaning = {
+        "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage does not help",
+        "storage": f"the CPU can process {alone / io:.2g} times what the storage delivers",
+        "overlap-limited": "reading and inference slow each other down",
+        "measurement-conflict": "the machine's speed changed between the measurements, so they must be repeated",
+    }
+    sentences = [
+        f"End-to-end reaches {inference['samples_per_second']:.3g} samples/s with a {inference['cache']} page cache.",
+        f"With the same settings, I/O-only reaches {io:.3g} and compute-only {alone:.3g}.",
+        f"End-to-end is {100 * inference['overlap_efficiency']:.0f} % of the lower one.",
+        f"The verdict is therefore **{inference['bottleneck']}**: {meaning[inference['bottleneck']]}.",
+        f"To keep one such CPU 90 % busy, storage must deliver {needed:.2g} GB/s.",
+        f"{int((~summary['valid']).sum())} of the {len(summary)} results are invalid, and do not count.",
     ]
+    return textwrap.wrap(" ".join(sentences), 120, break_on_hyphens=False)
 
 
 if __name__ == "__main__":
