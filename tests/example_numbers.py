@@ -67,7 +67,7 @@ def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) ->
     io, alone = inference["io_only_samples_per_second"], inference["compute_only_samples_per_second"]
     needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
     meaning = {
-        "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage does not help",
+        "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage is no help",
         "storage": f"the CPU can process {alone / io:.2g} times what the storage delivers",
         "overlap-limited": "reading and inference slow each other down",
         "measurement-conflict": "the machine's speed changed between the measurements, so they must be repeated",
