@@ -1,7 +1,7 @@
-"""Compare two results, cell by cell: is B slower than A, and what else differs?
+"""Compare two results, configuration by configuration: is B slower than A, and what else differs?
 
-A and B are each a results folder, the folder that contains it, or a .tar.gz bundle. A is the baseline. The program
-writes comparison.csv, comparison.svg, comparison.png and comparison.md, and prints the latter.
+A and B are each a results folder, the folder that contains it, or a .tar.gz bundle. A is the earlier result. The
+program writes comparison.csv, comparison.svg, comparison.png and comparison.md, and prints the latter.
 
 Exit status: 0 on success; 1 if --fail-below finds a regression; 2 after any error.
 """
@@ -25,8 +25,8 @@ covers the variation between runs, but not between two starts of a program, so l
 
 def main() -> None:
     parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", metavar="A", type=Path, help="the baseline")
-    parser.add_argument("b", metavar="B", type=Path, help="the results to compare with it")
+    parser.add_argument("a", metavar="A", type=Path, help="the earlier result")
+    parser.add_argument("b", metavar="B", type=Path, help="the result to compare with it")
     parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")
     parser.add_argument("--fail-below", type=ratio, metavar="RATIO", help=FAIL_BELOW)
     arguments = parser.parse_args()

@@ -87,6 +87,7 @@ def folder(project):
     shutil.rmtree(project / "results", ignore_errors=True)
     results = results_example.write(project, results_example.grid_of(lambda number: results_example.STEADY))
     results_example.bundle(project / "last-week.tar.gz", results)
+    shutil.copy(project / "last-week.tar.gz", results / "bundle.tar.gz")
     shutil.copy(ROOT / "share/model_part_ab", project / "model_part_aa")
     for number, name in enumerate(climate.synthetic_names(8)):
         path = results / f"data/npy/shard-0000{number // 4}" / climate.npy_names(name)[0]
