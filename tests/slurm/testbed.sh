@@ -65,7 +65,20 @@ EOF
     printf '%s\n' "$mark" 'CgroupPlugin=cgroup/v1' 'CgroupAutomount=no' > "$configuration/cgroup.conf"
 }
 
+# A test bed that was killed leaves its configuration behind.
+remove_leftovers() {
+    other=$(head -q -n 1 "$configuration"/{slurm,gres,cgroup}.conf 2> /dev/null |
+        sed -n 's/^# Written by the test bed in //p' | head -n 1) || true
+    [ -n "$other" ] && [ "$other" != "$folder" ] || return 0
+    for daemon in "${daemons[@]}"; do
+        pid=$(cat "$other/run/$daemon.pid" 2> /dev/null) || continue
+        ! kill -0 "$pid" 2> /dev/null || fail "another test bed runs; stop it with: $0 down $other"
+    done
+    rm -f "$configuration"/{slurm,cgroup,gres}.conf
+}
+
 up() {
+    remove_leftovers
     for file in "$configuration"/{slurm,cgroup,gres}.conf; do
         [ ! -e "$file" ] || own || fail "$file is not this test bed's: a machine of a real cluster is left alone"
     done
