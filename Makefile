@@ -45,8 +45,9 @@ bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the r
 	@python workflow_scripts/prepare_run.py --keep-lock $(ARGS)
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
 
+# Two files of tests at a time, because many tests wait for Slurm, for servers and for Snakemake.
 test: dev ## run every check
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 perf-data: venv ## compare downloads with curl and conversion with cp, and time large job graphs; needs a quiet machine
 	python tests/performance/data.py $(ARGS)

@@ -169,7 +169,7 @@ def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
     lost.parent.mkdir(exist_ok=True)
     lost.write_bytes(kept)
     assert ended.returncode == 1
-    assert "error: some jobs failed; the report is of what there is" in ended.stderr
+    assert "error: some jobs failed; the report covers the finished jobs" in ended.stderr
     page = (finished / "results/summary.html").read_text()
     assert "1 record missing" in page and f"results/benchmark/{lost.parent.name}/0.json" in page
     assert (finished / "results/report/report.html").exists()

@@ -29,7 +29,7 @@ def mounts(tmp_path, monkeypatch):
     [
         ("nfs", "nfs4", "server:/export", "servers'"),
         ("nfs/disk", "xfs", "/dev/sdb", None),
-        ("home", "fuse.sshfs", "host:", "what serves it"),
+        ("home", "fuse.sshfs", "host:", "the program that serves this file system"),
         ("over", "lustre", "mgs:/scratch", "servers'"),
         ("local", "ext4", "/dev/vda", None),
     ],
@@ -45,4 +45,4 @@ def test_a_path_belongs_to_the_innermost_and_last_mount(mounts, place, kind, dev
 def test_a_file_system_that_is_not_listed_is_unseen(mounts):
     mounts.write_text("30 22 0:50 / /elsewhere rw - nfs4 server:/export rw\n")
     found = environment.file_system(mounts.parent)
-    assert found["type"] == "unseen" and "its mount is not seen from here" in found["caveat"]
+    assert found["type"] == "unseen" and "its mount point is not visible to this process" in found["caveat"]
