@@ -39,7 +39,9 @@ def _hold(url, streams, folder, taken):
 
 
 @pytest.mark.parametrize(
-    "url", [f"{URL}/elsewhere", f"{URL.upper().replace('HTTP', 'http')}:80", URL.replace("http://", "https://")]
+    "url",
+    [f"{URL}/elsewhere", f"{URL.upper().replace('HTTP', 'http')}:80", URL.replace("http://", "https://")],
+    ids=["another path", "upper case and the default port", "https"],
 )
 def test_processes_share_the_connections_to_a_host(url):
     with others(URL, 2) as (count, _), connection_slots.connections(url, 4) as rest:
