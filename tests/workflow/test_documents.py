@@ -38,7 +38,7 @@ WORKFLOW_TARGETS = {"plan": [], "run": [], "report": [], "image-run": [], "bundl
 """Targets of make that start Snakemake, and what they ask of it."""
 
 SHIPPED = {str(path.relative_to(ROOT)) for path in (ROOT / "config").glob("*.yaml")}
-"""Configurations of which test_static.py makes a dry run."""
+"""Configurations for which test_static.py makes a dry run."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 INDENTED = re.compile(r"(?:^\n)((?:^    .+\n)+)", re.M)

@@ -62,6 +62,12 @@ def explain(
     return [_line(mistake, model, renamed or {}) for mistake in error.errors(include_url=False)]
 
 
+def first_mistake(error: pydantic.ValidationError) -> str:
+    """The first mistake in a file that a program wrote: its key as a dotted path, and what is wrong with it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+
+
 def _line(mistake: Mapping[str, Any], model: type[pydantic.BaseModel] | None, renamed: Mapping[str, str]) -> str:
     path = ".".join(map(_shortened, map(str, mistake["loc"]))) or "top level"
     match mistake["type"]:

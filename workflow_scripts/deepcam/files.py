@@ -158,6 +158,15 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(readable, encoding="utf-8")
 
 
+def append(path: Path, content: bytes) -> None:
+    """Add `content` to a file in one write, so that threads and killed processes add all of it or nothing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
 def read_lines(path: Path | str, header: str) -> list[tuple[int, str]]:
     """Return the lines below the header with their numbers, starting at 2.
 

@@ -149,7 +149,7 @@ def _copy_range(source: int, target: int, offset: int, count: int, path: Path) -
             # Some file systems copy nothing, without an error, if they do not support the call.
             del methods[0]
             if not methods:
-                raise DamagedSample(f"{path}: ends {count} bytes before its data does: delete it and run again")
+                raise DamagedSample(path, f"ends {count} bytes before its data does")
         offset, count = offset + copied, count - copied
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from deepcam import files
 from deepcam.data import npy
 from deepcam.data.manifest import MANIFEST
-from deepcam.errors import InputError
+from deepcam.errors import InputError, first_mistake
 
 
 class _Model(BaseModel):
@@ -167,8 +167,4 @@ def from_folders(folders: Sequence[Path]) -> Dataset:
 
 
 def _reason(error: Exception) -> str:
-    """The first problem on one line: the key and what is wrong with it."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    return first_mistake(error) if isinstance(error, ValidationError) else str(error)

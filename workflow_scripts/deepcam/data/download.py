@@ -98,8 +98,7 @@ def download_file(
             with hdf5_sample.open_sample(part, shape):
                 pass
         except hdf5_sample.DamagedSample as error:
-            problem = str(error).removeprefix(f"{part}: ").removesuffix(": delete it and run again")
-            reason = f"the answer is not a sample ({problem})"
+            reason = f"the answer is not a sample ({error.problem})"
             if not h5py.is_hdf5(part) or "truncated" in reason:
                 raise http_answer.Unusable(reason) from error
             raise InputError(f"{http_answer.shown(url)}: {reason}: check the URL") from error

@@ -18,6 +18,10 @@ from deepcam.errors import InputError
 class DamagedSample(InputError):
     """The file itself is damaged, or is no sample. Any other InputError of this module is about the environment."""
 
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}: delete it and run again")
+        self.problem = problem
+
 
 @contextlib.contextmanager
 def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Iterator[h5py.File]:
@@ -41,7 +45,7 @@ def open_sample(path: Path | str, shape: tuple[int, int] | None = None) -> Itera
         except (TypeError, ValueError) as error:  # and these for types such as time and quadruple precision
             problem, missing = f"it has a type that NumPy does not have ({_one_line(error)})", ""
         if problem:
-            raise DamagedSample(f"{path}: not a DeepCAM sample, {problem}: delete it and run again")
+            raise DamagedSample(path, f"not a DeepCAM sample, {problem}")
         if missing:
             raise InputError(f"{path}: {missing}: install it, set HDF5_PLUGIN_PATH and run again")
         yield file
@@ -90,7 +94,7 @@ def _refusal(path: Path | str, error: Exception) -> InputError:
         return InputError(
             f"{path}: is being written by another process, or its writer was killed: wait for it, or run h5clear -s"
         )
-    return DamagedSample(f"{path}: not a complete HDF5 file ({reason}): delete it and run again")
+    return DamagedSample(path, f"not a complete HDF5 file ({reason})")
 
 
 def _one_line(error: Exception) -> str:
@@ -120,9 +124,9 @@ def _layout_problem(file: h5py.File, shape: tuple[int, int] | None) -> str:
 
 
 def _place_problem(file: h5py.File, name: str) -> str:
-    """Return whether the dataset is missing, or its values lie in another file, of which nothing is opened.
+    """Return that the dataset is missing, or that its values lie in another file; an empty text if neither is so.
 
-    A file from elsewhere must not read other files of this machine.
+    The other file is not opened, because a file from elsewhere must not read other files of this machine.
     """
     place = file
     for part in name.split("/"):

@@ -63,11 +63,7 @@ def append_to_ledger(folder: Path, entries: Collection[Entry]) -> None:
     if not entries:
         return
     with files.full_disk_as_input_error(folder / LEDGER):
-        descriptor = os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(descriptor, "".join(_line(entry) for entry in entries).encode())
-        finally:
-            os.close(descriptor)
+        files.append(folder / LEDGER, "".join(_line(entry) for entry in entries).encode())
 
 
 def forget(path: Path) -> None:

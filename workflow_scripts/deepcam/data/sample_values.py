@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -163,11 +162,7 @@ def append(folder: Path, data_sha256: str, label_sha256: str, values: SampleValu
     """Add a sample to the folder's file, in one write, so that threads and killed processes leave whole lines."""
     line = _Line(data=data_sha256, label=label_sha256, values=values)
     with files.os_errors_as_input_errors(folder / VALUES):
-        descriptor = os.open(folder / VALUES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(descriptor, line.model_dump_json().encode() + b"\n")
-        finally:
-            os.close(descriptor)
+        files.append(folder / VALUES, line.model_dump_json().encode() + b"\n")
 
 
 def read(folder: Path) -> dict[tuple[str, str], SampleValues]:

@@ -64,7 +64,7 @@ def engine(name: str) -> float:
 def benchmark(
     cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[RateKey, float]
 ) -> float:
-    """Seconds of one job: its start, and its runs over all samples, of which all but cold ones last `min_seconds`."""
+    """Seconds of one job: its start, and its runs over all samples. Runs that are not cold last `min_seconds`."""
     settings = config.benchmark.of_mode(cell.mode)
     run = samples / rates.get(rate_key(cell), assumed_rate(cell, config, devices, cores))
     runs = settings.warmup_runs + settings.runs

@@ -125,7 +125,7 @@ def _wildcards(jobs: Iterable[Job], rule: str, wildcard: str) -> list[str]:
 
 
 def samples_in(shards: Iterable[str], data: Data) -> int:
-    """Number of samples in these shards, of which the last one may be smaller than the others."""
+    """Number of samples in these shards. The last shard may be smaller than the others."""
     firsts = (int(shard) * data.files_per_shard for shard in shards)
     return sum(min(data.files_per_shard, data.num_samples - first) for first in firsts)
 

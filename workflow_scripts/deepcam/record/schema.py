@@ -182,10 +182,11 @@ class RankRun(Model):
     samples: dict[str, Positive] = Field(description="File name to how often the reader reported it as read.")
     cpu_seconds: Amount = Field(description="CPU time of the rank's processes, seconds.")
     node_cpu_utilisation: Share | None = Field(
-        description="Share of the node's cores that were busy; null on all but one rank of each node."
+        description="Share of the node's cores that were busy. One rank per node measures it; null on the others."
     )
     background_cpu_load: Share | None = Field(
-        description="Share of the node's cores that other processes kept busy; null on all but one rank of each node.",
+        description="Share of the node's cores that other processes kept busy. "
+        "One rank per node measures it; null on the others.",
     )
     peak_rss_bytes: Count = Field(
         description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."

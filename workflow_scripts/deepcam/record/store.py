@@ -12,10 +12,9 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from deepcam import files
-from deepcam.errors import InputError
-from deepcam.grid import RENAMED_READERS
+from deepcam.errors import InputError, first_mistake
 from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Record
-from deepcam.record.upgrade import OLD_VERSION, upgrade_record, upgrade_verdict
+from deepcam.record.upgrade import OLD_VERSION, READERS, upgrade_record, upgrade_verdict
 
 MOST_BYTES = 256 * 2**20
 """Size of the largest file that is read. The record of 64 ranks with 1,000 batches each has some megabytes."""
@@ -93,7 +92,7 @@ def _check_folder(record: Record, path: PurePath) -> None:
     if path.parent.parent.name != "benchmark":
         return
     cell = record.cell
-    old = [name for name, new in RENAMED_READERS.items() if new == cell.reader]
+    old = [name for name, new in READERS.items() if new == cell.reader]
     ids = [dataclasses.replace(cell, reader=name).id for name in (cell.reader, *old)]
     if path.parent.name not in ids:
         raise InputError(f"{path}: a record of {cell.id} in the folder of another cell; move it there, or delete it")
@@ -101,7 +100,5 @@ def _check_folder(record: Record, path: PurePath) -> None:
 
 def _reason(error: Exception) -> str:
     """One short line; for a field its place in the file."""
-    if not isinstance(error, ValidationError):
-        return repr(error)[:LONGEST_REASON]
-    first = error.errors(include_url=False, include_input=False)[0]
-    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))[:LONGEST_REASON]
+    reason = first_mistake(error) if isinstance(error, ValidationError) else repr(error)
+    return reason[:LONGEST_REASON]

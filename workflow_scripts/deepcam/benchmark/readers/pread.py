@@ -34,7 +34,7 @@ from deepcam.errors import InputError
 from deepcam.grid import READERS
 
 BLOCK = 4096
-"""Bytes of which O_DIRECT offsets, lengths and addresses are multiples. It suits every common file system."""
+"""O_DIRECT offsets, lengths and addresses are multiples of this many bytes. It suits every common file system."""
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadReader:
