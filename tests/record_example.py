@@ -16,7 +16,7 @@ FAST = 4 / 1.95
 
 def rank_run(seconds, names, **more):
     return {
-        "seconds": seconds,
+        "part_seconds": [seconds],
         "batch_interval_seconds": [seconds / 2] * 2,
         "batch_samples": [1, 1],
         "samples": dict.fromkeys(names, 1),
@@ -46,19 +46,25 @@ def node(name, **facts):
     } | facts
 
 
+def start(number, **probe):
+    """The place of a start, and how fast the machine was before it."""
+    speeds = {"storage_bytes_per_second": 2e9, "memory_bytes_per_second": 1e10, "compute_operations_per_second": 5e10}
+    return {"number": number, "round": number, "position": 0, "seed": 1, "probe": speeds | probe}
+
+
 def content(**cell):
     """The example without checks and metrics, as it stands in a file, with other fields of its cell."""
     run = {
         "epochs": 1,
-        "page_cache_residency_min": 0.0,
-        "page_cache_residency_max": 0.0,
+        "page_cache_residency_min": [0.0],
+        "page_cache_residency_max": [0.0],
         "ranks": [
             rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02),
             rank_run(2.0, ["c.npy", "d.npy"]),
         ],
     }
     faster = copy.deepcopy(run)
-    faster["ranks"][1]["seconds"] = 1.95
+    faster["ranks"][1]["part_seconds"] = [1.95]
     return {
         "schema_version": SCHEMA_VERSION,
         "cell": {
@@ -73,6 +79,7 @@ def content(**cell):
         }
         | cell,
         "settings": {"warmup_runs": 0, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"},
+        "start": start(0),
         "dataset": {
             "source": "synthetic",
             "sample_shape": [2, 2, 16],
@@ -85,7 +92,6 @@ def content(**cell):
             "python": "3.11",
             "packages": {"torch": "2"},
             "mpi": "Open MPI",
-            "hdf5": "1.14",
             "git_commit": "abc",
             "container": None,
             "variables": {},
@@ -126,10 +132,10 @@ def cell_content(seconds=2.0, **fields):
     ranks = fields.get("ranks", 2)
     cold = made["cell"]["cache"] == "cold"
     for number, run in enumerate(made["runs"]):
-        run |= dict.fromkeys(("page_cache_residency_min", "page_cache_residency_max"), 0.0 if cold else 1.0)
+        run |= {key: [0.0 if cold else 1.0] for key in ("page_cache_residency_min", "page_cache_residency_max")}
         run["ranks"] = [copy.deepcopy(run["ranks"][0]) for _ in range(ranks)]
         for index, rank in enumerate(run["ranks"]):
-            rank["seconds"] = seconds * (1 + number / 100)
+            rank["part_seconds"] = [seconds * (1 + number / 100)]
             rank["samples"] = dict.fromkeys(names[index::ranks], 1)
             rank["batch_samples"] = [len(rank["samples"])]
             rank["batch_interval_seconds"] = [seconds]

@@ -23,7 +23,7 @@ def measured_content(cell, rates=STEADY, **environment):
     """The content of a record of runs with these rates in samples/s: four samples in 4 / rate seconds."""
     made = content(**dataclasses.asdict(cell))
     run = made["runs"][0]
-    made["runs"] = [run | {"ranks": [rank | {"seconds": 4 / rate} for rank in run["ranks"]]} for rate in rates]
+    made["runs"] = [run | {"ranks": [rank | {"part_seconds": [4 / rate]} for rank in run["ranks"]]} for rate in rates]
     made["environment"] |= environment
     return made
 

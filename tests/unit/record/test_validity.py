@@ -43,7 +43,7 @@ def test_a_foreign_sample_is_found():
 def test_residency_decides_on_cold_and_warm(cache, low, high, ok):
     made = content(cache=cache)
     for run in made["runs"]:
-        run |= {"page_cache_residency_min": low, "page_cache_residency_max": high}
+        run |= {"page_cache_residency_min": [low], "page_cache_residency_max": [high]}
     assert (f"residency_{cache}" not in failed(made)) is ok
 
 
@@ -77,7 +77,10 @@ def test_gds_in_compatibility_mode_is_never_valid():
 def test_the_bytes_read_from_storage_reveal_a_cache_or_a_second_read(cache, fetched, ok):
     made = content(cache=cache)
     for run in made["runs"]:
-        run |= {"page_cache_residency_min": float(cache == "warm"), "page_cache_residency_max": float(cache == "warm")}
+        run |= {
+            "page_cache_residency_min": [float(cache == "warm")],
+            "page_cache_residency_max": [float(cache == "warm")],
+        }
     for rank in each_rank(made):
         rank["bytes_read_from_storage"] = int(2e9 * fetched)
     assert failed(made) == ([] if ok else ["bytes_read_from_storage"])
@@ -153,7 +156,9 @@ def test_a_machine_that_is_busy_before_the_start_is_found():
 
 def warm():
     made = content(cache="warm")
-    made["runs"] = [run | {"page_cache_residency_min": 1.0, "page_cache_residency_max": 1.0} for run in made["runs"]]
+    made["runs"] = [
+        run | {"page_cache_residency_min": [1.0], "page_cache_residency_max": [1.0]} for run in made["runs"]
+    ]
     for rank in each_rank(made):
         rank["bytes_read_from_storage"] = 0
     return made

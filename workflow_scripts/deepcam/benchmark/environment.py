@@ -63,7 +63,6 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": _versions(),
         "mpi": _mpi(),
-        "hdf5": _hdf5(),
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
@@ -143,12 +142,6 @@ def _mpi() -> str:
     from mpi4py import MPI
 
     return MPI.Get_library_version().partition(",")[0].strip()
-
-
-def _hdf5() -> str:
-    import h5py
-
-    return h5py.version.hdf5_version
 
 
 def _git_commit() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepcam.data.dataset import Dataset
 from deepcam.grid import Cell
-from deepcam.record.schema import Settings
+from deepcam.record.schema import Settings, Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,5 +39,6 @@ class Job:
     required: dict[str, tuple[str, Any]]
     accuracy_files: list[Path]
     settings: Settings
+    start: Start | None
     output: Path
     visualization: Path | None

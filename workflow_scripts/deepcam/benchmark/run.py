@@ -73,6 +73,7 @@ def run(job: Job) -> list[Prediction]:
         schema_version=SCHEMA_VERSION,
         cell=job.cell,
         settings=job.settings,
+        start=job.start,
         dataset=DatasetSummary(
             source=job.dataset.source,
             sample_shape=job.dataset.sample_shape,

@@ -31,8 +31,8 @@ time."""
 
 
 def run_seconds(run: Run) -> float:
-    """Duration of a run: the slowest rank's time."""
-    return max(rank.seconds for rank in run.ranks)
+    """Duration of a run: the slowest rank's time in each of its parts, added up."""
+    return sum(map(max, zip(*(rank.part_seconds for rank in run.ranks), strict=True)))
 
 
 def run_samples(run: Run) -> int:
@@ -166,12 +166,13 @@ def gigabytes_per_second_needed(samples_per_second: float, size: float, devices:
 
 def straggler_gap(run: Run) -> float:
     """(slowest rank's time - fastest rank's time) / slowest rank's time."""
-    return 1 - min(rank.seconds for rank in run.ranks) / run_seconds(run)
+    seconds = [sum(rank.part_seconds) for rank in run.ranks]
+    return 1 - min(seconds) / max(seconds)
 
 
 def straggler_node(record: Measurement, run: Run) -> str:
     """The node of a run's slowest rank."""
-    place, _ = max(_places(record, run), key=lambda pair: pair[1].seconds)
+    place, _ = max(_places(record, run), key=lambda pair: sum(pair[1].part_seconds))
     return place.node
 
 

@@ -14,7 +14,7 @@ from deepcam.climate import CLASSES
 from deepcam.grid import LARGEST_NUMBER, NAME, Cell
 from deepcam.record.columns import Metrics, Model
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 LARGEST = 10**14
 """No measured number is larger: 100 TB, or 3 million years. A sum over all ranks fits into 64 bits."""
@@ -47,9 +47,7 @@ class Settings(Model):
 
     warmup_runs: Count = Field(description="Runs before the measured ones; they are not recorded.")
     runs: Positive = Field(description="Measured runs in one process.")
-    min_seconds: Amount = Field(
-        description="Shortest duration of a warm or compute run, seconds; epochs are repeated until it is reached.",
-    )
+    min_seconds: Amount = Field(description="Shortest duration of a run, seconds; epochs are repeated to reach it.")
     drop_caches: bool = Field(description="Drop all of the kernel's caches before each cold run, which takes root.")
     shuffle: Literal["none", "rank", "global"] = Field(
         description="Order of the samples in each epoch: as listed, shuffled within each rank, or shuffled over all."
@@ -148,8 +146,7 @@ class Environment(Model):
     date: str = Field(description="When the record was made, ISO 8601, UTC.")
     python: str = Field(description="Version of Python.")
     packages: dict[str, str] = Field(description="Package name to version.")
-    mpi: str = Field(description="MPI library and version.")
-    hdf5: str = Field(description="Version of HDF5.")
+    mpi: str = Field(description="MPI library and version; empty for one rank, which needs none.")
     git_commit: str = Field(description="Commit of the workflow; it ends in -dirty if tracked files differed.")
     container: str | None = Field(description="Container runtime; null outside of a container.")
     variables: dict[str, str] = Field(description="Environment variables that may affect performance.")
@@ -174,9 +171,14 @@ class DeviceUsage(Model):
 class RankRun(Model):
     """One rank's part of one run."""
 
-    seconds: Duration = Field(description="Wall time from the common start to this rank's last batch, seconds.")
+    part_seconds: list[Duration] = Field(
+        min_length=1,
+        description="Wall time of each part of the run, seconds: from the ranks' common start to this rank's last "
+        "batch. A cold run has a part for each epoch, and the files are evicted between parts; others have one part.",
+    )
     batch_interval_seconds: list[Annotated[float, Field(ge=0, le=1e9)]] = Field(
-        min_length=1, description="Time from each finished batch to the next, seconds; the first counts from the start."
+        min_length=1,
+        description="Time from each finished batch to the next, seconds; a part's first counts from its start.",
     )
     batch_samples: list[Positive] = Field(min_length=1, description="Number of samples in each batch.")
     samples: dict[str, Positive] = Field(description="File name to how often the reader reported it as read.")
@@ -202,20 +204,41 @@ class Run(Model):
     """One measured run of all ranks."""
 
     epochs: Positive = Field(description="How often the run read the dataset.")
-    page_cache_residency_min: Share = Field(
-        description="Lowest share of a rank's files in the page cache just before the start."
+    page_cache_residency_min: list[Share] = Field(
+        min_length=1, description="Lowest share of a rank's files in the page cache just before each part."
     )
-    page_cache_residency_max: Share = Field(
-        description="Highest share of a rank's files in the page cache just before the start."
+    page_cache_residency_max: list[Share] = Field(
+        min_length=1, description="Highest share of a rank's files in the page cache just before each part."
     )
     ranks: list[RankRun] = Field(min_length=1, max_length=LARGEST_NUMBER, description="Each rank's part, by rank.")
 
     @model_validator(mode="after")
-    def _check_readings_of_nodes(self) -> Self:
+    def _check_parts_and_readings_of_nodes(self) -> Self:
+        parts = {len(self.page_cache_residency_min), len(self.page_cache_residency_max)}
+        if len(parts | {len(rank.part_seconds) for rank in self.ranks}) > 1:
+            raise ValueError("its fields have different numbers of parts")
         for field in ("node_cpu_utilisation", "background_cpu_load"):
             if all(getattr(rank, field) is None for rank in self.ranks):
                 raise ValueError(f"no rank has {field}")
         return self
+
+
+class Probe(Model):
+    """How fast the machine was just before a start, measured with the same simple program each time."""
+
+    storage_bytes_per_second: Amount = Field(description="Reading a sample from storage with O_DIRECT, bytes/s.")
+    memory_bytes_per_second: Amount = Field(description="Copying memory on one core, bytes/s.")
+    compute_operations_per_second: Amount = Field(description="Multiplying float32 matrices on one core, FLOP/s.")
+
+
+class Start(Model):
+    """The place of a start among all starts of its run of the workflow."""
+
+    number: Count = Field(description="Number of this start among those of its configuration, from 0.")
+    round: Count = Field(description="Round in which it was measured; each has one start of each configuration left.")
+    position: Count = Field(description="Place in the random order of its round, from 0.")
+    seed: Count = Field(description="Seed of the random orders.")
+    probe: Probe = Field(description="Speed of the machine just before the start.")
 
 
 class Check(Model):
@@ -231,9 +254,10 @@ class Check(Model):
 class Measurement(Model):
     """What was measured, with what and on what: a record without its checks and metrics."""
 
-    schema_version: Literal[5] = Field(description="Version of this format.")
+    schema_version: Literal[6] = Field(description="Version of this format.")
     cell: Cell = Field(description="The configuration that was measured.")
     settings: Settings = Field(description="How it was measured.")
+    start: Start | None = Field(description="Its place among all starts; null if it was started by hand.")
     dataset: DatasetSummary = Field(description="The samples that were read.")
     engine: EngineDescription | None = Field(description="What computed; null in mode io.")
     environment: Environment = Field(description="Machine and software.")

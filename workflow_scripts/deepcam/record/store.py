@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from deepcam import files
 from deepcam.errors import InputError, first_mistake
 from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Record
-from deepcam.record.upgrade import OLD_VERSION, READERS, upgrade_record, upgrade_verdict
+from deepcam.record.upgrade import OLD_VERSION, upgrade_record
 
 MOST_BYTES = 256 * 2**20
 """Size of the largest file that is read. The record of 64 ranks with 1,000 batches each has some megabytes."""
@@ -44,7 +43,7 @@ def find(listed: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
-    """Read and check records; those of version 4 are converted.
+    """Read and check records; those of version 5 are converted.
 
     Raises InputError that names the file and the key for one that is damaged, of another version, or in the folder of
     another cell.
@@ -60,14 +59,15 @@ def parse(content: bytes, path: PurePath) -> Record:
         start = START.match(content)
         version = int(start[1]) if start else _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
-            content = to_json(upgrade_record(from_json(content)))
+            record = upgrade_record(from_json(content))
         elif version != SCHEMA_VERSION:
             advice = "update the workflow" if version > SCHEMA_VERSION else "delete it and run the workflow again"
             raise InputError(
                 f"{path}: a record of version {version}, but versions {OLD_VERSION} and {SCHEMA_VERSION} are "
                 f"supported; {advice}"
             )
-        record = Record.model_validate_json(content)
+        else:
+            record = Record.model_validate_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a benchmark record ({_reason(error)}); delete it and run the workflow again"
@@ -77,11 +77,11 @@ def parse(content: bytes, path: PurePath) -> Record:
 
 
 def read_verdict(path: Path) -> AccuracyVerdict:
-    """Read and check an accuracy verdict, of any version. Raises InputError for one that is damaged."""
+    """Read and check an accuracy verdict. Raises InputError for one that is damaged."""
     content = files.read_bytes(path, MOST_BYTES)
     try:
-        return AccuracyVerdict.model_validate_json(to_json(upgrade_verdict(from_json(content))))
-    except (ValueError, AttributeError) as error:
+        return AccuracyVerdict.model_validate_json(content)
+    except ValueError as error:
         raise InputError(
             f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
         ) from None
@@ -91,11 +91,10 @@ def _check_folder(record: Record, path: PurePath) -> None:
     """A record at `benchmark/<cell>/<start>.json`, where a run keeps it, must be one of that cell."""
     if path.parent.parent.name != "benchmark":
         return
-    cell = record.cell
-    old = [name for name, new in READERS.items() if new == cell.reader]
-    ids = [dataclasses.replace(cell, reader=name).id for name in (cell.reader, *old)]
-    if path.parent.name not in ids:
-        raise InputError(f"{path}: a record of {cell.id} in the folder of another cell; move it there, or delete it")
+    if path.parent.name != record.cell.id:
+        raise InputError(
+            f"{path}: a record of {record.cell.id} in the folder of another cell; move it there, or delete it"
+        )
 
 
 def _reason(error: Exception) -> str:

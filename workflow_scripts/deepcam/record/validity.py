@@ -51,13 +51,13 @@ def checks(record: Measurement) -> list[Check]:
         *_nodes(record),
     ]
     if cell.cache == "cold":
-        worst = max(run.page_cache_residency_max for run in runs)
+        worst = max(share for run in runs for share in run.page_cache_residency_max)
         found.append(_check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
         found.append(_storage(record))
     else:
         found.append(_duration(record))
     if cell.cache == "warm":
-        worst = min(run.page_cache_residency_min for run in runs)
+        worst = min(share for run in runs for share in run.page_cache_residency_min)
         found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
     if cell.cache in ("cold", "warm") and cell.reader != "dali-gds":  # the kernel does not count what GDS reads
         found.append(_bytes_read(record))

@@ -41,7 +41,7 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.
 
-    Records of version 4 are converted. Raises InputError if there is no record, or if one is damaged, of another
+    Records of version 5 are converted. Raises InputError if there is no record, or if one is damaged, of another
     version, or in the folder of another cell.
     """
     if path.is_dir():
