@@ -57,6 +57,12 @@ def launcher(config: Config, ranks: int, on_cluster: bool) -> str:
     return config.cluster.launcher if on_cluster else config.benchmark.launcher
 
 
+def fill_launcher(template: str, ranks: int, ranks_per_node: int) -> str:
+    """The command that starts this number of ranks, spread evenly over as few nodes as hold them."""
+    on_each_node = math.ceil(ranks / node_count(ranks, ranks_per_node))
+    return template.replace("{ranks}", str(ranks)).replace("{ranks_per_node}", str(on_each_node))
+
+
 def plain_job(cluster: Cluster) -> dict[str, str | int]:
     """Snakemake's resources of a job that uses no device; without meaning on a single machine.
 

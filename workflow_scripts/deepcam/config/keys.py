@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -218,17 +218,22 @@ class Benchmark(Block):
         description="Command that starts `{ranks}` processes on this machine",
     )
 
-    @pydantic.model_validator(mode="after")
-    def _check_starts(self) -> Self:
-        if self.min_starts > self.max_starts:
-            raise ValueError(f"min_starts, {self.min_starts}, must be at most max_starts, {self.max_starts}")
-        for mode in self.modes:
-            own = self.of_mode(mode)
-            least = math.ceil((own.warmup_runs + own.runs) * own.min_seconds)
-            for key in ("max_seconds", "timeout_seconds"):
-                if getattr(self, key) < least:
-                    raise ValueError(f"{key} must be at least {least}, since the runs of a start take that long")
-        return self
+    @pydantic.field_validator("max_starts")
+    @classmethod
+    def _not_below_the_least(cls, starts: int, info: pydantic.ValidationInfo) -> int:
+        if starts < info.data.get("min_starts", 1):
+            raise ValueError(f"must be at least min_starts, {info.data['min_starts']}")
+        return starts
+
+    @pydantic.field_validator("max_seconds", "timeout_seconds")
+    @classmethod
+    def _enough_for_a_start(cls, seconds: int, info: pydantic.ValidationInfo) -> int:
+        known = info.data
+        if {"warmup_runs", "runs", "min_seconds"} <= known.keys():
+            least = math.ceil((known["warmup_runs"] + known["runs"]) * known["min_seconds"])
+            if seconds < least:
+                raise ValueError(f"must be at least {least}, because the runs of a start take that long")
+        return seconds
 
     def of_mode(self, mode: str) -> Benchmark:
         """This block with the keys of `per_mode` for `mode` in place of the common ones."""

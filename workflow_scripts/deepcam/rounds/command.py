@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,8 +24,20 @@ def jobs(config: Config, cells: Iterable[Cell], dataset: Dataset) -> list[Job]:
     return [_job(config, cell, dataset, devices) for cell in cells]
 
 
+def settings(config: Config, cell: Cell) -> Settings:
+    """How a start of a cell measures."""
+    benchmark = config.benchmark.of_mode(cell.mode)
+    return Settings(
+        warmup_runs=benchmark.warmup_runs,
+        runs=benchmark.runs,
+        min_seconds=benchmark.min_seconds,
+        drop_caches=benchmark.drop_caches and cell.cache == "cold",
+        shuffle=benchmark.shuffle,
+    )
+
+
 def _job(config: Config, cell: Cell, dataset: Dataset, devices: Sequence[str]) -> Job:
-    benchmark, has_engine = config.benchmark.of_mode(cell.mode), cell.engine != NONE
+    has_engine = cell.engine != NONE
     return Job(
         cell=cell,
         dataset=dataset,
@@ -37,13 +48,7 @@ def _job(config: Config, cell: Cell, dataset: Dataset, devices: Sequence[str]) -
         else None,
         required={},
         accuracy_files=[Path(paths.accuracy(cell.engine, device)) for device in devices] if has_engine else [],
-        settings=Settings(
-            warmup_runs=benchmark.warmup_runs,
-            runs=benchmark.runs,
-            min_seconds=benchmark.min_seconds,
-            drop_caches=benchmark.drop_caches and cell.cache == "cold",
-            shuffle=benchmark.shuffle,
-        ),
+        settings=settings(config, cell),
         start=None,
         run_length=None,
         output=Path(),
@@ -75,7 +80,11 @@ def command(job: Job, dataset: Path, launcher: str, ranks_per_node: int) -> list
     program = ["-m", "run_benchmark", *map(str, words)]
     if cell.ranks == 1:
         return [sys.executable, *program]
-    on_each_node = math.ceil(cell.ranks / launch.node_count(cell.ranks, ranks_per_node))
-    started = launcher.replace("{ranks}", str(cell.ranks)).replace("{ranks_per_node}", str(on_each_node))
     # mpi4py as the main program ends all ranks if one of them fails.
-    return [*shlex.split(started), sys.executable, "-m", "mpi4py", *program]
+    return [
+        *shlex.split(launch.fill_launcher(launcher, cell.ranks, ranks_per_node)),
+        sys.executable,
+        "-m",
+        "mpi4py",
+        *program,
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import shlex
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from deepcam.benchmark.job import Job
 from deepcam.benchmark.run import check_job, describe_subject
 from deepcam.config import Config
 from deepcam.data import dataset as dataset_file
+from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import precision, store
 from deepcam.record.rounds import Finished, Rounds
@@ -42,6 +45,11 @@ class Group:
         """Make the starts that are missing, for about so many seconds, and return what all configurations have then."""
         for job in self._jobs.values():
             check_job(job)
+        if self._launcher and shutil.which(shlex.split(self._launcher)[0]) is None:
+            raise InputError(
+                f"launcher {self._launcher!r}: there is no such program on this machine; see benchmark.launcher and "
+                "cluster.launcher"
+            )
         configurations = [self._existing(job) for job in self._jobs.values()]
         limits = schedule.Limits(self._config.benchmark, seconds)
         with Progress(configurations, limits) as progress:
@@ -62,7 +70,7 @@ class Group:
         found = schedule.Configuration(job.cell, {})
         for path in paths.records_of(job.cell.id):
             [record] = store.read([path])
-            if any(getattr(record, field) != value for field, value in subject.items()):
+            if record.start is None or any(getattr(record, field) != value for field, value in subject.items()):
                 path.unlink()
                 print(f"removed {path}: measured with other settings, another dataset or another engine", flush=True)
                 continue
@@ -74,7 +82,7 @@ class Group:
         if record.cell.cache != "cold":
             run = record.runs[-1]
             self._run_lengths[record.cell] = run.epochs or len(run.ranks[0].batch_samples)
-        if record.start:
+        if record.start is not None:
             self._last_round = max(self._last_round, record.start.round)
         return precision.start_median(record)
 
