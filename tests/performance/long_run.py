@@ -145,8 +145,8 @@ def table(result: dict[str, Any]) -> str:
     rows += [
         "",
         f"{result['cells']:,} cells, {result['starts']:,} starts; cells that failed until mended: "
-        f"{len(result['failed_cells'])}; starts done {result['starts_done']:,}, of them twice {result['starts_done_twice']}; "
-        f"rows in summary.csv {result['rows']:,}",
+        f"{len(result['failed_cells'])}; starts done {result['starts_done']:,}, of them twice "
+        f"{result['starts_done_twice']}; rows in summary.csv {result['rows']:,}",
     ]
     return "\n".join(rows)
 

@@ -226,7 +226,7 @@ def test_what_cannot_be_measured_is_told_before_anything_is(starts: Starts, fold
 
 def test_a_launcher_that_does_not_exist_is_told_before_anything_is_measured(starts: Starts) -> None:
     config = config_of()
-    with pytest.raises(InputError, match="no-such-program .*: there is no such program"):
+    with pytest.raises(InputError, match=r"no-such-program .*: there is no such program"):
         group.Group(config, grid.cells(config), Path("dataset.json"), "no-such-program -n {ranks}").measure(60)
     assert not starts.jobs
 
