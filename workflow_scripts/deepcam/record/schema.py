@@ -226,9 +226,11 @@ class Run(Model):
 class Probe(Model):
     """How fast the machine was just before a start, measured with the same simple program each time."""
 
-    storage_bytes_per_second: Amount = Field(description="Reading a sample from storage with O_DIRECT, bytes/s.")
+    storage_bytes_per_second: Amount = Field(
+        description="Reading a sample from storage, with O_DIRECT where possible, bytes/s."
+    )
     memory_bytes_per_second: Amount = Field(description="Copying memory on one core, bytes/s.")
-    compute_operations_per_second: Amount = Field(description="Multiplying float32 matrices on one core, FLOP/s.")
+    hashing_bytes_per_second: Amount = Field(description="Hashing memory with SHA-256 on one core, bytes/s.")
 
 
 class Start(Model):
