@@ -60,7 +60,7 @@ def checks(record: Measurement) -> list[Check]:
         _coverage(record),
         _jump(record),
         _duration(record),
-        *_background_load(record),
+        _background_load(record),
         *_nodes(record),
     ]
     if cell.cache == "cold":
@@ -133,7 +133,7 @@ def _jump(record: Measurement) -> Check:
     )
 
 
-def _background_load(record: Measurement) -> list[Check]:
+def _background_load(record: Measurement) -> Check:
     """Load before the start and in the median run."""
     loads = {
         "before": record.environment.background_cpu_load,
@@ -141,14 +141,11 @@ def _background_load(record: Measurement) -> list[Check]:
     }
     highest = max(loads.values())
     actual = ", ".join(f"{load:.0%} {when}" for when, load in loads.items())
-
-    def check(name: str, limit: float, level: Level) -> Check:
-        return _check(name, f"at most {limit:.0%} of the job's cores", actual, highest <= limit, level)
-
-    found = [check("background_cpu_load", BACKGROUND_LOAD_ERROR, ERROR)]
-    if highest <= BACKGROUND_LOAD_ERROR:  # a higher one is reported by the check above
-        found.append(check("background_cpu_load_small", BACKGROUND_LOAD_LIMIT, WARNING))
-    return found
+    if highest > BACKGROUND_LOAD_ERROR:
+        return _check("background_cpu_load", f"at most {BACKGROUND_LOAD_ERROR:.0%} of the job's cores", actual, False)
+    ok = highest <= BACKGROUND_LOAD_LIMIT
+    expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the job's cores"
+    return _check("background_cpu_load_small", expected, actual, ok, WARNING)
 
 
 def _nodes(record: Measurement) -> list[Check]:
