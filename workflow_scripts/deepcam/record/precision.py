@@ -23,10 +23,11 @@ WIDENING = 1.16
 """Factor on the standard error in intervals, tests and the stopping rule.
 
 Measuring ends as soon as the starts agree well enough. Luck has a part in this, so their deviation is underestimated on
-average. Simulated with 1 to 10 % deviation between starts, precisions of 0.1 and 0.05, at least 4
-or 5 and at most 10 starts, with 200,000 trials each, in the worst case of all deviations and both precisions:
+average. This table is from a simulation with precisions of 0.1 and 0.05, at most 10 starts, and 200,000 trials each; it
+has the worst case of both precisions and of 1 to 10 % deviation between starts. The last column is for precision 0.1
+and the deviations that it names.
 
-| factor | least starts | interval covers the truth | Welch's test at 5 %: false alarms | starts at 3, 5, 7, 10 % |
+| factor | least starts | interval covers the truth | Welch's test at 5 %: false alarms | starts for 3, 5, 7, 10 % |
 |---|---|---|---|---|
 | 1 | 4 | 92.1 % | 9.2 % | 4.0, 4.2, 4.8, 6.3 |
 | 1 | 5 | 93.0 % | 7.9 % | 5.0, 5.0, 5.4, 6.6 |
@@ -34,10 +35,10 @@ or 5 and at most 10 starts, with 200,000 trials each, in the worst case of all d
 | 1.16 | 4 | 94.8 % | 5.7 % | 4.0, 4.4, 5.3, 7.1 |
 | 1.16 | 5 | 95.6 % | 4.7 % | 5.0, 5.1, 5.8, 7.4 |
 
-The last column is for precision 0.1. A stricter width or a higher quantile that only the stopping rule uses does not
-help: it moves the deviation at which luck decides. The same holds for a start more after the rule is met. So the
-factor is the cheapest remedy with at least 93 % of coverage and at most 6 % of false alarms. With at most 20 starts,
-precision 0.05 and at least 4 starts, the false alarms are 6.8 %, and 5.8 % with at least 5.
+A stricter width or a higher quantile that only the stopping rule uses does not help: it moves the deviation at which
+luck decides. One more start after the rule is met helps too little. So the factor, with 4 starts at least, is the
+cheapest remedy that covers the truth in 93 % of the cases or more, with false alarms in 6 % or fewer. With at most 20
+starts, precision 0.05 has 6.8 % of false alarms with at least 4 starts, and 5.8 % with at least 5.
 """
 
 Reason = Literal["precise", "max_starts"]
