@@ -145,6 +145,12 @@ def test_a_deleted_record_is_measured_again(starts: Starts) -> None:
     assert rounds.is_complete(Path(paths.rounds("nodes-1")), grid.cells(config))
 
 
+def test_a_damaged_rounds_file_is_made_again(starts: Starts) -> None:
+    measure(config_of())
+    Path(paths.rounds("nodes-1")).write_text("{")
+    assert not rounds.is_complete(Path(paths.rounds("nodes-1")), grid.cells(config_of()))
+
+
 def test_a_group_with_another_cell_is_not_complete(starts: Starts) -> None:
     measure(config_of(inter_threads=[1]))
     assert not rounds.is_complete(Path(paths.rounds("nodes-1")), grid.cells(config_of()))

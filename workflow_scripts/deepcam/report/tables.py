@@ -26,6 +26,9 @@ FORMULA_MARKS = ("=", "+", "-", "@")
 DEVICES = (1, 8, 64, 1024)
 """Numbers of devices for which the required storage bandwidth is computed."""
 
+STOPPED = "stopped"
+"""The column with the reason why measuring a configuration ended: precise, max_starts, max_seconds or minutes."""
+
 ACCURACY = (
     "engine", "device", "samples", *CLASSES, "mean_iou", *(f"reference {name}" for name in CLASSES),
     "reference_mean_iou", "required_mean_iou", "pixel_agreement", "required_pixel_agreement", "max_logit_margin_loss",
@@ -52,9 +55,10 @@ class Tables:
         )
 
 
-def summary(records: Iterable[Record]) -> pd.DataFrame:
+def summary(records: Iterable[Record], stopped: Mapping[str, str] | None = None) -> pd.DataFrame:
     """One row per cell in the order of cells: the cell's fields, its metrics over all starts, and its bottleneck.
 
+    `stopped` maps the id of a cell to the reason why its measuring ended, which is empty for others.
     An inference cell has a bottleneck if it and the io and compute cells with the same settings are valid.
     """
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
@@ -66,6 +70,7 @@ def summary(records: Iterable[Record]) -> pd.DataFrame:
     }
     rates = {cell: _rate(found) for cell, found in metrics_of.items() if found.valid}
     table = pd.DataFrame([_row(cell, found, _bottleneck(cell, rates)) for cell, found in metrics_of.items()])
+    table.insert(table.columns.get_loc("num_starts") + 1, STOPPED, [(stopped or {}).get(c.id, "") for c in metrics_of])
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
