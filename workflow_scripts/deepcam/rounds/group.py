@@ -100,8 +100,7 @@ class Group:
                 f"{log}: took longer than {benchmark.timeout_seconds} s; see benchmark.timeout_seconds"
             ) from None
         if status or not record.is_file():
-            reason = "; ".join(line.removeprefix("error: ") for line in job_log.reasons(log))
-            raise schedule.StartFailedError(f"{log}: {reason}")
+            raise schedule.StartFailedError(f"{log}: {job_log.reasons(log)[0].removeprefix('error: ')}")
         return self._seen(store.read([record])[0])
 
 
