@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepcam.benchmark import arguments, run
+from deepcam.benchmark import arguments, ranks, run
 from deepcam.errors import InputError
 from deepcam.record.schema import Settings
 
@@ -16,7 +16,7 @@ SHAPE = (16, 24, 16)
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in arguments.LAUNCHERS:
+    for name in ranks.LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -90,7 +90,7 @@ def test_the_old_name_of_a_reader_is_understood_with_a_warning(
 
 
 def test_the_launcher_says_how_many_ranks_must_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
     assert parse(folder, "--mode io").cell.ranks == 2
 
 
@@ -185,6 +185,6 @@ def test_folders_without_samples_or_with_other_ones_are_refused(folder: Path, tm
 
 
 def test_a_launcher_that_states_no_number_of_ranks_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "two")
-    with pytest.raises(InputError, match="argument --ranks: 'two' is not allowed; it must be an integer"):
+    monkeypatch.setenv("PMI_SIZE", "two")
+    with pytest.raises(InputError, match="PMI_SIZE: 'two' is not a number of ranks"):
         parse(folder, "--mode io")

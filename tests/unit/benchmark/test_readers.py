@@ -2,9 +2,9 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from deepcam.benchmark import page_cache
@@ -108,8 +108,8 @@ def test_torch_workers_live_until_the_reader_is_closed(files):
     with open_reader("torch", files, options(inter=3)) as reader:
         list(reader)
         assert len(reader.processes) == 3
-        assert all(psutil.pid_exists(process) for process in reader.processes)
-    assert not any(psutil.pid_exists(process) for process in reader.processes)
+        assert all(Path(f"/proc/{process}").exists() for process in reader.processes)
+    assert not any(Path(f"/proc/{process}").exists() for process in reader.processes)
 
 
 @pytest.mark.parametrize("intra", [1, 2, 7, 15, 16, 32])

@@ -7,13 +7,13 @@ names both.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deepcam import cli
 from deepcam.benchmark.job import Job, Training
+from deepcam.benchmark.ranks import started_ranks
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.config.types import (
     Channel,
@@ -31,9 +31,6 @@ from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
 from deepcam.record.schema import Settings, Start
-
-LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
-"""Environment variables that launchers set to the number of ranks."""
 
 
 def parser() -> cli.Parser:
@@ -57,7 +54,7 @@ def parser() -> cli.Parser:
     )
     what.add_argument(
         "--ranks",
-        default=next((os.environ[name] for name in LAUNCHERS if name in os.environ), 1),
+        default=started_ranks(),
         type=argument(Ranks),
         help="number of ranks that must have started; default: what the launcher states",
     )

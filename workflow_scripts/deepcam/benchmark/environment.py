@@ -56,13 +56,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe() -> dict[str, Any]:
-    """Describe the software of this process and the time. Of the environment variables only VARIABLES are included."""
+def describe(ranks: int) -> dict[str, Any]:
+    """Describe the software of a job with that many ranks, and the time. Of environment variables, only VARIABLES."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": _versions(),
-        "mpi": _mpi(),
+        "mpi": _mpi() if ranks > 1 else "",
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},

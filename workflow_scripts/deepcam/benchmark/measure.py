@@ -7,18 +7,17 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from deepcam.benchmark import page_cache
 from deepcam.benchmark.calibration import RunLength
 from deepcam.benchmark.devices import Device, open_device
+from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
+from deepcam.machine import CpuTime
 from deepcam.record.schema import DeviceUsage, RankRun, Run
 
-if TYPE_CHECKING:  # loading MPI takes about 1 s, and the planner does not need it
-    from deepcam.benchmark.ranks import Ranks
-
-Number = TypeVar("Number", int, float)
+Reading = TypeVar("Reading", int, float, CpuTime)
 
 MOST_CORRECTIONS = 3
 """How many runs that should count are repeated with more work because they were too short."""
@@ -159,14 +158,15 @@ class _SampleOrder:
 def _joined(parts: Sequence[Part]) -> RankRun:
     """The parts of a rank's run as one. Shares of time are means, weighted with the parts' times."""
     samples = sum((part.samples for part in parts), collections.Counter())
+    node = _known(lambda times: sum(times, CpuTime()), [part.node for part in parts])
     return RankRun(
         part_seconds=[part.seconds for part in parts],
         batch_interval_seconds=[seconds for part in parts for seconds in part.batch_interval_seconds],
         batch_samples=[size for part in parts for size in part.batch_samples],
         samples=dict(samples),
         cpu_seconds=sum(part.cpu_seconds for part in parts),
-        node_cpu_utilisation=_mean(parts, lambda part: part.node_cpu_utilisation),
-        background_cpu_load=_mean(parts, lambda part: part.background_cpu_load),
+        node_cpu_utilisation=node.node_utilisation if node else None,
+        background_cpu_load=node.background_load if node else None,
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
         reader=parts[0].reader,
@@ -184,7 +184,7 @@ def _mean(parts: Sequence[Part], value: Callable[[Part], float | None]) -> float
     return None if weighted is None else min(1.0, weighted / seconds)
 
 
-def _known(combine: Callable[[list[Number]], Number], values: list[Number | None]) -> Number | None:
-    """What `combine` makes of the values, or None if the device does not tell one of them."""
+def _known(combine: Callable[[list[Reading]], Reading], values: list[Reading | None]) -> Reading | None:
+    """What `combine` makes of the values, or None if one of them is unknown."""
     known = [value for value in values if value is not None]
     return combine(known) if len(known) == len(values) else None

@@ -1,34 +1,86 @@
-"""MPI ranks: their nodes, their cores, and their collective operations."""
+"""The ranks of a job: their nodes, their cores, and their collective operations."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 import os
 import time
-from collections.abc import Sequence
-from typing import Any
-
-from mpi4py import MPI
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from deepcam import machine
 from deepcam.benchmark import environment
 from deepcam.errors import InputError
+
+LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Environment variables in which launchers state the number of ranks that they have started. SLURM_NTASKS is none of
+them: it is also set in the script of a batch job, which is a single process however many tasks the job has."""
+
+LISTENING_SECONDS = (0.1, 0.5, 0.5, 0.5, 0.5)
+"""How long a job measures the background load before it starts, as often as the load is too high: an earlier process
+may still be writing. The shortest is 10 steps of the kernel's idle time."""
+
+
+class Communicator(Protocol):
+    """What is used of mpi4py's communicators."""
+
+    def Get_rank(self) -> int: ...
+
+    def Get_size(self) -> int: ...
+
+    def Split(self, color: int, key: int) -> Communicator: ...
+
+    def Barrier(self) -> None: ...
+
+    def gather(self, value: Any) -> list[Any] | None: ...
+
+    def allgather(self, value: Any) -> list[Any]: ...
+
+    def bcast(self, value: Any) -> Any: ...
+
+
+class SingleRank:
+    """The communicator of a job with one rank. It takes the place of MPI, which takes a second to load."""
+
+    def Get_rank(self) -> int:
+        return 0
+
+    def Get_size(self) -> int:
+        return 1
+
+    def Split(self, color: int, key: int) -> SingleRank:
+        return self
+
+    def Barrier(self) -> None:
+        """Return at once: there is no other rank to wait for."""
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def allgather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def bcast(self, value: Any) -> Any:
+        return value
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
     """This process among all ranks of the job. `cores` are those that only this rank uses."""
 
-    comm: MPI.Comm
-    node: MPI.Comm
+    comm: Communicator
+    node: Communicator
     """The ranks of this node."""
     rank: int
     size: int
     local_rank: int
     local_size: int
     cores: tuple[int, ...]
+    node_cores: frozenset[int]
+    """The cores of all ranks of this node."""
 
     @property
     def node_leader(self) -> bool:
@@ -40,42 +92,52 @@ class Ranks:
 
     def gather(self, value: Any) -> list[Any] | None:
         """Return all ranks' values in rank order on rank 0, and None on the other ranks. Collective."""
-        return self.comm.gather(value, root=0)
+        return self.comm.gather(value)
 
     def broadcast(self, value: Any) -> Any:
         """Return rank 0's value on every rank. Collective."""
-        return self.comm.bcast(value, root=0)
+        return self.comm.bcast(value)
 
     def allreduce_max(self, value: float) -> float:
         """Return the largest of all ranks' values on every rank. Collective."""
-        return self.comm.allreduce(value, op=MPI.MAX)
+        return max(self.comm.allgather(value))
 
     def allreduce_min_max(self, value: float) -> tuple[float, float]:
         """Return the smallest and the largest of all ranks' values on every rank. Collective."""
-        return self.comm.allreduce(value, op=MPI.MIN), self.comm.allreduce(value, op=MPI.MAX)
+        values = self.comm.allgather(value)
+        return min(values), max(values)
 
-    def allgather_on_node(self, processes: Sequence[int]) -> list[int]:
-        """Return the process ids that all ranks of this node pass. Collective."""
-        return [process for of_rank in self.node.allgather(list(processes)) for process in of_rank]
+    def start_cpu_meter(self, processes: Sequence[int]) -> Callable[[], machine.CpuTime | None]:
+        """Start to measure how the cores of this node are used. `processes` are this rank's. Collective.
 
-    def background_cpu_load(self, seconds: float) -> float:
-        """Measure for `seconds` how busy processes outside the job keep the cores of the busiest node. Collective.
-
-        Returns the share of the node's cores, 0 to 1.
+        The returned function gives the times since then on the leader of each node, and None on other ranks.
         """
-        meter = machine.start_cpu_meter(self.allgather_on_node([os.getpid()]))
-        time.sleep(seconds)  # a rank that waits in MPI keeps its core busy
-        _, outside = meter()
-        return self.allreduce_max(outside)
+        job = itertools.chain.from_iterable(self.node.allgather(list(processes)))
+        return machine.start_cpu_meter(job, self.node_cores) if self.node_leader else lambda: None
+
+    def wait_until_quiet(self, limit: float) -> float:
+        """Wait, but not for long, until processes outside the job take at most `limit` of its cores. Collective.
+
+        Returns the share of the job's cores that they took at last, 0 to 1, on the node where it was largest.
+        """
+        load = math.inf
+        for seconds in LISTENING_SECONDS:
+            meter = self.start_cpu_meter([os.getpid()])
+            time.sleep(seconds)  # a rank that waits in MPI keeps its core busy
+            used = meter()
+            load = self.allreduce_max(used.background_load if used else 0.0)
+            if load <= limit:
+                break
+        return load
 
 
 def init_ranks(expected_size: int) -> Ranks:
-    """Initialise MPI and bind this process to an even, disjoint share of its node's cores.
+    """Bind this process to an even, disjoint share of its node's cores. Initialises MPI if there are several ranks.
 
     Raises InputError if the launcher started another number of ranks than `expected_size`, or spread them unevenly over
     nodes. For example, srun without PMIx starts N jobs of one rank each, whose results would all be wrong.
     """
-    comm = MPI.COMM_WORLD
+    comm = _communicator(expected_size)
     size = comm.Get_size()
     if size != expected_size:
         raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
@@ -83,9 +145,44 @@ def init_ranks(expected_size: int) -> Ranks:
     places = comm.allgather((environment.node_name(), machine.boot_id()))
     check_even_distribution([name for name, _ in places])
     node = comm.Split(sorted(set(places)).index(places[comm.Get_rank()]), comm.Get_rank())
-    cores = share_of_cores(node.allgather(sorted(os.sched_getaffinity(0))), node.Get_rank())
+    affinities = node.allgather(sorted(os.sched_getaffinity(0)))
+    shares = [share_of_cores(affinities, local_rank) for local_rank in range(node.Get_size())]
+    cores = shares[node.Get_rank()]
     os.sched_setaffinity(0, cores)
-    return Ranks(comm, node, comm.Get_rank(), size, node.Get_rank(), node.Get_size(), cores)
+    return Ranks(
+        comm=comm,
+        node=node,
+        rank=comm.Get_rank(),
+        size=size,
+        local_rank=node.Get_rank(),
+        local_size=node.Get_size(),
+        cores=cores,
+        node_cores=frozenset(itertools.chain.from_iterable(shares)),
+    )
+
+
+def started_ranks() -> int:
+    """Return the number of ranks that the launcher of this process states; 1 without a launcher.
+
+    Raises InputError if it states something else.
+    """
+    name = next((name for name in LAUNCHERS if name in os.environ), None)
+    if name is None:
+        return 1
+    if not os.environ[name].isdecimal():
+        raise InputError(f"{name}: {os.environ[name]!r} is not a number of ranks; unset this environment variable")
+    return int(os.environ[name])
+
+
+def _communicator(expected_size: int) -> Communicator:
+    """Return the communicator of all ranks. Raises InputError if one is expected and the launcher started more."""
+    if expected_size > 1:
+        from mpi4py import MPI
+
+        return MPI.COMM_WORLD
+    if started_ranks() > 1:
+        raise InputError(f"ranks: 1 asked for but {started_ranks()} started; start one process without a launcher")
+    return SingleRank()
 
 
 def check_even_distribution(nodes: Sequence[str]) -> None:

@@ -38,10 +38,6 @@ leave a job behind that no resource of the workflow counts."""
 VISUALIZED = 3
 """Number of samples to draw."""
 
-LISTENING_SECONDS, LISTENING_TIMES = 0.5, 4
-"""How long, and how often at most, a job measures the background load before it starts. An earlier process may still
-be writing. The kernel's clock of CPU times ticks only every hundredth of a second."""
-
 
 def run(job: Job) -> list[Prediction]:
     """Measure a job's cell and write its record, on rank 0, atomically. Collective over all ranks.
@@ -76,7 +72,7 @@ def run(job: Job) -> list[Prediction]:
         **subject,
         start=job.start,
         environment=Environment(
-            **environment.describe(),
+            **environment.describe(me.size),
             nodes=[Node.model_validate(node, strict=False) for node in nodes if node],
             ranks=places,
             background_cpu_load=background_load,
@@ -152,11 +148,7 @@ def describe_subject(job: Job) -> dict[str, Any]:
 def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
     """The background load before the start, and what `measure` returns."""
     me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
-    for _ in range(LISTENING_TIMES):
-        background_load = me.background_cpu_load(LISTENING_SECONDS)
-        if background_load <= validity.BACKGROUND_LOAD_LIMIT:
-            break
-    return background_load, measure(workload, me)
+    return me.wait_until_quiet(validity.BACKGROUND_LOAD_LIMIT), measure(workload, me)
 
 
 def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> EngineDescription | None:

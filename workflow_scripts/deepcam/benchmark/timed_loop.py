@@ -8,19 +8,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import psutil
 
 from deepcam import machine
 from deepcam.benchmark.devices import Device
+from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.grid import Cell
 from deepcam.record.schema import DeviceUsage, Settings
-
-if TYPE_CHECKING:  # loading MPI takes about 1 s, and the planner does not need it
-    from deepcam.benchmark.ranks import Ranks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +45,8 @@ class Part:
     batch_samples: list[int]
     samples: collections.Counter[str]
     cpu_seconds: float
-    node_cpu_utilisation: float | None
-    background_cpu_load: float | None
+    node: machine.CpuTime | None
+    """How the cores of the rank's node were used; None on ranks that do not lead their node."""
     peak_rss_bytes: int
     bytes_read_from_storage: int
     reader: dict[str, Any]
@@ -110,12 +107,12 @@ def _timed(
     finished: list[float] = []
     batches: list[list[str]] = []
     queued: collections.deque[Callable[[], None]] = collections.deque()
-    processes = [psutil.Process(), *(psutil.Process(helper) for helper in helpers)]
-    storage, cpu = _storage_bytes(processes), machine.cpu_seconds(processes)
-    on_node = ranks.allgather_on_node([process.pid for process in processes])
-    node_cpu = machine.start_cpu_meter(on_node) if ranks.node_leader else lambda: (None, None)
+    processes = [os.getpid(), *helpers]
+    node = ranks.start_cpu_meter(processes)
     meter = device.start_metering()
+    storage = _storage_bytes(processes)
     ranks.barrier()
+    cpu = machine.cpu_seconds(processes)  # without the time that a rank waits in MPI, which keeps its core busy
     start = time.perf_counter()
     for files in steps:
         batches.append(files)
@@ -128,22 +125,20 @@ def _timed(
         finished.append(time.perf_counter())
     end = time.perf_counter()
     usage = meter()
-    busy, others = node_cpu()
+    cpu = machine.cpu_seconds(processes) - cpu
     return Part(
         seconds=end - start,
         batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
         batch_samples=[len(files) for files in batches],
         samples=collections.Counter(os.path.basename(name) for files in batches for name in files if name),
-        cpu_seconds=machine.cpu_seconds(processes) - cpu,
-        node_cpu_utilisation=busy,
-        background_cpu_load=others,
-        peak_rss_bytes=sum(map(machine.peak_rss_bytes, (process.pid for process in processes))),
+        cpu_seconds=cpu,
+        node=node(),
+        peak_rss_bytes=sum(map(machine.peak_rss_bytes, processes)),
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,
     )
 
 
-def _storage_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Bytes that the kernel has read from storage for these processes (read_bytes of /proc/PID/io)."""
-    return sum(process.io_counters().read_bytes for process in processes)
+def _storage_bytes(processes: Iterable[int]) -> int:
+    return sum(map(machine.bytes_read_from_storage, processes))

@@ -153,7 +153,8 @@ class Environment(Model):
     nodes: list[Node] = Field(min_length=1, description="The nodes of the job.")
     ranks: list[RankPlace] = Field(min_length=1, description="Where each rank ran, by rank.")
     background_cpu_load: Amount = Field(
-        description="Share of the busiest node's cores that other processes kept busy before the start."
+        description="Share of the time of the job's own cores that other processes took just before the start, on the "
+        "node where it was largest."
     )
 
 
@@ -184,13 +185,16 @@ class RankRun(Model):
     samples: dict[str, Positive] = Field(
         description="File name to how often the reader reported it as read; empty in mode compute."
     )
-    cpu_seconds: Amount = Field(description="CPU time of the rank's processes, seconds.")
+    cpu_seconds: Amount = Field(
+        description="CPU time of the rank's processes, seconds, without that of the kernel's threads."
+    )
     node_cpu_utilisation: Share | None = Field(
-        description="Share of the node's cores that were busy. One rank per node measures it; null on the others."
+        description="Share of the time of all cores of the node in which they were busy. "
+        "One rank per node measures it; null on the others."
     )
     background_cpu_load: Share | None = Field(
-        description="Share of the node's cores that other processes kept busy. "
-        "One rank per node measures it; null on the others.",
+        description="Share of the time of the job's own cores on this node that processes outside the job took, "
+        "without kernel threads. One rank per node measures it; null on the others.",
     )
     peak_rss_bytes: Count = Field(
         description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."

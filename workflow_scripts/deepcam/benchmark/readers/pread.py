@@ -1,7 +1,8 @@
 """A reader without libraries: threads that preadv directly into batch buffers, without another copy on the host.
 
 `inter_threads * intra_threads` threads read chunks in order. A sample has `intra_threads` chunks, so about
-`inter_threads` samples are in flight. If the cache is cold, files are read with O_DIRECT, past the page cache.
+`inter_threads` samples are in flight. If the cache is cold, files are read with O_DIRECT, past the page cache. This
+takes almost no CPU time, because the device itself writes into the buffers: 5 ms for 0.45 GB in 0.19 s.
 
 - pread reads into a ring of batch buffers.
 - pread-discard, the read-and-discard baseline, makes the same reads into one buffer per thread and discards the bytes.
