@@ -17,7 +17,7 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-workflow image image-run
+.PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-repeat perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -58,7 +58,10 @@ perf-readers: venv ## compare all readers with fio and with a plain DALI loop; n
 perf-engines: venv ## compare the CPU engines with each other and with OpenVINO (pip install openvino); needs a quiet machine
 	python tests/performance/engines.py $(ARGS)
 
-perf-workflow: venv ## run 1,000 configurations x 5 starts of a simulated benchmark, interrupted and resumed
+perf-repeat: venv ## run the default grid twice and compare the two results; needs a quiet machine
+	python tests/performance/repeat.py $(ARGS)
+
+perf-workflow: venv ## run 1,000 configurations x 3 starts of a simulated benchmark, interrupted and resumed
 	python tests/performance/long_run.py $(ARGS)
 
 gpu-check: dev ## with KIND=gpu, try readers, engines and the benchmark on a GPU; writes results/gpu-check

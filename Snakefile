@@ -33,8 +33,7 @@ wildcard_constraints:
     shard=r"\d{5}",
     engine=r"[a-z0-9-]+",
     device=r"cpu|cuda\d+",
-    cell=r"[a-z0-9_-]+",
-    start=r"\d+",
+    group=r"nodes-\d+",
 
 
 include: "rules/report_items.smk"
@@ -53,7 +52,7 @@ rule all:
     default_target: True
     input:
         [] if REPORT_ONLY else rules.data.input,
-        measured(RECORDS),
+        measured(ROUNDS),
         rules.tables.input,
         rules.figures.input,
     localrule: True

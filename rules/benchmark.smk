@@ -1,26 +1,20 @@
-# The measurements: one MPI job per start of a cell, and never two at once on a machine.
-
-# The network, for modes that train it.
-NETWORK = (
-    f"--width-multiplier {settings.model.width_multiplier} --channels {' '.join(map(str, settings.model.channels))}"
-)
+# The measurements: one job per group of cells, which starts them in rounds, and never two at once on a machine.
 
 
-rule run_benchmark:
-    "Measure one cell of the grid."
+rule run_rounds:
+    "Measure a group of cells in rounds, each start in fresh processes, until their numbers are precise enough."
     input:
         dataset=DATASET,
-        engines=lambda wildcards: for_devices(paths.engine, cell_of(wildcards).engine),
-        fingerprints=lambda wildcards: for_devices(paths.fingerprint, cell_of(wildcards).engine),
-        accuracy=lambda wildcards: for_devices(paths.accuracy, cell_of(wildcards).engine),
+        engines=lambda wildcards: of_group(paths.engine, wildcards.group),
+        fingerprints=lambda wildcards: of_group(paths.fingerprint, wildcards.group),
+        accuracy=lambda wildcards: of_group(paths.accuracy, wildcards.group),
+        # What matters here of the configuration are the params.
+        config=ancient(rules.write_config.output),
     output:
-        paths.record("{cell}", "{start}"),
+        # The records themselves are not declared: they are written one by one, and kept if this job is interrupted.
+        paths.rounds("{group}"),
     log:
-        paths.log("run_benchmark/{cell}/{start}"),
-    # All cells once before any is measured again: drift of the machine affects all alike.
-    priority: lambda wildcards: -int(wildcards.start)
-    # Occasionally, in one of hundreds of jobs, a launcher fails to start.
-    retries: 1
+        paths.log("run_rounds/{group}"),
     conda:
         ENVIRONMENT
     resources:
@@ -28,36 +22,20 @@ rule run_benchmark:
         # One per machine: see profiles/.
         benchmark_slot=1,
         # The command that starts the ranks. Executors of clusters know it by this name, and place its tasks on nodes.
-        mpi=lambda wildcards: launch.launcher(settings, cell_of(wildcards).ranks, on_cluster()),
-        tasks=lambda wildcards: cell_of(wildcards).ranks,
-        nodes=lambda wildcards: launch.node_count(cell_of(wildcards).ranks, settings.benchmark.ranks_per_node),
-        # Not a param: another limit is no reason to measure again.
-        timeout_seconds=settings.benchmark.timeout_seconds,
+        mpi=lambda wildcards: launch.launcher(settings, ranks_of(wildcards.group), on_cluster()),
+        tasks=lambda wildcards: ranks_of(wildcards.group),
+        nodes=lambda wildcards: launch.node_count(ranks_of(wildcards.group), settings.benchmark.ranks_per_node),
     params:
-        # Not compared with that of an earlier run, but it follows from the record's path.
-        cell=cell_of,
-        batch_size=lambda wildcards: cell_of(wildcards).ranks * cell_of(wildcards).local_batch_size,
-        devices=[launch.torch_device(device) for device in DEVICES],
-        engines=lambda wildcards, input: ["--engine-files", *input.engines] if input.engines else [],
-        accuracy=lambda wildcards, input: ["--accuracy-files", *input.accuracy] if input.accuracy else [],
-        network=lambda wildcards: NETWORK if grid.MODES[cell_of(wildcards).mode].trains else "",
-        warmup_runs=settings.benchmark.warmup_runs,
-        runs=lambda wildcards: settings.benchmark.of_mode(cell_of(wildcards).mode).runs,
-        min_seconds=settings.benchmark.min_seconds,
-        drop=lambda wildcards: (
-            "--drop-fs-cache" if launch.drops_caches(cell_of(wildcards), settings.benchmark.drop_caches) else ""
+        cells=lambda wildcards: [cell.id for cell in GROUPS[wildcards.group]],
+        settings=settings.benchmark.model_dump(
+            mode="json", include={"runs", "warmup_runs", "min_seconds", "drop_caches", "shuffle", "per_mode"}
         ),
-        shuffle={"none": "", "rank": "--shuffle", "global": "--global-shuffle"}[settings.benchmark.shuffle],
+        stop=settings.benchmark.model_dump(
+            mode="json", include={"precision", "min_starts", "max_starts", "max_seconds", "minutes"}
+        ),
+        network=settings.model.model_dump(mode="json", exclude={"parts"}),
+        devices=DEVICES,
     shell:
-        # In the foreground, so that Ctrl-C reaches the ranks.
-        "timeout --foreground --kill-after=30 {resources.timeout_seconds}"
-        " {resources.mpi} python -m mpi4py -m run_benchmark --dataset {input.dataset:q} --outputfile {output:q}"
-        " --mode {params.cell.mode} --reader {params.cell.reader} --cache {params.cell.cache}"
-        " --devices {params.devices} --engine {params.cell.engine} {params.engines:q}"
-        " {params.accuracy:q} {params.network}"
-        " --ranks {params.cell.ranks} --batch-size {params.batch_size}"
-        " --max-inter-threads {params.cell.inter_threads} --max-intra-threads {params.cell.intra_threads}"
-        " --num-warmup-runs {params.warmup_runs} --num-runs {params.runs} --min-seconds {params.min_seconds}"
-        " {params.drop} {params.shuffle} > {log} 2>&1"
-        " || {{ code=$?; [ $code != 124 ] || echo 'error: the job took longer than {resources.timeout_seconds} s;"
-        " see benchmark.timeout_seconds' >> {log}; exit $code; }}"
+        # In the foreground, so that Ctrl-C reaches the ranks. What it says of its progress goes to the terminal.
+        "python -m run_rounds --group {wildcards.group} --config {input.config:q} --dataset {input.dataset:q}"
+        " --launcher {resources.mpi:q} --output {output:q} 2> {log}"

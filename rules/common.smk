@@ -15,6 +15,7 @@ from deepcam import files, grid, launch, machine, paths
 from deepcam.config import file as config_file
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
+from deepcam.record import rounds
 from deepcam.plan.dry_run import OUTLINE_VARIABLE
 from deepcam.report import contents, failures
 
@@ -61,7 +62,8 @@ if REPORT_ONLY and not os.path.exists(DATASET):
 ORIGIN = "synthetic" if settings.data.source == "synthetic" else "archive"
 SHARDS = grid.shard_ids(settings.data.num_samples, settings.data.files_per_shard)
 NPY_MANIFESTS = [paths.npy_manifest(DATA, shard) for shard in SHARDS]
-RECORDS = [paths.record(cell, start) for start in range(settings.benchmark.starts) for cell in CELLS]
+GROUPS = grid.groups(CELLS.values(), settings.benchmark.ranks_per_node)
+ROUNDS = [paths.rounds(group) for group in GROUPS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENGINES = {engine.name: engine for engine in settings.engines}
 # Engines that no cell uses are built on request only.
@@ -106,14 +108,36 @@ def machine_identity(wildcards):
     return "" if on_cluster() else machine.identity(wildcards.device)
 
 
-def cell_of(wildcards):
-    """The cell that a job measures."""
-    return CELLS[wildcards.cell]
+def ranks_of(group):
+    """The most ranks that a cell of a group has."""
+    return max(cell.ranks for cell in GROUPS[group])
 
 
 def for_devices(path, engine):
-    """The paths that `path` gives an engine's files, one per device; none for a cell without an engine."""
-    return [] if engine == grid.NONE else [path(engine, device) for device in DEVICES]
+    """The paths that `path` gives an engine's files, one per device."""
+    return [path(engine, device) for device in DEVICES]
+
+
+def of_group(path, group):
+    """The paths that `path` gives the files of the engines of a group's cells, one per engine and device."""
+    engines = sorted({cell.engine for cell in GROUPS[group]} - {grid.NONE})
+    return [file for engine in engines for file in for_devices(path, engine)]
+
+
+def existing_records():
+    """The records of the grid's cells that exist."""
+    return [os.fspath(record) for cell in CELLS for record in paths.records_of(cell)]
+
+
+def forget_incomplete_rounds():
+    """Remove the rounds files of groups that lack a record or a cell, so that Snakemake measures what is missing."""
+    for group, cells in GROUPS.items():
+        if not rounds.is_complete(Path(paths.rounds(group)), cells):
+            Path(paths.rounds(group)).unlink(missing_ok=True)
+
+
+if not REPORT_ONLY:
+    forget_incomplete_rounds()
 
 
 def measured(outputs):

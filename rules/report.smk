@@ -6,16 +6,22 @@ ACCURACY = [paths.accuracy(engine, device) for engine in ENGINES_USED for device
 
 rule list_records:
     "List the paths of the grid's records in a file: those of a large grid do not fit into a command line."
+    input:
+        existing_records() if REPORT_ONLY else ROUNDS,
     output:
         paths.RECORD_LIST,
     log:
         paths.log("list_records"),
     localrule: True
     params:
-        records=RECORDS,
+        cells=list(CELLS),
+        min_starts=settings.benchmark.min_starts,
     run:
         with open(output[0], "w") as file:
-            file.writelines(f"{record}\n" for record in params.records)
+            for cell in params.cells:
+                records = [os.fspath(path) for path in paths.records_of(cell)]
+                missing = [paths.record(cell, start) for start in range(params.min_starts)][len(records) :]
+                file.writelines(f"{record}\n" for record in [*records, *missing])
 
 
 rule write_config:
@@ -35,7 +41,7 @@ rule write_config:
 rule aggregate_results:
     "Make the tables: all cells, the best valid cells, storage for many devices, accuracy, and channels."
     input:
-        records=measured(RECORDS),
+        rounds=measured(ROUNDS),
         list=rules.list_records.output,
         accuracy=measured(ACCURACY),
         dataset=DATASET,
@@ -55,7 +61,7 @@ rule aggregate_results:
         channels=list(settings.model.channels),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m aggregate_results --records {input.list:q} --accuracy {input.accuracy:q} --dataset {input.dataset:q}"
+        "python -m aggregate_results --records {input.list:q} --rounds {input.rounds:q} --accuracy {input.accuracy:q} --dataset {input.dataset:q}"
         " --channels {params.channels} --output {params.folder:q} > {log} 2>&1"
 
 
@@ -147,7 +153,7 @@ rule write_explorer:
 rule bundle:
     "Pack what it takes to build the report elsewhere, and to repeat the run."
     input:
-        records=measured(RECORDS),
+        rounds=measured(ROUNDS),
         list=rules.list_records.output,
         config=rules.write_config.output,
         made=[
@@ -171,7 +177,7 @@ rule bundle:
         kind="cpu" if settings.devices == "cpu" else "gpu",
     shell:
         "python -m make_bundle --code {params.code:q} --kind {params.kind} --records {input.list:q}"
-        " --config {input.config:q} --dataset {input.dataset:q} --files {input.made:q} --output {output:q} > {log} 2>&1"
+        " --config {input.config:q} --dataset {input.dataset:q} --files {input.rounds:q} {input.made:q} --output {output:q} > {log} 2>&1"
 
 
 rule tables:

@@ -48,7 +48,7 @@ def node(name, **facts):
 
 def start(number, **probe):
     """The place of a start, and how fast the machine was before it."""
-    speeds = {"storage_bytes_per_second": 2e9, "memory_bytes_per_second": 1e10, "compute_operations_per_second": 5e10}
+    speeds = {"storage_bytes_per_second": 2e9, "memory_bytes_per_second": 1e10, "hashing_bytes_per_second": 1e9}
     return {"number": number, "round": number, "position": 0, "seed": 1, "probe": speeds | probe}
 
 

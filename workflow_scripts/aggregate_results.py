@@ -5,13 +5,14 @@ from pathlib import Path
 from deepcam import cli
 from deepcam.data import dataset
 from deepcam.errors import InputError
-from deepcam.record import store
+from deepcam.record import rounds, store
 from deepcam.report import tables
 
 
 def main() -> None:
     parser = cli.Parser(description=__doc__)
     parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
+    parser.add_argument("--rounds", type=Path, nargs="*", default=[], help="files that say why measuring ended")
     parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts, <engine>/<device>.json")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
@@ -22,7 +23,7 @@ def main() -> None:
         print(f"missing: {path}")
     if not present:
         raise InputError(f"{args.records}: none of its {len(missing)} records exists; run the workflow first")
-    summary = tables.summary(store.read(present))
+    summary = tables.summary(store.read(present), rounds.stopped(args.rounds))
     made = {
         "summary.csv": summary,
         "summary.parquet": summary,

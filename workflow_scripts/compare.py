@@ -13,13 +13,13 @@ from pathlib import Path
 
 from deepcam import cli, files, paths
 from deepcam.report import tables
-from deepcam.report.comparison import differences, presentation, sides, significance
+from deepcam.report.comparison import differences, drift, presentation, sides, significance
 from deepcam.report.figures import style
 
 FAIL_BELOW = """\
-exit with status 1 if a cell that is valid in A has a ratio B/A whose whole 95 %% confidence interval is below RATIO,
-or if it is invalid in B, missing in B, or has fewer than 3 runs in A or B; also if no cell is valid in A. The interval
-covers the variation between runs, but not between two starts of a program, so leave a margin: 0.9 rather than 0.99
+exit with status 1 if a configuration that is valid in A has a ratio B/A whose whole 95 %% confidence interval is below
+RATIO, or if it is invalid in B, missing in B, or has fewer than 3 starts in A or B; also if no configuration is valid
+in A. The interval does not cover a drift of the machine between A and B, so leave a margin: 0.9 rather than 0.99
 """
 
 
@@ -49,8 +49,9 @@ def ratio(text: str) -> float:
 def _compare(a_path: Path, b_path: Path, output: Path) -> list[significance.Comparison]:
     """Write and print the comparison of two results."""
     a, b = sides.read(a_path), sides.read(b_path)
-    cells = significance.compare(a.records, b.records)
-    report = presentation.markdown(a, b, cells, differences.differences(a, b))
+    drifts = drift.between(a.all_records(), b.all_records())
+    cells = significance.compare(a.records, b.records, drifts)
+    report = presentation.markdown(a, b, cells, drifts, differences.differences(a, b))
     tables.write(presentation.table(cells), output / "comparison.csv")
     style.save(presentation.figure(cells), output / "comparison.svg", output / "comparison.png")
     files.write_text(output / "comparison.md", report)

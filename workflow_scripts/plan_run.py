@@ -1,5 +1,6 @@
 """Print what a run would take: samples, bytes, cells, jobs and time. It starts nothing."""
 
+import collections
 import os
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from deepcam import cli, launch, paths
 from deepcam.plan import dry_run, estimates, plan, terminal
 from deepcam.record import store
+from deepcam.rounds import command
 from prepare_run import check_files
 
 
@@ -19,7 +21,10 @@ def main() -> None:
     os.chdir(asked.folder)
     records = store.read(paths.existing_records(Path(paths.RESULTS)))
     rates = estimates.measured_rates(records, config.data)
-    made = plan.make(config, devices, asked.jobs, rates, cores=len(os.sched_getaffinity(0)))
+    starts = collections.Counter(
+        record.cell.id for record in records if record.settings == command.settings(config, record.cell)
+    )
+    made = plan.make(config, devices, asked.jobs, rates, starts, cores=len(os.sched_getaffinity(0)))
     data = Path(config.data.dir).absolute()
     free_bytes = shutil.disk_usage(next(path for path in (data, *data.parents) if path.exists())).free
     print(terminal.text(made, config, devices, free_bytes))

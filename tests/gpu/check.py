@@ -43,7 +43,7 @@ KEPT = ("model/engines/*/*.json", "logs/*/*/*.log")
 """Files that are not in the bundle, but explain failures."""
 
 COLUMNS = (
-    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "throughput_cv",
+    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "cv_within_starts",
     "joules_per_sample", "device_memory_bytes", "accelerator_utilisation", "overlap_efficiency", "bottleneck",
     "invalid_reasons",
 )  # fmt: skip

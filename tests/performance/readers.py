@@ -26,7 +26,8 @@ from unittest import mock
 import common  # first: it finds the project's code
 import numpy as np
 from deepcam import climate, files
-from deepcam.benchmark import page_cache, ranks, timed_loop
+from deepcam.benchmark import measure, page_cache, ranks, timed_loop
+from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
 from deepcam.record.schema import Settings
@@ -142,12 +143,12 @@ def worker(workers: ExitStack) -> ProcessPoolExecutor:
 def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     """GB/s of one of this project's readers in the timed loop."""
     warm = cell.cache == "warm"
-    workload = timed_loop.Workload(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS if warm else 0))
-    [run] = timed_loop.measure(workload, ranks.init_ranks(1)) or []
-    check_residency(cell, run.page_cache_residency_min)
+    workload = timed_loop.Workload(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS))
+    [run] = measure.measure(workload, ranks.init_ranks(1)) or []
+    check_residency(cell, min(run.page_cache_residency_min))
     if run.ranks[0].samples != {path.name: run.epochs for path in paths}:
         raise RuntimeError(f"{cell.id}: did not read every sample once per epoch")
-    return len(paths) * run.epochs * SAMPLE_BYTES / run.ranks[0].seconds / 1e9
+    return len(paths) * run.epochs * SAMPLE_BYTES / sum(run.ranks[0].part_seconds) / 1e9
 
 
 def one_run(warmup_runs: int, min_seconds: float) -> Settings:
@@ -231,8 +232,8 @@ def benchmark_loop(batch_size: int) -> float:
     cell = Cell("io", "resident", NONE, NONE, 1, batch_size, 1, 1)
     workload = timed_loop.Workload(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
     with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
-        [run] = timed_loop.measure(workload, ranks.init_ranks(1)) or []
-    return run.ranks[0].seconds
+        loop = timed_loop.ReadingLoop(workload, open_device("cpu"), None)
+        return loop((Path("data.npy"),), ranks.init_ranks(1)).seconds
 
 
 def bare_loop(batch_size: int) -> float:

@@ -1,12 +1,8 @@
 """Devices, launchers and resources of jobs."""
 
-import dataclasses
-
 import pytest
 from deepcam import config, launch, machine
-from deepcam.grid import Cell
 
-COLD = Cell("io", "pread", "cold", "none", 1, 1, 1, 1)
 CLUSTER = config.parse({"cluster": {"account": "climate", "partition": "gpus", "minutes": 30}}).cluster
 
 
@@ -40,9 +36,17 @@ def settings():
     )
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_on_one_machine_its_launcher_starts_the_ranks(ranks):
-    assert launch.launcher(settings(), ranks, on_cluster=False) == f"mpirun -n {ranks}"
+@pytest.mark.parametrize(
+    ("ranks", "on_cluster", "template"),
+    [
+        (1, False, ""),
+        (1, True, ""),
+        (3, False, "mpirun -n {ranks}"),
+        (3, True, "srun -n {ranks} --ntasks-per-node={ranks_per_node}"),
+    ],
+)
+def test_several_ranks_have_the_launcher_of_where_they_run(ranks, on_cluster, template):
+    assert launch.launcher(settings(), ranks, on_cluster) == template
 
 
 @pytest.mark.parametrize(
@@ -54,12 +58,8 @@ def test_on_one_machine_its_launcher_starts_the_ranks(ranks):
         (9, "srun -n 9 --ntasks-per-node=3"),
     ],
 )
-def test_on_a_cluster_the_ranks_are_spread_evenly_over_the_nodes(ranks, command):
-    assert launch.launcher(settings(), ranks, on_cluster=True) == command
-
-
-def test_on_a_cluster_a_single_rank_needs_no_launcher():
-    assert launch.launcher(settings(), 1, on_cluster=True) == ""
+def test_the_ranks_are_spread_evenly_over_the_nodes(ranks, command):
+    assert launch.fill_launcher("srun -n {ranks} --ntasks-per-node={ranks_per_node}", ranks, 4) == command
 
 
 def test_a_job_asks_for_account_partition_time_and_memory():
@@ -77,11 +77,3 @@ def test_by_default_a_job_leaves_account_and_partition_to_the_cluster():
 def test_a_job_on_devices_asks_for_all_gpus_of_a_node_and_more_memory(devices, gres):
     resources = launch.plain_job(CLUSTER) | {"mem_mb": 16000, "gres": gres, "tasks_per_gpu": 0}
     assert launch.device_job(CLUSTER, devices) == resources
-
-
-@pytest.mark.parametrize(
-    ("cache", "configured", "dropped"),
-    [("cold", True, True), ("cold", False, False), ("warm", True, False), ("none", True, False)],
-)
-def test_caches_are_dropped_before_cold_runs_only(cache, configured, dropped):
-    assert launch.drops_caches(dataclasses.replace(COLD, cache=cache), configured) is dropped

@@ -44,7 +44,7 @@ def importing(tmp_path):
 def test_its_rules_make_what_the_other_workflow_asks_for(importing):
     jobs = dict(line.split() for line in importing("-n", "--quiet", "rules").splitlines() if len(line.split()) == 2)
     assert jobs["own"] == jobs["aggregate_results"] == "1"
-    assert jobs["run_benchmark"] == "20"  # of the other workflow's configuration
+    assert jobs["run_rounds"] == "1"  # of the other workflow's configuration
     assert "plot_bottleneck" not in jobs and "all" not in jobs
 
 

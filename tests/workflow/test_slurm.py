@@ -59,7 +59,7 @@ class Workflow:
     def __init__(self, folder):
         self.folder, self.processes = folder, []
         (folder / "overlay.json").write_text(json.dumps(OVERLAY))
-        (folder / "long.json").write_text(json.dumps({"benchmark": {"min_seconds": 100}}))
+        (folder / "more.json").write_text(json.dumps({"benchmark": {"min_starts": 3, "max_starts": 3}}))
 
     def start(self, *more, overlays=()):
         command = [
@@ -80,17 +80,12 @@ class Workflow:
         assert process.returncode == 0, output
         return output
 
-    def start_long(self, cell):
-        """Start a cell once more, long enough to be killed; the Snakemake process and the record's path."""
-        path = f"results/benchmark/{cell}/1.json"
-        return self.start(path, overlays=[self.folder / "long.json"]), path
-
-    @staticmethod
-    def log(record):
-        """Where the job of a record tells how it went."""
-        return record.replace("results/benchmark", "results/logs/run_benchmark").replace(".json", ".log")
+    def start_more(self, group):
+        """Start a group once more, for a third start of each of its cells; the Snakemake process."""
+        return self.start(f"results/benchmark/{group}.json", overlays=[self.folder / "more.json"])
 
     def records(self):
+        """The record of the first start of each cell."""
         return {path.parent.name: path for path in self.folder.glob("results/benchmark/*/0.json")}
 
     def close(self):
@@ -125,11 +120,11 @@ def processes_of_rank(rank):
     return found
 
 
-def running_cells():
-    """Slurm's job id of each cell that is being measured."""
+def running_groups():
+    """Slurm's job id of each group that is being measured."""
     command = ["squeue", "--noheader", "--states=running", "--format=%i %k"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    jobs = [re.fullmatch(r"(\d+) rule_run_benchmark_wildcards_(.+)_\d+", line) for line in lines]
+    jobs = [re.fullmatch(r"(\d+) rule_run_rounds_wildcards_(.+)_\d+", line) for line in lines]
     return {job[2]: job[1] for job in jobs if job}
 
 
@@ -154,14 +149,17 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(slurm, tmp_path_factory):
-    """A folder in which Snakemake was killed at the second cell, started again, and came to the end."""
+    """A folder in which Snakemake and its job were killed after the first record, and started again."""
     workflow = Workflow(tmp_path_factory.mktemp("work"))
     try:
         process = workflow.start()
-        wait_for(lambda: workflow.records() and running_cells().keys() - workflow.records(), "a second cell", process)
-        workflow.kept = {path: path.stat().st_mtime_ns for path in workflow.records().values()}
+        wait_for(workflow.records, "a first record", process)
         process.kill()
         process.wait()
+        subprocess.run(["scancel", *running_groups().values()], check=True)
+        while running_groups():
+            time.sleep(0.1)
+        workflow.kept = {path: path.stat().st_mtime_ns for path in workflow.records().values()}
         workflow.run("--unlock")
         workflow.run()
         yield workflow
@@ -174,7 +172,6 @@ def test_the_whole_workflow_runs_on_slurm(finished):
     reasons = "; ".join(summary["invalid_reasons"].dropna()).split("; ")
     # Two nodes on one machine, and everything else on it, disturb each other.
     assert {reason.partition(":")[0] for reason in reasons if reason} <= {
-        "throughput_cv",
         "background_cpu_load",
         "run_seconds",
     }
@@ -197,34 +194,42 @@ def test_a_record_names_the_node_of_each_rank(finished, cell):
 
 
 def test_each_rank_sees_the_gpus_of_its_node(finished):
-    """No GPU here can run a rank, so a program that tells what it sees takes its place and makes the record."""
-    path = f"results/benchmark/{TWO_NODES}/2.json"
-    (finished.folder / "tell.sh").write_text(
-        f'echo "$SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >> seen.txt; [ $PMIX_RANK != 0 ] || echo > {path}'
-    )
+    """No GPU here can run a rank, so a program that tells what it sees, and then fails, takes its place."""
+    (finished.folder / "tell.sh").write_text('echo "$SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >> seen.txt; exit 1')
     launcher = yaml.safe_load((ROOT / "config/config.yaml").read_text())["cluster"]["launcher"]
-    site = {"devices": [0, 1], "cluster": {"launcher": f"{launcher} bash tell.sh"}}
+    site = {
+        "devices": [0, 1],
+        "benchmark": {"modes": ["io"], "ranks": [3], "min_starts": 3, "max_starts": 3},
+        "cluster": {"launcher": f"{launcher} bash tell.sh"},
+    }
     (finished.folder / "gpus.json").write_text(json.dumps(site))
-    process = finished.start(path, overlays=[finished.folder / "gpus.json"])
-    assert process.wait(timeout=120) == 0, process.stdout.read()
+    process = finished.start("results/benchmark/nodes-2.json", overlays=[finished.folder / "gpus.json"])
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0, output
     seen = (finished.folder / "seen.txt").read_text().splitlines()
-    assert sorted(seen) == ["n1 sees 0,1", "n1 sees 0,1", "n2 sees 0,1"]
+    assert sorted(seen) == sorted(["n1 sees 0,1", "n1 sees 0,1", "n2 sees 0,1"] * 2)  # a start is tried twice
+
+
+def third_record(cell):
+    return f"results/benchmark/{cell}/2.json"
 
 
 def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
-    process, record = finished.start_long(ONE_NODE)
-    output = harm(process, lambda: subprocess.run(["scancel", *running_cells().values()]))
-    told = rf"failed: {finished.log(record)}: SLURM-job '\d+' failed, SLURM status is: 'CANCELLED'"
+    process = finished.start_more("nodes-1")
+    output = harm(process, lambda: subprocess.run(["scancel", *running_groups().values()]))
+    told = r"failed: results/logs/run_rounds/nodes-1\.log: SLURM-job '\d+' failed, SLURM status is: 'CANCELLED'"
     assert re.search(told, output), output
-    assert not (finished.folder / record).exists()
-    finished.run(record)
-    assert (finished.folder / record).exists()
+    assert not (finished.folder / third_record(ONE_NODE)).exists()
+    assert finished.start_more("nodes-1").wait(timeout=300) == 0
+    assert (finished.folder / third_record(ONE_NODE)).exists()
 
 
-def test_a_rank_killed_ends_its_job_and_is_named_and_a_rerun_finishes(finished):
-    process, record = finished.start_long(TWO_NODES)
+def test_a_rank_killed_fails_its_start_and_is_named_and_a_rerun_finishes(finished):
+    process = finished.start_more("nodes-2")
     output = harm(process, lambda: [os.kill(pid, signal.SIGKILL) for pid in processes_of_rank(2)])
-    assert f"failed: {finished.log(record)}: srun: error: n2: task 2: Killed" in output, output
-    assert not (finished.folder / record).exists()
-    finished.run(record)
-    assert (finished.folder / record).exists()
+    log = f"results/logs/run_benchmark/{TWO_NODES}/2.log"
+    told = f"failed: results/logs/run_rounds/nodes-2.log: error: {log}: srun: error: n2: task 2: Killed"
+    assert told in output, output
+    assert not (finished.folder / third_record(TWO_NODES)).exists()
+    assert finished.start_more("nodes-2").wait(timeout=300) == 0
+    assert (finished.folder / third_record(TWO_NODES)).exists()

@@ -17,7 +17,7 @@ ON_DEVICES = {
     "compile_engine",
     "predict_reference",
     "check_accuracy",
-    "run_benchmark",
+    "run_rounds",
     "predict_samples",
     "train_model",
 }
@@ -93,14 +93,12 @@ def local_rules():
     return names | {f"plot_{name}" for name in contents.FIGURES} if "" in names else names
 
 
-def test_slurm_gives_each_benchmark_its_nodes_to_itself(slurm_plan):
-    benchmarks = [resources for rule, resources in slurm_plan if rule == "run_benchmark"]
-    for resources in benchmarks:
+def test_slurm_gives_each_group_its_nodes_to_itself(slurm_plan):
+    groups = [resources for rule, resources in slurm_plan if rule == "run_rounds"]
+    for resources in groups:
         assert "benchmark_slot=1" in resources and "slurm_extra=--exclusive" in resources
-    one, two = (
-        [resources for resources in benchmarks if f"tasks={ranks}, nodes={ranks}," in resources] for ranks in (1, 2)
-    )
-    assert one and two and len(one) + len(two) == len(benchmarks)
+    assert ["tasks=1, nodes=1," in resources for resources in groups] == [True, False]
+    assert ["tasks=2, nodes=2," in resources for resources in groups] == [False, True]
 
 
 @pytest.mark.parametrize(

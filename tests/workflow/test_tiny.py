@@ -49,7 +49,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-NOISE = {"throughput_cv", "background_cpu_load", "run_seconds"}
+NOISE = {"background_cpu_load", "run_seconds"}
 """Checks that fail where tests share a machine, and on runs as short as these."""
 
 
@@ -62,6 +62,8 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
     assert set(summary["engine"]) == {"none", "eager-fp32", "aotinductor-auto"}
     parquet = pd.read_parquet(finished / "results/tables/summary.parquet")
     assert len(parquet) == len(summary) == len(list(finished.glob("results/benchmark/*/0.json")))
+    assert set(summary["num_starts"]) == {2}
+    assert set(summary["stopped"]) <= {"precise", "max_starts"}
     best = pd.read_csv(finished / "results/tables/best.csv")
     assert set(best["engine"]) == set(summary[summary["valid"]]["engine"])
     sizing = pd.read_csv(finished / "results/tables/sizing.csv")
@@ -130,35 +132,60 @@ def test_a_plan_of_a_finished_run_has_no_jobs(finished):
     assert plan(finished) == {"data": "0", "engines": "0", "benchmark": "0", "tables": "0", "all": "0"}
 
 
+def starts_to_make(folder, *more):
+    """Number of starts that a plan has to make."""
+    program = [sys.executable, str(ROOT / "workflow_scripts/plan_run.py"), *command(folder, *more)[3:]]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
+    return int(re.search(r"at least (\d+) to make", ended.stdout)[1])
+
+
 @pytest.mark.parametrize("setting", ["warmup_runs: 2", "min_seconds: 1.0", "shuffle: rank"])
 def test_a_plan_measures_again_with_other_settings(finished, tmp_path, setting):
     (tmp_path / "other.yaml").write_text(f"benchmark: {{{setting}}}")
-    jobs = plan(finished, "--configfile", str(ROOT / "config/tiny.yaml"), str(tmp_path / "other.yaml"))
-    assert jobs["data"] == jobs["engines"] == "0"
-    assert int(jobs["benchmark"]) == len(list(finished.glob("results/benchmark/*/0.json")))
+    overlays = "--configfile", str(ROOT / "config/tiny.yaml"), str(tmp_path / "other.yaml")
+    jobs = plan(finished, *overlays)
+    assert (jobs["data"], jobs["engines"], jobs["benchmark"]) == ("0", "0", "1")
+    assert starts_to_make(finished, *overlays) == len(list(finished.glob("results/benchmark/*/*.json")))
 
 
-def test_a_job_that_takes_too_long_is_ended_and_the_others_stay(finished):
-    lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/0.json"))
-    before = {path: path.stat().st_mtime_ns for path in finished.glob("results/benchmark/*/0.json") if path != lost}
+def lose(finished):
+    """Delete a record; its path, its content, and the other records with their times."""
+    lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/1.json"))
+    others = {path: path.stat().st_mtime_ns for path in finished.glob("results/benchmark/*/?.json") if path != lost}
+    content = lost.read_bytes()
     lost.unlink()
+    return lost, content, others
+
+
+def test_a_deleted_record_is_measured_again_and_nothing_else(finished):
+    lost, content, others = lose(finished)
+    assert starts_to_make(finished) == 1
+    again = snakemake(finished)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert lost.read_bytes() != content
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+
+
+def test_a_start_that_takes_too_long_is_ended_and_the_others_stay(finished):
+    lost, _, others = lose(finished)
     hurried = finished / "hurried.yaml"
-    hurried.write_text("benchmark: {timeout_seconds: 1}\n")
-    target = str(lost.relative_to(finished))
+    (finished / "slow.sh").write_text("sleep 20\n")
+    hurried.write_text("benchmark: {timeout_seconds: 1, launcher: 'bash slow.sh {ranks}'}\n")
+    target = "results/benchmark/nodes-1.json"
     ended = snakemake(finished, target, "--configfile", str(ROOT / "config/tiny.yaml"), str(hurried))
     assert ended.returncode != 0
-    assert "error: the job took longer than 1 s; see benchmark.timeout_seconds" in ended.stdout + ended.stderr
+    log = f"results/logs/run_benchmark/{lost.parent.name}/1.log"
+    told = f"error: {log}: took longer than 1 s; see benchmark.timeout_seconds"
+    assert f"failed: results/logs/run_rounds/nodes-1.log: {told}" in ended.stdout + ended.stderr
     assert not lost.exists()
     again = snakemake(finished, target)
     assert again.returncode == 0, again.stdout + again.stderr
     assert lost.exists()
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {path: path.stat().st_mtime_ns for path in others} == others
 
 
-def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
-    lost = next(finished.glob("results/benchmark/io_pread-discard_warm_none_r0002_*/0.json"))
-    kept = lost.read_bytes()
-    lost.unlink()
+def test_after_a_failed_start_there_is_a_report_of_the_rest(finished):
+    lost, content, _ = lose(finished)
     (finished / "failing.yaml").write_text("benchmark: {launcher: 'false {ranks}'}\n")
     places = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
@@ -166,21 +193,9 @@ def test_after_a_failed_job_there_is_a_report_of_the_rest(finished):
          "failing.yaml"],
         cwd=finished, env=os.environ | places, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
-    lost.parent.mkdir(exist_ok=True)
-    lost.write_bytes(kept)
+    lost.write_bytes(content)
     assert ended.returncode == 1
     assert "error: some jobs failed; the report covers the finished jobs" in ended.stderr
     page = (finished / "results/summary.html").read_text()
-    assert "1 record missing" in page and f"results/benchmark/{lost.parent.name}/0.json" in page
+    assert "1 record missing" in page and f"results/benchmark/{lost.parent.name}/1.json" in page
     assert (finished / "results/report/report.html").exists()
-
-
-def test_all_cells_are_measured_once_before_any_is_measured_again(tmp_path):
-    (tmp_path / "starts.yaml").write_text(
-        "benchmark: {modes: [io], readers: [pread-discard], cache: [warm], ranks: [1], inter_threads: [1,2], starts: 2}"
-    )
-    overlays = [str(ROOT / "config/tiny.yaml"), str(tmp_path / "starts.yaml")]
-    ended = snakemake(tmp_path, "--configfile", *overlays, "--until", "run_benchmark")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    records = sorted(tmp_path.glob("results/benchmark/*/?.json"), key=lambda path: path.stat().st_mtime_ns)
-    assert [path.stem for path in records] == ["0", "0", "1", "1"]

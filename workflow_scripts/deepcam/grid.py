@@ -161,9 +161,17 @@ def cells(settings: Config) -> list[Cell]:
             f"data.num_files: {settings.data.num_samples} is less than the largest global batch, {needed} "
             "(ranks x local batch size); raise it, or lower benchmark.ranks or benchmark.local_batch_sizes"
         )
-    _limit("benchmark.starts", len(found) * settings.benchmark.starts, "records")
+    _limit("benchmark.max_starts", len(found) * settings.benchmark.max_starts, "records")
     _limit("data.files_per_shard", math.ceil(settings.data.num_samples / settings.data.files_per_shard), "shards")
     return sorted(found)
+
+
+def groups(cells: Iterable[Cell], ranks_per_node: int) -> dict[str, list[Cell]]:
+    """The cells by the number of nodes that they need. Those of a group are measured together, in one job."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(f"nodes-{math.ceil(cell.ranks / ranks_per_node)}", []).append(cell)
+    return found
 
 
 def _limit(key: str, number: int, things: str) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from deepcam import machine
 from deepcam.config import Cluster, Config
 from deepcam.errors import InputError
-from deepcam.grid import Cell
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 """Snakemake's folder of lock files, in its working directory."""
@@ -49,17 +48,19 @@ def node_count(ranks: int, ranks_per_node: int) -> int:
 
 
 def launcher(config: Config, ranks: int, on_cluster: bool) -> str:
-    """The command that starts the ranks of a job, spread evenly over its nodes.
+    """The command that starts `{ranks}` ranks, `{ranks_per_node}` on each node, of jobs with at most `ranks` of them.
 
-    Empty for a single rank on a cluster: the executor starts it, as Slurm's executor requires.
+    Empty where no job has more than one: it starts without a launcher, and Slurm's executor refuses one.
     """
-    if not on_cluster:
-        return config.benchmark.launcher.replace("{ranks}", str(ranks))
     if ranks == 1:
         return ""
-    on_each_node = math.ceil(ranks / node_count(ranks, config.benchmark.ranks_per_node))
-    command = config.cluster.launcher.replace("{ranks}", str(ranks))
-    return command.replace("{ranks_per_node}", str(on_each_node))
+    return config.cluster.launcher if on_cluster else config.benchmark.launcher
+
+
+def fill_launcher(template: str, ranks: int, ranks_per_node: int) -> str:
+    """The command that starts this number of ranks, spread evenly over as few nodes as hold them."""
+    on_each_node = math.ceil(ranks / node_count(ranks, ranks_per_node))
+    return template.replace("{ranks}", str(ranks)).replace("{ranks_per_node}", str(on_each_node))
 
 
 def plain_job(cluster: Cluster) -> dict[str, str | int]:
@@ -82,11 +83,6 @@ def device_job(cluster: Cluster, devices: Sequence[str]) -> dict[str, str | int]
     """
     gpus = "" if devices == ["cpu"] else f"gpu:{len(devices)}"
     return plain_job(cluster) | {"mem_mb": 16000, "gres": gpus, "tasks_per_gpu": 0}
-
-
-def drops_caches(cell: Cell, drop_caches: bool) -> bool:
-    """Whether all of the kernel's caches are dropped before the runs of a cell: only before cold ones, if at all."""
-    return drop_caches and cell.cache == "cold"
 
 
 def hold_run_lock() -> None:

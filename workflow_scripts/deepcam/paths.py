@@ -109,6 +109,17 @@ def record(cell: str, start: int | str) -> str:
     return f"{RESULTS}/benchmark/{cell}/{start}.json"
 
 
+def records_of(cell: str) -> list[Path]:
+    """The records of a cell that exist, by the numbers of their starts."""
+    found = Path(RESULTS, "benchmark", cell).glob("*.json")
+    return sorted((path for path in found if path.stem.isdecimal()), key=lambda path: int(path.stem))
+
+
+def rounds(group: str) -> str:
+    """The rounds file of a group of cells: how many starts each has, and why there are no more."""
+    return f"{RESULTS}/benchmark/{group}.json"
+
+
 def existing_records(results: Path) -> list[Path]:
     """The records in a results folder, sorted."""
     return sorted(results.glob("benchmark/*/*.json"))

@@ -61,7 +61,7 @@ def use(given):
     launch.device_job(settings.cluster, devices)
     for on_cluster in (True, False):
         launch.launcher(settings, cells[-1].ranks, on_cluster)
-    plan.make(settings, devices, [], {}, cores=2)
+    plan.make(settings, devices, [], {}, {}, cores=2)
     assert config.parse(yaml.safe_load(yaml.safe_dump(settings.model_dump(mode="json", exclude_none=True)))) == settings
 
 

@@ -96,7 +96,22 @@ def test_shipped_overlays_are_valid(overlay):
         ({"devices": "gpu"}, "devices: 'gpu' is not allowed; it must be auto, cpu, or a list of GPU indices"),
         ({"devices": [-1]}, "devices: [-1] is not allowed; it must be auto, cpu, or a list of GPU indices"),
         ({"devices": [0, 0]}, "devices: [0, 0] is not allowed; it must have each value only once"),
-        ({"benchmark": {"repeats": 2}}, "benchmark.repeats: this key is now called benchmark.starts"),
+        ({"benchmark": {"repeats": 2}}, "benchmark.repeats: this key is now called benchmark.min_starts"),
+        ({"benchmark": {"starts": 2}}, "benchmark.starts: this key is now called benchmark.min_starts"),
+        ({"benchmark": {"precision": 0}}, "benchmark.precision: 0 is not allowed; it must be greater than 0"),
+        ({"benchmark": {"precision": 1.5}}, "benchmark.precision: 1.5 is not allowed; it must be at most 1"),
+        (
+            {"benchmark": {"min_starts": 5, "max_starts": 3}},
+            "benchmark.max_starts: 3 is not allowed; it must be at least min_starts, 5",
+        ),
+        (
+            {"benchmark": {"max_seconds": 5, "min_seconds": 2}},
+            "benchmark.max_seconds: 5 is not allowed; it must be at least 6, because the runs of a start",
+        ),
+        (
+            {"benchmark": {"timeout_seconds": 1, "min_seconds": 2}},
+            "benchmark.timeout_seconds: 1 is not allowed; it must be at least 6, because",
+        ),
     ],
 )
 def test_a_mistake_is_named_in_one_line(change, message):

@@ -26,16 +26,17 @@ def data_jobs(config, make_shard="synthesize_shard"):
 
 
 def benchmark_jobs(config):
-    return [Job("run_benchmark", {"cell": cell.id, "start": "0"}) for cell in grid.cells(config)]
+    return [Job("run_rounds", {"group": group}) for group in grid.groups(grid.cells(config), 8)]
 
 
 def everything(config):
     return [*data_jobs(config), *ENGINES, *benchmark_jobs(config), *REPORT]
 
 
-def make(jobs=None, rates=None, **data):
+def make(jobs=None, rates=None, starts=None, **data):
     config = parse({"data": data})
-    return plan.make(config, ["cpu"], everything(config) if jobs is None else jobs, rates or {}, cores=2)
+    jobs = everything(config) if jobs is None else jobs
+    return plan.make(config, ["cpu"], jobs, rates or {}, starts or {}, cores=2)
 
 
 def jobs_of(made):
@@ -64,7 +65,7 @@ def test_bytes_are_those_of_real_files(tmp_path):
 def test_synthetic_samples_are_not_downloaded():
     assert make().download_bytes == 0
     archive = parse({"data": {"source": "nersc"}})
-    made = plan.make(archive, ["cpu"], data_jobs(archive, "download_shard"), {}, cores=2)
+    made = plan.make(archive, ["cpu"], data_jobs(archive, "download_shard"), {}, {}, cores=2)
     assert made.download_bytes == 8 * plan.sample_bytes(768, 1152)[0]
     assert seconds(made)["data"] > made.download_bytes / estimates.DOWNLOAD_RATE > 8
 
@@ -81,13 +82,22 @@ def test_the_last_shard_may_be_smaller():
 
 
 def test_only_what_is_missing_is_to_do():
-    assert jobs_of(make()) == {"data": 6, "engines": 6, "benchmark": 36, "tables and figures": 5}
+    assert jobs_of(make()) == {"data": 6, "engines": 6, "benchmark": 1, "tables and figures": 5}
     shard, engine = Job("convert_shard", {"shard": "00001"}), ENGINES[1]
-    partly = make([shard, engine, *benchmark_jobs(parse({}))[1:], *REPORT])
-    assert jobs_of(partly) == {"data": 1, "engines": 1, "benchmark": 35, "tables and figures": 5}
-    assert (partly.new_samples, partly.new_engines, len(partly.new_records)) == (4, 1, 35)
+    partly = make([shard, engine, *REPORT])
+    assert jobs_of(partly) == {"data": 1, "engines": 1, "benchmark": 0, "tables and figures": 5}
+    assert (partly.new_samples, partly.new_engines, partly.new_starts) == (4, 1, 0)
     complete = make([])
     assert set(jobs_of(complete).values()) == set(seconds(complete).values()) == {0}
+
+
+def test_cells_lack_the_starts_that_they_have_no_record_of():
+    cells, least = make().cells, parse({}).benchmark.min_starts
+    assert make().new_starts == least * len(cells)
+    begun = make(starts={cells[0].id: least + 1, cells[1].id: 1})
+    assert begun.new_starts == least * len(cells) - least - 1
+    assert cells[0] not in begun.new_cells and cells[1] in begun.new_cells
+    assert seconds(begun)["benchmark"] < seconds(make())["benchmark"]
 
 
 def test_every_job_is_in_a_stage():
@@ -106,9 +116,10 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
     slow = {estimates.rate_key(alike[0]): 0.08}
     others = len(alike)
     assert make().assumed - make(rates=slow).assumed == others > 1
-    # An epoch of 100 s instead of a fraction of one, six times a job: a warm-up, five runs.
+    # An epoch of 100 s instead of a fraction of one, three times a start: a warm-up and two runs.
     slower = seconds(make(rates=slow))["benchmark"] - seconds(make())["benchmark"]
-    assert slower == pytest.approx(600 * others, rel=0.01)
+    starts = parse({}).benchmark.min_starts
+    assert slower == pytest.approx(300 * starts * others, rel=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}'])
@@ -122,7 +133,7 @@ def test_jobs_that_would_be_ended_and_a_small_disk_are_told():
     config = parse({"data": {"num_files": 20_000}})
     text = terminal.text(make(num_files=20_000), config, ["cpu"], free_bytes=10**9)
     assert "NOT ENOUGH DISK: 2.55 TB are missing" in text
-    assert "TOO LONG: 24 benchmark jobs" in text
+    assert "TOO LONG: the starts of " in text
     fine = terminal.text(make(), parse({}), ["cpu"], free_bytes=10**12)
     assert "NOT ENOUGH" not in fine and "TOO LONG" not in fine
 

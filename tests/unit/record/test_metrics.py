@@ -1,19 +1,19 @@
 """Metrics, tables and verdicts on known numbers."""
 
+import statistics
+
 import pytest
-from deepcam.record import cell_summary, metrics
+from deepcam.record import cell_summary, precision
 from deepcam.report import tables
 from record_example import FAST, content, invalid, judged, record
+from results_example import GRID, measured
 
 
 def test_throughput_is_all_samples_over_the_slowest_rank():
     row = record().metrics
-    assert row.samples_per_second_min == pytest.approx(4 / 2.0)
-    assert row.samples_per_second_max == pytest.approx(FAST)
-    assert row.samples_per_second == pytest.approx((2 + FAST) / 2)
+    assert row.samples_per_second == pytest.approx((2 + FAST) / 2)  # the median of two runs
     assert row.gigabytes_per_second == pytest.approx((2 + FAST) / 2)  # a sample of the example has 1e9 bytes
     assert row.seconds_per_sample == pytest.approx(2 / (2 + FAST))
-    assert row.throughput_cv == pytest.approx((FAST - 2) / (FAST + 2))
     assert row.cpu_utilisation == pytest.approx((3 / (2 * 2.0) + 3 / (2 * 1.95)) / 2)
     assert row.samples_per_second_per_rank == pytest.approx(row.samples_per_second / 2)
     assert row.straggler_gap == pytest.approx((1 - 1 / 2 + 1 - 1 / 1.95) / 2)
@@ -27,13 +27,53 @@ def test_the_straggler_node_has_the_slowest_rank_in_most_runs():
     made["environment"]["ranks"][1]["node"] = "m"
     assert judged(made).metrics.straggler_node == "m"
     for run in made["runs"]:
-        run["ranks"][0]["seconds"] = 3.0
+        run["ranks"][0]["part_seconds"] = [3.0]
     assert judged(made).metrics.straggler_node == "n"
 
 
-def test_the_runs_of_all_starts_are_pooled():
-    records = [record(), record()]
-    assert cell_summary.summarize(records, []).num_runs == 4
+def test_the_slowest_rank_of_each_part_of_a_run_counts():
+    made = content()
+    for run in made["runs"]:
+        run |= {"page_cache_residency_min": [0.0, 0.0], "page_cache_residency_max": [0.0, 0.0]}
+        for rank, parts in zip(run["ranks"], ([1.0, 3.0], [2.0, 2.0]), strict=True):
+            rank["part_seconds"] = parts
+    assert judged(made).metrics.samples_per_second == pytest.approx(4 / (2.0 + 3.0))
+
+
+def starts_of(*rates_of):
+    """A record for each start, which has runs with the given rates in samples/s."""
+    return [measured(GRID[0], rates) for rates in rates_of]
+
+
+def test_a_start_counts_with_the_median_of_its_runs():
+    row = cell_summary.summarize(starts_of([7.0, 8.0, 20.0], [16.0, 16.0], [4.0, 4.0]), [])
+    assert (row.num_starts, row.num_runs) == (3, 7)
+    assert row.samples_per_second == pytest.approx(8)  # the geometric mean of 8, 16 and 4
+    assert (row.samples_per_second_min, row.samples_per_second_max) == pytest.approx((4, 16))
+    assert row.cv_between_starts == pytest.approx(statistics.stdev([8, 16, 4]) / (28 / 3))
+    assert row.cv_within_starts == pytest.approx(statistics.stdev([7, 8, 20]) / (35 / 3) / 3)
+
+
+def test_three_starts_have_an_interval_and_two_have_none():
+    three = cell_summary.summarize(starts_of([8.0], [10.0], [12.5]), [])
+    low, high = precision.interval([8.0, 10.0, 12.5])
+    assert (three.samples_per_second_ci_low, three.samples_per_second_ci_high) == pytest.approx((low, high))
+    assert three.relative_half_width == pytest.approx((high - low) / 20)
+    two = cell_summary.summarize(starts_of([8.0], [10.0]), [])
+    assert (two.samples_per_second_ci_low, two.samples_per_second_ci_high, two.relative_half_width) == (None,) * 3
+    assert two.cv_between_starts == pytest.approx(2**0.5 / 9)
+
+
+def test_one_start_of_one_run_has_no_variation():
+    row = cell_summary.summarize(starts_of([8.0]), [])
+    assert (row.cv_between_starts, row.cv_within_starts) == (None, None)
+    assert row.samples_per_second_min == row.samples_per_second_max == pytest.approx(8)
+
+
+def test_the_table_says_why_measuring_ended():
+    made = record()
+    assert tables.summary([made], {made.cell.id: "precise"})["stopped"].tolist() == ["precise"]
+    assert tables.summary([made])["stopped"].tolist() == [""]
 
 
 def test_a_gpu_that_ranks_share_counts_once():
@@ -57,7 +97,7 @@ def slowed(made, factor):
     """The content `made` with all times multiplied by `factor`."""
     for run in made["runs"]:
         for rank in run["ranks"]:
-            rank["seconds"] *= factor
+            rank["part_seconds"] = [seconds * factor for seconds in rank["part_seconds"]]
     return made
 
 
@@ -77,18 +117,10 @@ def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():
 def test_an_invalid_cell_is_never_the_best():
     slow, fast = record(local_batch_size=1), content(local_batch_size=2)
     for run in fast["runs"]:
-        run["ranks"][1]["seconds"] = 0.5
+        run["ranks"][0]["part_seconds"] = run["ranks"][1]["part_seconds"] = [0.5]
     fast = judged(fast)
     assert tables.best(tables.summary([slow, fast]))["local_batch_size"].tolist() == [2]
     assert tables.best(tables.summary([slow, invalid(fast)]))["local_batch_size"].tolist() == [1]
-
-
-def test_the_interval_of_the_median_contains_it_and_is_reproducible():
-    rates = [9.0, 10.0, 10.1, 10.2, 12.0]
-    low, high = metrics.median_interval(rates)
-    assert 9.0 <= low < 10.1 < high <= 12.0
-    assert metrics.median_interval(rates) == (low, high)
-    assert metrics.median_interval(rates[:4]) == (None, None)
 
 
 def test_a_bottleneck_needs_valid_parts():

@@ -11,14 +11,14 @@ import record_mutations
 from deepcam.errors import InputError
 from deepcam.record import store
 from deepcam.report import explorer_page, tables
-from deepcam.report.comparison import differences, presentation, significance
+from deepcam.report.comparison import differences, drift, presentation, significance
 from deepcam.report.comparison.sides import Results
 from record_example import cell_content, judged, record, verdict
 from results_example import GRID, measured
 
 MUTATIONS = 500
 SEED = 1
-BASELINE = {GRID[0]: [measured(GRID[0])]}
+BASELINE = {GRID[0]: [measured(GRID[0])] * 3}
 VERSION_5 = Path(__file__).parents[2] / "fixtures/record_v5.json"
 
 
@@ -36,10 +36,11 @@ def tabulate_and_compare(made, folder):
     tables.sizing(summary)
     for name in ("summary.csv", "summary.parquet"):
         tables.write(tables.best(summary), folder / name)
-    a, b = (Results(name, records, {}) for name, records in (("a", BASELINE), ("b", {made.cell: [made]})))
-    cells = significance.compare(a.records, b.records)
+    a, b = (Results(name, records, {}) for name, records in (("a", BASELINE), ("b", {made.cell: [made] * 3})))
+    drifts = drift.between(a.all_records(), b.all_records())
+    cells = significance.compare(a.records, b.records, drifts)
     significance.regressions(cells, 0.9)
-    shown = presentation.markdown(a, b, cells, differences.differences(a, b))
+    shown = presentation.markdown(a, b, cells, drifts, differences.differences(a, b))
     assert "<" not in shown and shown.replace("\n", "").isprintable()
 
 

@@ -3,8 +3,9 @@
 import copy
 
 import pytest
-from deepcam.record import validity
+from deepcam.record import cell_summary, validity
 from record_example import content, judged, measurement, node
+from results_example import GRID, measured
 
 
 def failed(made):
@@ -137,21 +138,56 @@ def test_bytes_that_gds_reads_are_not_counted():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "failures"),
-    [(1.95, []), (1.7, ["throughput_cv_small"]), (1.5, ["throughput_cv"])],
-    ids=["1%", "8%", "14%"],
+    ("seconds", "failures"), [(1.61, []), (1.59, ["not_steady"])], ids=["a quarter faster", "more"]
 )
-def test_runs_that_vary_are_a_warning_and_then_an_error(seconds, failures):
+def test_a_jump_within_a_start_is_a_warning(seconds, failures):
     made = content()
-    made["runs"][1]["ranks"][1]["seconds"] = seconds
+    made["runs"][1]["ranks"][1]["part_seconds"] = [seconds]
     assert failed(made) == failures
-    assert judged(made).metrics.valid is (failures != ["throughput_cv"])
+    row = judged(made).metrics
+    assert row.valid
+    assert row.warnings == (
+        "not_steady: expected the fastest run of a start at most 1.25 times as fast as the slowest, got 1.26 times"
+        if failures
+        else ""
+    )
 
 
-def test_a_machine_that_is_busy_before_the_start_is_found():
+@pytest.mark.parametrize(
+    ("changes", "steady"),
+    [
+        ([1.08, 1.09, 1.10, 1.08], False),
+        ([0.92, 0.91, 0.90, 0.92], False),
+        ([1.03, 1.04, 1.04, 1.03], True),
+        ([1.20, 0.90, 1.15, 0.95], True),
+        ([1.09, 1.09], True),
+    ],
+    ids=["all faster", "all slower", "a small change", "noise", "two starts"],
+)
+def test_the_same_change_in_all_starts_is_a_trend(changes, steady):
+    starts = [measured(GRID[0], [10.0, 10.0 * change]) for change in changes]
+    warnings = cell_summary.summarize(starts, []).warnings
+    assert ("not_steady: expected a change of at most 5% from the first to the last run" in warnings) is not steady
+
+
+def test_starts_of_one_run_show_no_trend():
+    assert validity.checks_of_starts([measured(GRID[0], [10.0])] * 5) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "failures"),
+    [
+        (0.1, []),
+        (0.11, ["background_cpu_load_small"]),
+        (0.5, ["background_cpu_load_small"]),
+        (0.51, ["background_cpu_load"]),
+    ],
+)
+def test_load_before_the_start_is_a_warning_and_then_an_error(load, failures):
     made = content()
-    made["environment"]["background_cpu_load"] = 0.11
-    assert failed(made) == ["background_cpu_load"]
+    made["environment"]["background_cpu_load"] = load
+    assert failed(made) == failures
+    assert judged(made).metrics.valid is (failures != ["background_cpu_load"])
 
 
 def warm():
@@ -165,7 +201,7 @@ def warm():
 
 
 @pytest.mark.parametrize(
-    ("loads", "ok"), [([0.0, 0.1, 0.9], True), ([0.0, 0.11, 0.9], False)], ids=["one run", "the median run"]
+    ("loads", "ok"), [([0.0, 0.5, 0.9], True), ([0.0, 0.51, 0.9], False)], ids=["one run", "the median run"]
 )
 def test_a_machine_that_is_busy_during_the_median_run_is_found(loads, ok):
     made = warm()
@@ -173,19 +209,25 @@ def test_a_machine_that_is_busy_during_the_median_run_is_found(loads, ok):
     made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in loads]
     for run, load in zip(made["runs"], loads, strict=True):
         run["ranks"][0]["background_cpu_load"] = load
-    assert failed(made) == ([] if ok else ["background_cpu_load"])
+    assert failed(made) == ["background_cpu_load_small" if ok else "background_cpu_load"]
 
 
-def test_the_kernels_threads_in_a_cold_run_are_no_background_load():
-    made = content()
-    for run in made["runs"]:
-        run["ranks"][0]["background_cpu_load"] = 0.5
-    assert failed(made) == []
-
-
-def test_a_warm_run_that_is_too_short_is_found():
-    made = warm()
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_a_run_that_is_too_short_is_found(cache):
+    made = warm() if cache == "warm" else content()
     made["settings"]["min_seconds"] = 2.1
     assert failed(made) == []
     made["settings"]["min_seconds"] = 2.2
+    assert failed(made) == ["run_seconds"]
+
+
+def test_the_parts_of_a_cold_run_add_up_to_its_length():
+    made = content()
+    made["settings"]["min_seconds"] = 4.0
+    for run in made["runs"]:
+        run |= {"page_cache_residency_min": [0.0] * 3, "page_cache_residency_max": [0.0] * 3}
+    for rank in each_rank(made):
+        rank["part_seconds"] = [1.25] * 3
+    assert failed(made) == []
+    made["runs"][0]["ranks"][0]["part_seconds"] = made["runs"][0]["ranks"][1]["part_seconds"] = [1.2, 1.2, 1.1]
     assert failed(made) == ["run_seconds"]

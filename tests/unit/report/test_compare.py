@@ -11,7 +11,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 from record_example import node
-from results_example import GRID, measured, noisy, scaled, write
+from results_example import GRID, measured, noisy, scaled, started, write
 
 PROGRAM = Path(__file__).parents[3] / "workflow_scripts/compare.py"
 
@@ -26,10 +26,10 @@ def program(*arguments, cwd):
 def runs(tmp_path_factory):
     """Results folders of a baseline, of the same again, and of one with a slower, an invalid and a missing cell."""
     folder = tmp_path_factory.mktemp("runs")
-    good = {cell: [measured(cell, noisy(i)), measured(cell, noisy(50 + i))] for i, cell in enumerate(GRID[:4])}
+    good = {cell: started(cell, noisy(i)) for i, cell in enumerate(GRID[:4])}
     worse = dict(good)
-    worse[GRID[1]] = [measured(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n", kernel="6|7")])]
-    worse[GRID[2]] = [measured(GRID[2], valid=False)]
+    worse[GRID[1]] = started(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n", kernel="6|7")])
+    worse[GRID[2]] = started(GRID[2], valid=False)
     del worse[GRID[3]]
     return {
         "good": write(folder / "good", good, {"devices": "cpu"}),
@@ -53,11 +53,15 @@ def test_the_program_writes_and_prints_regressions_first(compared):
     assert (out / "comparison.md").read_text() == result.stdout
     headings = [line for line in result.stdout.splitlines() if line.startswith("## ")]
     assert headings == [
-        "## Slower", "## No difference seen", "## Not valid", "## Only in A", "## What else differs"
+        "## Slower", "## No difference seen", "## Not valid", "## Only in A", "## Drift of the machine",
+        "## What else differs",
     ]  # fmt: skip
-    assert "**1 slower, 1 no difference seen, 1 not valid, 1 only in A. Lowest ratio: 0.793, " in result.stdout
-    assert "One start: " in result.stdout and "too few runs" not in result.stdout
-    assert re.search(rf"`{GRID[2].id}` \| \d\.\d+ \| B: throughput_cv: expected at most 10%, got 14% \|", result.stdout)
+    assert "**1 slower, 1 no difference seen, 1 not valid, 1 only in A. Lowest ratio: 0.800, " in result.stdout
+    assert "Starts needed in A and in B" in result.stdout and "too few starts" not in result.stdout
+    assert "| storage | 1.000 | 1.000 to 1.000 |" in result.stdout
+    assert re.search(
+        rf"`{GRID[2].id}` \| \d\.\d+ \| B: run_seconds: expected at least 0.27 s, got 0.1 s \|", result.stdout
+    )
     assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
     assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout
     table = pd.read_csv(out / "comparison.csv")

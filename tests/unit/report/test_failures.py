@@ -61,9 +61,12 @@ def told(tmp_path, monkeypatch):
     return lines
 
 
-def test_the_first_error_line_of_the_jobs_log_is_the_reason(told):
-    job_log = "2026-11-26 INFO start\nerror: rank 1: OSError: no such file\nerror: a consequence\nbye\n"
-    assert told(STARTED + FAILED + ENDED, job_log) == [f"failed: {LOG}: error: rank 1: OSError: no such file"]
+def test_the_error_lines_of_the_jobs_log_are_the_reasons(told):
+    job_log = "2026-11-26 INFO start\nerror: one cell failed\nerror: another cell failed\nbye\n"
+    assert told(STARTED + FAILED + ENDED, job_log) == [
+        f"failed: {LOG}: error: one cell failed",
+        f"failed: {LOG}: error: another cell failed",
+    ]
 
 
 def test_the_error_line_of_a_launcher_counts(told):

@@ -26,7 +26,8 @@ def compared(made):
     """The Markdown of a comparison with a record."""
     a, b = ({GRID[0]: [record]} for record in (measured(GRID[0]), made))
     a, b = Results("a", a, None), Results("b", b, None)
-    return presentation.markdown(a, b, significance.compare(a.records, b.records), differences.differences(a, b))
+    cells = significance.compare(a.records, b.records, {})
+    return presentation.markdown(a, b, cells, {}, differences.differences(a, b))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -14,7 +14,6 @@ from typing import Any
 
 from deepcam import cli
 from deepcam.benchmark.job import Job, Training
-from deepcam.benchmark.timed_loop import Settings
 from deepcam.climate import MODEL_CHANNELS
 from deepcam.config.types import (
     Channel,
@@ -31,6 +30,7 @@ from deepcam.config.types import (
 from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.grid import MODES, NONE, READERS, Cell, current_reader
+from deepcam.record.schema import Settings, Start
 
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS", "PMI_SIZE")
 """Environment variables that launchers set to the number of ranks."""
@@ -122,9 +122,13 @@ def parser() -> cli.Parser:
     length = made.add_argument_group("how long")
     length.add_argument("--num-warmup-runs", type=argument(Natural), default=1, help="runs before those that count")
     length.add_argument("--num-runs", type=argument(Positive), default=5, help="runs that count")
+    length.add_argument("--min-seconds", type=argument(Seconds, float), default=0.0, help="least duration of a run")
     length.add_argument(
-        "--min-seconds", type=argument(Seconds, float), default=0.0, help="least duration of warm and compute-only runs"
+        "--run-length",
+        type=argument(Positive),
+        help="epochs of a warm run, or batches of a compute-only run; default: found by trying",
     )
+    made.add_argument("--start", type=_start, help="JSON for the record: the place of this start among all others")
     return made
 
 
@@ -155,7 +159,7 @@ def parse(words: Sequence[str]) -> Job:
     return Job(
         cell=cell,
         dataset=samples,
-        training=_training(given, samples) if mode.trains else None,
+        training=training(given.width_multiplier, given.channels, samples) if mode.trains else None,
         devices=devices,
         engine_files=_engine_files(given, devices),
         required=_required(given),
@@ -167,9 +171,16 @@ def parse(words: Sequence[str]) -> Job:
             drop_caches=given.drop_fs_cache,
             shuffle=_shuffle(given),
         ),
+        start=given.start,
+        run_length=given.run_length,
         output=given.outputfile,
         visualization=given.visualization_output_dir,
     )
+
+
+def _start(text: str) -> Start:
+    """Parse the place of a start. argparse names this function in its error if `text` is not one."""
+    return Start.model_validate_json(text)
 
 
 def _with_dashes(word: str) -> str:
@@ -240,13 +251,14 @@ def _required(given: argparse.Namespace) -> dict[str, Any]:
     return {option: (field, value) for option, (asked, field, value) in insisting.items() if asked}
 
 
-def _training(given: argparse.Namespace, samples: dataset.Dataset) -> Training:
+def training(width_multiplier: float, channels: Sequence[int], samples: dataset.Dataset) -> Training:
+    """What mode train trains on these samples. Raises InputError if they lack statistics or a channel."""
     if samples.ranges is None:
         raise InputError("--data-dirs and --mode train: training needs the statistics of the channels; give --dataset")
-    unknown = [channel for channel in given.channels if not 0 <= channel < len(samples.ranges)]
+    unknown = [channel for channel in channels if not 0 <= channel < len(samples.ranges)]
     _check(not unknown, f"--channels {unknown}: samples have channels 0 to {len(samples.ranges) - 1}")
-    low, high = zip(*(samples.ranges[channel] for channel in given.channels), strict=True)
-    return Training(tuple(given.channels), low, high, given.width_multiplier)
+    low, high = zip(*(samples.ranges[channel] for channel in channels), strict=True)
+    return Training(tuple(channels), low, high, width_multiplier)
 
 
 def _shuffle(given: argparse.Namespace) -> str:

@@ -28,7 +28,7 @@ class Job:
     The ranks of a node take its `devices` (cpu, or cuda:0, cuda:1, ...) in turn. There is one of `engine_files` and of
     `accuracy_files` for each device, in the same order, or none if the mode uses no engine. `required` maps an option
     to a field of the engine's fingerprint and the value that the option requires. Masks are drawn to the folder
-    `visualization`.
+    `visualization`. `run_length` is that of `timed_loop.Workload`.
     """
 
     cell: Cell
@@ -40,5 +40,6 @@ class Job:
     accuracy_files: list[Path]
     settings: Settings
     start: Start | None
+    run_length: int | None
     output: Path
     visualization: Path | None

@@ -12,7 +12,8 @@ from typing import Any
 from deepcam import files
 from deepcam.benchmark import environment, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
-from deepcam.benchmark.timed_loop import Workload, measure
+from deepcam.benchmark.measure import measure
+from deepcam.benchmark.timed_loop import Workload
 from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import read_fingerprint
@@ -49,7 +50,7 @@ def run(job: Job) -> list[Prediction]:
     """
     me = ranks.init_ranks(job.cell.ranks)
     check_job(job)
-    fingerprints = read_fingerprints(job)
+    subject = describe_subject(job)
     place = me.local_rank % len(job.devices)
     workload = Workload(
         cell=job.cell,
@@ -58,6 +59,7 @@ def run(job: Job) -> list[Prediction]:
         settings=job.settings,
         device=job.devices[place],
         load_engine=_engine_loader(job, place, me),
+        run_length=job.run_length,
     )
     with files.locked(MACHINE_LOCK) if me.node_leader else contextlib.nullcontext():
         background_load, runs = _measure(workload, me)
@@ -71,16 +73,8 @@ def run(job: Job) -> list[Prediction]:
         return []
     measurement = Measurement(
         schema_version=SCHEMA_VERSION,
-        cell=job.cell,
-        settings=job.settings,
+        **subject,
         start=job.start,
-        dataset=DatasetSummary(
-            source=job.dataset.source,
-            sample_shape=job.dataset.sample_shape,
-            bytes=job.dataset.total_bytes,
-            samples=[path.name for path in job.dataset.files],
-        ),
-        engine=_describe_engine(job, fingerprints),
         environment=Environment(
             **environment.describe(),
             nodes=[Node.model_validate(node, strict=False) for node in nodes if node],
@@ -138,6 +132,21 @@ def read_fingerprints(job: Job) -> list[dict[str, Any]]:
                 )
         found.append(fingerprint)
     return found
+
+
+def describe_subject(job: Job) -> dict[str, Any]:
+    """The fields of a job's record that are known before it runs: what is measured, and with which settings."""
+    return {
+        "cell": job.cell,
+        "settings": job.settings,
+        "dataset": DatasetSummary(
+            source=job.dataset.source,
+            sample_shape=job.dataset.sample_shape,
+            bytes=job.dataset.total_bytes,
+            samples=[path.name for path in job.dataset.files],
+        ),
+        "engine": _describe_engine(job, read_fingerprints(job)),
+    }
 
 
 def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, list[Run] | None]:

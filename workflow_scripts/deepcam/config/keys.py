@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ from deepcam.config.types import (
 )
 from deepcam.errors import InputError, explain
 
-RENAMED = {"benchmark.repeats": "benchmark.starts"}
+RENAMED = {"benchmark.repeats": "benchmark.min_starts", "benchmark.starts": "benchmark.min_starts"}
 """Keys of earlier versions, and their successors."""
 
 
@@ -166,8 +167,8 @@ class PerMode(Block):
 
 PER_MODE = PerMode(
     io=ModeOverrides(local_batch_sizes=(2,)),
-    compute=EngineModeOverrides(ranks=(1,), runs=3),
-    inference=EngineModeOverrides(readers=("pread",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=3),
+    compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,)),
+    inference=EngineModeOverrides(readers=("pread",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=1),
 )
 """What differs in single modes unless it is configured."""
 
@@ -196,16 +197,43 @@ class Benchmark(Block):
         default=32, description="Leave out cells in which inter_threads x intra_threads is more than this"
     )
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
-    runs: Positive = Field(default=5, description="Runs that count, in the same processes")
-    starts: Positive = Field(default=1, description="Number of times that each cell is started in fresh processes")
-    min_seconds: Seconds = Field(default=0.3, description="Warm and compute-only runs last at least this many seconds")
-    timeout_seconds: Positive = Field(default=1800, description="A job that takes more seconds is stopped and fails")
+    runs: Positive = Field(default=2, description="Runs that count, in the same processes")
+    min_seconds: Seconds = Field(default=0.3, description="Runs last at least this many seconds")
+    precision: Fraction = Field(
+        default=0.1, description="Half-width of the 95 % confidence interval to reach, relative to the throughput"
+    )
+    min_starts: Positive = Field(default=4, description="Starts of each configuration, in fresh processes, at least")
+    max_starts: Positive = Field(default=10, description="Starts of each configuration at most")
+    max_seconds: Positive = Field(
+        default=120, description="No start beyond min_starts once those of a configuration have taken this long"
+    )
+    minutes: Positive = Field(
+        default=30, description="No start beyond min_starts once those of the whole grid have taken this long"
+    )
+    timeout_seconds: Positive = Field(default=1800, description="A start that takes more seconds is ended and fails")
     per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")
     launcher: Launcher = Field(
         default="mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE --mca pml ob1 --mca btl self,sm"
         " -n {ranks}",
         description="Command that starts `{ranks}` processes on this machine",
     )
+
+    @pydantic.field_validator("max_starts")
+    @classmethod
+    def _not_below_the_least(cls, starts: int, info: pydantic.ValidationInfo) -> int:
+        if starts < info.data.get("min_starts", 1):
+            raise ValueError(f"must be at least min_starts, {info.data['min_starts']}")
+        return starts
+
+    @pydantic.field_validator("max_seconds", "timeout_seconds")
+    @classmethod
+    def _enough_for_a_start(cls, seconds: int, info: pydantic.ValidationInfo) -> int:
+        known = info.data
+        if {"warmup_runs", "runs", "min_seconds"} <= known.keys():
+            least = math.ceil((known["warmup_runs"] + known["runs"]) * known["min_seconds"])
+            if seconds < least:
+                raise ValueError(f"must be at least {least}, because the runs of a start take that long")
+        return seconds
 
     def of_mode(self, mode: str) -> Benchmark:
         """This block with the keys of `per_mode` for `mode` in place of the common ones."""

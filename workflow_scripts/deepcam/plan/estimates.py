@@ -12,10 +12,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from deepcam import climate
+from deepcam.benchmark.calibration import MARGIN
 from deepcam.config import Config, Data
 from deepcam.grid import Cell
 from deepcam.record.schema import Record
-from deepcam.record.validity import RUN_LENGTH_MARGIN
 
 RateKey = tuple[str, str, str, str]
 """Mode, reader, cache and engine. Cells with the same ones are assumed to have the same rate."""
@@ -41,8 +41,8 @@ WIDTH_POWER = 1.7
 TRAINING_FACTOR = 3
 """A training step takes as long as this many inferences: forward, and backward to inputs and to weights."""
 
-LAUNCH_SECONDS = {"io": 3, "compute": 5, "inference": 5, "train": 5}
-"""Time in which a benchmark starts its ranks, measures the background load, and loads the engine."""
+LAUNCH_SECONDS = {"io": 1, "compute": 3, "inference": 3, "train": 3}
+"""Time in which a start launches its ranks, measures the background load, and loads the engine."""
 
 EAGER_SECONDS, COMPILE_SECONDS, CHECK_SECONDS = 4, 40, 5
 """Time to save an engine that is not compiled, to compile one, and to compute predictions for the accuracy check."""
@@ -61,17 +61,16 @@ def engine(name: str) -> float:
     return EAGER_SECONDS if name.startswith("eager-") else COMPILE_SECONDS
 
 
-def benchmark(
+def start(
     cell: Cell, config: Config, samples: int, devices: Sequence[str], cores: int, rates: Mapping[RateKey, float]
 ) -> float:
-    """Seconds of one job: its start, and its runs over all samples. Runs that are not cold last `min_seconds`."""
+    """Seconds of one start: its launch, the loading of the page cache, and its runs of at least `min_seconds`."""
     settings = config.benchmark.of_mode(cell.mode)
-    run = samples / rates.get(rate_key(cell), assumed_rate(cell, config, devices, cores))
-    runs = settings.warmup_runs + settings.runs
-    if cell.cache != "cold":
-        run = max(run, settings.min_seconds * RUN_LENGTH_MARGIN)
-        runs += 1  # which finds out how many epochs last that long
-    return LAUNCH_SECONDS[cell.mode] + runs * run
+    rate = rates.get(rate_key(cell), assumed_rate(cell, config, devices, cores))
+    epoch = cell.local_batch_size * cell.ranks / rate if cell.mode == "compute" else samples / rate
+    loading = samples * sample_bytes(config.data) / COLD_RATE if cell.cache == "warm" else 0.0
+    run = max(epoch, settings.min_seconds * MARGIN)
+    return LAUNCH_SECONDS[cell.mode] + loading + settings.warmup_runs * epoch + settings.runs * run
 
 
 def measured_rates(records: Iterable[Record], data: Data) -> dict[RateKey, float]:
@@ -85,7 +84,7 @@ def measured_rates(records: Iterable[Record], data: Data) -> dict[RateKey, float
 
 def assumed_rate(cell: Cell, config: Config, devices: Sequence[str], cores: int) -> float:
     """Samples per second of all ranks together."""
-    reading = (COLD_RATE if cell.cache == "cold" else WARM_RATE) / (4 * math.prod(sample_shape(config.data)))
+    reading = (COLD_RATE if cell.cache == "cold" else WARM_RATE) / sample_bytes(config.data)
     in_parallel = cores / CPU_SECONDS if devices == ["cpu"] else min(len(devices), cell.ranks) / GPU_SECONDS
     computing = in_parallel / (relative_size(config.data) * config.model.width_multiplier**WIDTH_POWER)
     return {
@@ -103,6 +102,11 @@ def rate_key(cell: Cell) -> RateKey:
 def sample_shape(data: Data) -> tuple[int, int, int]:
     """Height, width and channels of the configured samples."""
     return data.height, data.width, len(climate.CHANNELS)
+
+
+def sample_bytes(data: Data) -> int:
+    """Bytes of a configured sample's values."""
+    return 4 * math.prod(sample_shape(data))
 
 
 def relative_size(data: Data) -> float:

@@ -32,7 +32,7 @@ STAGES = {
     "compile_engine": "engines",
     "predict_reference": "engines",
     "check_accuracy": "engines",
-    "run_benchmark": "benchmark",
+    "run_rounds": "benchmark",
 }
 """Rules and their stages."""
 
@@ -57,13 +57,14 @@ class Plan:
     disk_bytes: int
     """Bytes of the new npy and HDF5 files. If HDF5 files are removed, two shards exist at a time."""
     cells: Sequence[Cell]
-    records: int
-    new_records: Sequence[Cell]
-    """The cell of each new record."""
+    new_cells: Sequence[Cell]
+    """The cells that have fewer starts than benchmark.min_starts."""
+    new_starts: int
+    """Number of starts that they lack. Cells that are not precise enough then get more."""
     assumed: int
-    """Number of new records whose rate is assumed because nothing like them was measured."""
+    """Number of new cells whose rate is assumed because nothing like them was measured."""
     too_long: int
-    """Number of new records whose jobs would exceed benchmark.timeout_seconds."""
+    """Number of new cells whose starts would exceed benchmark.timeout_seconds."""
     engines: int
     new_engines: int
     stages: Sequence[Stage]
@@ -74,9 +75,13 @@ def make(
     devices: Sequence[str],
     jobs: Sequence[Job],
     rates: Mapping[estimates.RateKey, float],
+    starts: Mapping[str, int],
     cores: int,
 ) -> Plan:
-    """The plan for `devices` (cpu, cuda0, ...). `rates` are measured ones, in samples per second."""
+    """The plan for `devices` (cpu, cuda0, ...).
+
+    `rates` are measured ones, in samples per second. `starts` is the number of records that cells have, by their ids.
+    """
     data, samples = config.data, config.data.num_samples
     hdf5, npy = sample_bytes(data.height, data.width)
     downloaded, synthesized, converted = (
@@ -86,9 +91,15 @@ def make(
     new_hdf5 = downloaded + synthesized
     hdf5_at_a_time = new_hdf5 if data.keep_hdf5 else min(new_hdf5, 2 * data.files_per_shard)
 
-    cells = {cell.id: cell for cell in grid.cells(config)}
-    new_records = [cells[name] for name in _wildcards(jobs, "run_benchmark", "cell")]
-    benchmarks = [estimates.benchmark(cell, config, samples, devices, cores, rates) for cell in new_records]
+    cells = grid.cells(config)
+    groups = grid.groups(cells, config.benchmark.ranks_per_node)
+    lacking = {
+        cell: max(0, config.benchmark.min_starts - starts.get(cell.id, 0))
+        for group in _wildcards(jobs, "run_rounds", "group")
+        for cell in groups[group]
+    }
+    new_cells = [cell for cell, number in lacking.items() if number]
+    start_seconds = {cell: estimates.start(cell, config, samples, devices, cores, rates) for cell in new_cells}
     new_engines = _wildcards(jobs, "compile_engine", "engine")
 
     of_rule = collections.Counter(job.rule for job in jobs)
@@ -100,7 +111,7 @@ def make(
         + estimates.synthesis(synthesized, data, cores)
         + (converted * hdf5 + described * npy) / estimates.DISK_RATE,
         "engines": sum(map(estimates.engine, new_engines)) + predictions * estimates.CHECK_SECONDS,
-        "benchmark": sum(benchmarks),
+        "benchmark": sum(lacking[cell] * start for cell, start in start_seconds.items()),
         LAST_STAGE: of_stage[LAST_STAGE] * estimates.REPORT_SECONDS,
     }
     return Plan(
@@ -109,12 +120,12 @@ def make(
         new_samples=converted,
         download_bytes=downloaded * hdf5,
         disk_bytes=converted * npy + hdf5_at_a_time * hdf5,
-        cells=list(cells.values()),
-        records=len(cells) * config.benchmark.starts,
-        new_records=new_records,
-        assumed=sum(estimates.rate_key(cell) not in rates for cell in new_records),
-        too_long=sum(job > config.benchmark.timeout_seconds for job in benchmarks),
-        engines=len({cell.engine for cell in cells.values()} - {grid.NONE}) * len(devices),
+        cells=cells,
+        new_cells=new_cells,
+        new_starts=sum(lacking.values()),
+        assumed=sum(estimates.rate_key(cell) not in rates for cell in new_cells),
+        too_long=sum(start > config.benchmark.timeout_seconds for start in start_seconds.values()),
+        engines=len({cell.engine for cell in cells} - {grid.NONE}) * len(devices),
         new_engines=len(new_engines),
         stages=[Stage(name, of_stage[name], seconds[name]) for name in seconds],
     )

@@ -29,14 +29,15 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
         if plan.engines
         else "none: nothing computes",
         "cells": f"{len(plan.cells):,}: " + ", ".join(f"{cells:,} {mode}" for mode, cells in modes.items()),
-        "records": f"{plan.records:,}, {benchmark.starts:,} per cell; {len(plan.new_records):,} to measure",
+        "starts": f"{benchmark.min_starts:,} to {benchmark.max_starts:,} per cell, until its number is precise within "
+        f"{benchmark.precision:.0%}; at least {plan.new_starts:,} to make",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
     if plan.disk_bytes > free_bytes:
         lines.append(f"NOT ENOUGH DISK: {size(plan.disk_bytes - free_bytes)} are missing; set data.dir to a larger one")
     if plan.too_long:
         lines.append(
-            f"TOO LONG: {count(plan.too_long, 'benchmark job')} would be ended by benchmark.timeout_seconds "
+            f"TOO LONG: the starts of {count(plan.too_long, 'cell')} would be ended by benchmark.timeout_seconds "
             f"({benchmark.timeout_seconds}); raise it, or lower data.num_files"
         )
     jobs, seconds = (sum(getattr(stage, field) for stage in plan.stages) for field in ("jobs", "seconds"))
@@ -49,16 +50,17 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
 
 
 def _basis(plan: Plan) -> str:
-    measured = len(plan.new_records) - plan.assumed
+    measured = len(plan.new_cells) - plan.assumed
     return "\n".join(
         [
-            f"Times are rough estimates. {measured:,} benchmarks are assumed to run as fast as in earlier records.",
+            "Times are rough estimates, for the least number of starts.",
+            f"{count(measured, 'cell')} are assumed to run as fast as in earlier records.",
             f"For the rest: one core makes a sample in {estimates.SYNTHESIS_SECONDS} s; downloads run at "
             f"{estimates.DOWNLOAD_RATE / 1e6:.0f} MB/s, conversion at {estimates.DISK_RATE / 1e9:.0f} GB/s;",
             f"reading runs at {estimates.COLD_RATE / 1e9:.0f} GB/s cold and {estimates.WARM_RATE / 1e9:.0f} GB/s warm;",
             f"the full network takes {estimates.CPU_SECONDS:.0f} s per sample on one CPU core, or "
             f"{estimates.GPU_SECONDS * 1e3:.0f} ms on a GPU;",
-            f"compiling an engine takes {estimates.COMPILE_SECONDS} s, and starting a benchmark takes 3 to 5 s.",
+            f"compiling an engine takes {estimates.COMPILE_SECONDS} s, and launching a start takes 1 to 3 s.",
         ]
     )
 

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from deepcam.record import metrics, validity
+from deepcam.record import metrics, precision, validity
 from deepcam.record.columns import Metrics
 from deepcam.record.schema import Check, Measurement
 
 
 def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metrics:
-    """Pool the runs of one configuration's records; `checks` are those of all records."""
-    checks = list(checks)
+    """Pool the starts of one configuration, a record each; `checks` are those of all records."""
+    checks = [*checks, *validity.checks_of_starts(records)]
     first = records[0]
     cell = first.cell
-    rates = metrics.throughputs(records)
-    median = float(np.median(rates))
-    low, high = metrics.median_interval(rates)
+    rates = precision.start_medians(records)
+    rate = precision.geometric_mean(rates)
+    low, high = precision.interval(rates) or (None, None)
     runs = [(record, run) for record in records for run in record.runs]
     intervals = [seconds for _, run in runs for rank in run.ranks for seconds in rank.batch_interval_seconds]
     p50, p90, p95, p99 = (float(value) for value in np.percentile(intervals, (50, 90, 95, 99)))
@@ -31,17 +31,14 @@ def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metric
         if usage.energy_joules is not None
     ]
     return Metrics(
-        samples_per_second=median,
-        gigabytes_per_second=median * metrics.sample_bytes(first) / 1e9 if cell.mode != "compute" else None,
-        seconds_per_sample=1 / median,
+        samples_per_second=rate,
+        gigabytes_per_second=rate * metrics.sample_bytes(first) / 1e9 if cell.mode != "compute" else None,
+        seconds_per_sample=1 / rate,
         batch_interval_p50_seconds=p50,
         batch_interval_p90_seconds=p90,
         batch_interval_p99_seconds=p99,
-        num_starts=len(records),
-        relative_half_width=None if low is None or high is None else (high - low) / (2 * median),
-        cv_between_starts=None,
-        cv_within_starts=metrics.coefficient_of_variation(rates),
-        throughput_cv=metrics.coefficient_of_variation(rates),
+        cv_between_starts=metrics.coefficient_of_variation(rates),
+        cv_within_starts=_mean(metrics.coefficient_of_variation(metrics.throughputs(record)) for record in records),
         cpu_utilisation=float(np.median([metrics.cpu_utilisation(record, run) for record, run in runs])),
         valid=not reasons,
         invalid_reasons=reasons,
@@ -50,16 +47,18 @@ def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metric
         batch_interval_max_seconds=max(intervals),
         samples_per_second_ci_low=low,
         samples_per_second_ci_high=high,
+        relative_half_width=precision.relative_half_width(rates),
         samples_per_second_min=min(rates),
         samples_per_second_max=max(rates),
-        samples_per_second_per_rank=median / cell.ranks,
+        samples_per_second_per_rank=rate / cell.ranks,
         straggler_gap=float(np.median([metrics.straggler_gap(run) for _, run in runs])),
         straggler_node=statistics.mode(metrics.straggler_node(record, run) for record, run in runs),
         node_cpu_utilisation=float(np.median([metrics.node_cpu_utilisation(run) for _, run in runs])),
         peak_rss_bytes=max(sum(rank.peak_rss_bytes for rank in run.ranks) for _, run in runs),
         global_batch_size=cell.ranks * cell.local_batch_size,
         precision=first.engine.precision if first.engine else "",
-        num_runs=len(rates),
+        num_starts=len(records),
+        num_runs=len(runs),
         num_batches=len(intervals),
         sample_bytes=metrics.sample_bytes(first),
         num_devices=metrics.num_devices(first),
@@ -75,3 +74,9 @@ def _median(values: Iterable[float | None]) -> float | None:
     """Median of the known values; None without any."""
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the known values; None without any."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

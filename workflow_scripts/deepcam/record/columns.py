@@ -21,11 +21,12 @@ class Model(BaseModel):
 
 
 class Metrics(Model):
-    """Metrics over all runs of a configuration. Percentiles are over the batches of all ranks and runs."""
+    """Metrics over all starts of a configuration. Percentiles are over the batches of all ranks and runs."""
 
     samples_per_second: float = Field(
         ge=1e-9,
-        description="Throughput: the total number of samples divided by the slowest rank's time; the median run's.",
+        description="Throughput: the geometric mean over starts of the median run's; a run's throughput is the total "
+        "number of samples divided by the slowest rank's time.",
     )
     gigabytes_per_second: float | None = Field(
         description="Throughput in GB (1e9 bytes) of npy files; null in mode compute."
@@ -34,14 +35,11 @@ class Metrics(Model):
     batch_interval_p50_seconds: float = Field(description="Median time from one finished batch of a rank to the next.")
     batch_interval_p90_seconds: float = Field(description="90th percentile of that time.")
     batch_interval_p99_seconds: float = Field(description="99th percentile of that time.")
-    num_starts: int = Field(description="Number of starts.")
-    relative_half_width: float | None = Field(
-        description="Half the width of the interval / samples_per_second; null for fewer than 3 starts."
+    cv_between_starts: float | None = Field(
+        description="Coefficient of variation of the starts' throughput: standard deviation / mean; null for one start."
     )
-    cv_between_starts: float | None = Field(description="CV of the starts' medians; null for one start.")
-    cv_within_starts: float = Field(description="Mean of the starts' CV of the runs.")
-    throughput_cv: float = Field(
-        description="Coefficient of variation of the runs' throughput: standard deviation / mean."
+    cv_within_starts: float | None = Field(
+        description="Coefficient of variation of the throughput of a start's runs, mean over starts; null for one run."
     )
     cpu_utilisation: float = Field(
         description="CPU time of all ranks / (wall time x number of their cores); 1 means all cores were busy."
@@ -52,11 +50,15 @@ class Metrics(Model):
     batch_interval_p95_seconds: float = Field(description="95th percentile of the batch interval.")
     batch_interval_max_seconds: float = Field(description="Longest batch interval.")
     samples_per_second_ci_low: float | None = Field(
-        description="Lower end of the 95 % confidence interval of samples_per_second; null for fewer than 5 runs."
+        description="Lower end of the 95 % confidence interval of samples_per_second; null for fewer than 3 starts."
     )
     samples_per_second_ci_high: float | None = Field(description="Upper end of that interval.")
-    samples_per_second_min: float = Field(description="Throughput of the slowest run.")
-    samples_per_second_max: float = Field(description="Throughput of the fastest run.")
+    relative_half_width: float | None = Field(
+        description="Half the width of that interval / samples_per_second: the precision reached; null for fewer than "
+        "3 starts."
+    )
+    samples_per_second_min: float = Field(description="Throughput of the slowest start.")
+    samples_per_second_max: float = Field(description="Throughput of the fastest start.")
     samples_per_second_per_rank: float = Field(description="samples_per_second / ranks.")
     straggler_gap: float = Field(
         description="(slowest rank's time - fastest rank's time) / slowest rank's time; the median run's."
@@ -68,7 +70,8 @@ class Metrics(Model):
     peak_rss_bytes: int = Field(description="Sum of the ranks' peak resident memory, with mapped files, bytes.")
     global_batch_size: int = Field(description="ranks x local_batch_size.")
     precision: str = Field(description="Precision that the engine computes in; empty in mode io.")
-    num_runs: int = Field(description="Number of measured runs.")
+    num_starts: int = Field(description="Number of starts.")
+    num_runs: int = Field(description="Number of measured runs of all starts.")
     num_batches: int = Field(description="Number of measured batches.")
     sample_bytes: float = Field(description="Size of a sample's npy file, bytes.")
     num_devices: int = Field(description="Number of devices: GPUs, or nodes if their CPUs compute.")

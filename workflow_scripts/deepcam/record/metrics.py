@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -12,15 +13,8 @@ from deepcam.record.schema import DeviceUsage, Measurement, RankPlace, RankRun, 
 
 Number = TypeVar("Number", int, float)
 
-RESAMPLES = 2000
-"""Number of bootstrap resamples; with so many, the interval changes by less than the runs differ."""
-
 MIN_UTILISATION = 0.9
 """Accelerator utilisation that storage must sustain, as in MLPerf Storage."""
-
-MIN_VALUES = 5
-"""Minimum number of values for a 95 % interval of the median; [min, max] of fewer covers it less than 94 % of the
-time."""
 
 
 def run_seconds(run: Run) -> float:
@@ -33,9 +27,9 @@ def run_samples(run: Run) -> int:
     return sum(sum(rank.batch_samples) for rank in run.ranks)
 
 
-def throughputs(records: Iterable[Measurement]) -> list[float]:
+def throughputs(record: Measurement) -> list[float]:
     """Samples per second of each run: the total number of samples divided by the slowest rank's time."""
-    return [run_samples(run) / run_seconds(run) for record in records for run in record.runs]
+    return [run_samples(run) / run_seconds(run) for run in record.runs]
 
 
 def sample_bytes(record: Measurement) -> float:
@@ -43,35 +37,9 @@ def sample_bytes(record: Measurement) -> float:
     return record.dataset.bytes / len(record.dataset.samples)
 
 
-def coefficient_of_variation(rates: Sequence[float]) -> float:
-    """Standard deviation / mean."""
-    return float(np.std(rates) / np.mean(rates))
-
-
-def median_interval(rates: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % confidence interval of the median by bootstrap (percentile method, seeded).
-
-    Both ends are None for fewer than MIN_VALUES values.
-    """
-    if len(rates) < MIN_VALUES:
-        return None, None
-    from scipy import stats  # takes half a second, which only one rank of a job spends, at its end
-
-    found = stats.bootstrap(
-        (rates,),
-        np.median,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=resamples_at_once(len(rates)),
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def resamples_at_once(values: int) -> int:
-    """Number of bootstrap resamples of so many values that are drawn at a time, to take little memory."""
-    return min(RESAMPLES, 1 + 10**7 // values)
+def coefficient_of_variation(rates: Sequence[float]) -> float | None:
+    """Sample standard deviation / mean; None for a single rate."""
+    return statistics.stdev(rates) / statistics.fmean(rates) if len(rates) > 1 else None
 
 
 def num_devices(record: Measurement) -> int:

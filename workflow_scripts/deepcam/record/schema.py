@@ -181,7 +181,9 @@ class RankRun(Model):
         description="Time from each finished batch to the next, seconds; a part's first counts from its start.",
     )
     batch_samples: list[Positive] = Field(min_length=1, description="Number of samples in each batch.")
-    samples: dict[str, Positive] = Field(description="File name to how often the reader reported it as read.")
+    samples: dict[str, Positive] = Field(
+        description="File name to how often the reader reported it as read; empty in mode compute."
+    )
     cpu_seconds: Amount = Field(description="CPU time of the rank's processes, seconds.")
     node_cpu_utilisation: Share | None = Field(
         description="Share of the node's cores that were busy. One rank per node measures it; null on the others."
@@ -203,7 +205,7 @@ class RankRun(Model):
 class Run(Model):
     """One measured run of all ranks."""
 
-    epochs: Positive = Field(description="How often the run read the dataset.")
+    epochs: Count = Field(description="How often the run read the dataset; 0 in mode compute.")
     page_cache_residency_min: list[Share] = Field(
         min_length=1, description="Lowest share of a rank's files in the page cache just before each part."
     )
@@ -226,9 +228,11 @@ class Run(Model):
 class Probe(Model):
     """How fast the machine was just before a start, measured with the same simple program each time."""
 
-    storage_bytes_per_second: Amount = Field(description="Reading a sample from storage with O_DIRECT, bytes/s.")
+    storage_bytes_per_second: Amount = Field(
+        description="Reading a sample from storage, with O_DIRECT where possible, bytes/s."
+    )
     memory_bytes_per_second: Amount = Field(description="Copying memory on one core, bytes/s.")
-    compute_operations_per_second: Amount = Field(description="Multiplying float32 matrices on one core, FLOP/s.")
+    hashing_bytes_per_second: Amount = Field(description="Hashing memory with SHA-256 on one core, bytes/s.")
 
 
 class Start(Model):

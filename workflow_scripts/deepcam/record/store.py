@@ -70,7 +70,7 @@ def parse(content: bytes, path: PurePath) -> Record:
             record = Record.model_validate_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: not a benchmark record ({_reason(error)}); delete it and run the workflow again"
+            f"{path}: not a benchmark record ({reason(error)}); delete it and run the workflow again"
         ) from None
     _check_folder(record, path)
     return record
@@ -83,7 +83,7 @@ def read_verdict(path: Path) -> AccuracyVerdict:
         return AccuracyVerdict.model_validate_json(content)
     except ValueError as error:
         raise InputError(
-            f"{path}: not an accuracy verdict ({_reason(error)}); delete it and run the workflow again"
+            f"{path}: not an accuracy verdict ({reason(error)}); delete it and run the workflow again"
         ) from None
 
 
@@ -97,7 +97,7 @@ def _check_folder(record: Record, path: PurePath) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """One short line; for a field its place in the file."""
     reason = first_mistake(error) if isinstance(error, ValidationError) else repr(error)
     return reason[:LONGEST_REASON]

@@ -21,8 +21,12 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     """
     content = {key: value for key, value in old.items() if key not in ("checks", "metrics")}
     environment = {key: value for key, value in old["environment"].items() if key != "hdf5"}
+    settings = dict(old["settings"])
+    if old["cell"]["cache"] == "cold":
+        settings["min_seconds"] = 0.0  # a cold run was one epoch, however short
     content |= {
         "schema_version": SCHEMA_VERSION,
+        "settings": settings,
         "start": None,
         "environment": environment,
         "runs": [_run(run) for run in old["runs"]],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
+import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deepcam.record import metadata, metrics
+from deepcam.record import metadata, metrics, precision
 from deepcam.record.schema import Check, FileSystem, Level, Measurement
 
 ERROR: Final = "error"
@@ -23,17 +24,25 @@ COLD_READ_RATIO = (0.99, 1.1)
 WARM_READ_RATIO = 0.01
 """Largest ratio of bytes read from storage to dataset bytes in the median warm run; libraries' own pages count too."""
 
-CV_LIMIT, CV_WARNING = 0.10, 0.05
-"""Largest coefficient of variation of the runs' throughput."""
+JUMP_LIMIT = 1.25
+"""Largest ratio of a start's fastest run to its slowest. At a deviation of 5 % within starts, which is common, one
+start in 600 with two runs exceeds it by chance. A larger jump means that the machine or the storage changed its state.
+"""
+
+TREND_LIMIT = 1.05
+"""Largest mean change from a start's first run to its last, as a ratio. It moves the median of two runs by half of it,
+which is little beside the default precision of 10 %."""
+
+TREND_CONFIDENCE = 0.995
+"""Quantile of the t distribution that the mean change must exceed, too: 1 in 100 steady configurations does, to either
+side. Each configuration is checked, and a grid has dozens."""
 
 MIN_SECONDS_RATIO = 0.9
-"""Smallest ratio of a warm or compute run's duration to `min_seconds`: the warm-up's pace determines its epochs."""
+"""Smallest ratio of a run's duration to `min_seconds`: earlier runs determine its number of epochs."""
 
-RUN_LENGTH_MARGIN = 1.25
-"""Warm and compute runs are planned to last this many times `min_seconds`, because their lengths vary."""
-
-BACKGROUND_LOAD_LIMIT = 0.10
-"""Largest share of a node's cores that other processes may keep busy before the start and during a run."""
+BACKGROUND_LOAD_LIMIT, BACKGROUND_LOAD_ERROR = 0.10, 0.50
+"""Share of the job's own cores that other processes may keep busy before the start and in the median run: more than the
+limit is a warning. Above the second one, it is an error: the others had more of the cores than is left for the job."""
 
 COUNTED_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "f2fs")
 """Local, uncompressed file systems, on which the kernel's count of bytes read is known to be that of the files."""
@@ -46,7 +55,8 @@ def checks(record: Measurement) -> list[Check]:
         _check("run_count", settings.runs, len(runs), len(runs) == settings.runs),
         _check("rank_count", cell.ranks, len(runs[0].ranks), all(len(run.ranks) == cell.ranks for run in runs)),
         _coverage(record),
-        *_variation(record),
+        _jump(record),
+        _duration(record),
         _background_load(record),
         *_nodes(record),
     ]
@@ -54,14 +64,35 @@ def checks(record: Measurement) -> list[Check]:
         worst = max(share for run in runs for share in run.page_cache_residency_max)
         found.append(_check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
         found.append(_storage(record))
-    else:
-        found.append(_duration(record))
     if cell.cache == "warm":
         worst = min(share for run in runs for share in run.page_cache_residency_min)
         found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
     if cell.cache in ("cold", "warm") and cell.reader != "dali-gds":  # the kernel does not count what GDS reads
         found.append(_bytes_read(record))
     return [*found, *_reader(record), *_accuracy(record)]
+
+
+def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
+    """The checks that take all starts of a configuration, a record each: whether later runs differ from earlier ones.
+
+    With two or three runs, a single start cannot show a trend, but several starts can show the same one.
+    """
+    starts = [rates for record in records if len(rates := metrics.throughputs(record)) > 1]
+    if len(starts) < precision.MIN_STARTS:
+        return []
+    changes = [math.log(rates[-1] / rates[0]) for rates in starts]
+    mean = statistics.fmean(changes)
+    noise = statistics.stdev(changes) / math.sqrt(len(changes))
+    trend = abs(mean) > precision.t_quantile(TREND_CONFIDENCE, len(changes) - 1) * noise
+    return [
+        _check(
+            "not_steady",
+            f"a change of at most {TREND_LIMIT - 1:.0%} from the first to the last run of a start",
+            f"{math.expm1(mean):+.0%} in the mean of {len(changes)} starts",
+            not trend or abs(mean) <= math.log(TREND_LIMIT),
+            WARNING,
+        )
+    ]
 
 
 def failures(checks: Iterable[Check], level: Level) -> str:
@@ -87,26 +118,31 @@ def _coverage(record: Measurement) -> Check:
     return _check("every_sample_once", "every sample once an epoch", f"{len(wrong)} samples differ{first}", not wrong)
 
 
-def _variation(record: Measurement) -> list[Check]:
-    cv = metrics.coefficient_of_variation(metrics.throughputs([record]))
-    found = [_check("throughput_cv", f"at most {CV_LIMIT:.0%}", f"{cv:.2%}", cv <= CV_LIMIT)]
-    if cv <= CV_LIMIT:  # a larger one is reported by the check above
-        ok = cv <= CV_WARNING
-        found.append(_check("throughput_cv_small", f"at most {CV_WARNING:.0%}", f"{cv:.2%}", ok, WARNING))
-    return found
+def _jump(record: Measurement) -> Check:
+    rates = metrics.throughputs(record)
+    ratio = max(rates) / min(rates)
+    return _check(
+        "not_steady",
+        f"the fastest run of a start at most {JUMP_LIMIT} times as fast as the slowest",
+        f"{ratio:.2f} times",
+        ratio <= JUMP_LIMIT,
+        WARNING,
+    )
 
 
 def _background_load(record: Measurement) -> Check:
-    """Load before the start and in the median run; in cold runs, the kernel's own I/O threads count as others."""
-    loads = {"before": record.environment.background_cpu_load}
-    if record.cell.cache != "cold":
-        loads["during"] = statistics.median(map(metrics.background_cpu_load, record.runs))
-    return _check(
-        "background_cpu_load",
-        f"at most {BACKGROUND_LOAD_LIMIT:.0%} of a node's cores",
-        ", ".join(f"{load:.0%} {when}" for when, load in loads.items()),
-        max(loads.values()) <= BACKGROUND_LOAD_LIMIT,
-    )
+    """Load before the start and in the median run."""
+    loads = {
+        "before": record.environment.background_cpu_load,
+        "during": statistics.median(map(metrics.background_cpu_load, record.runs)),
+    }
+    highest = max(loads.values())
+    actual = ", ".join(f"{load:.0%} {when}" for when, load in loads.items())
+    if highest > BACKGROUND_LOAD_ERROR:
+        return _check("background_cpu_load", f"at most {BACKGROUND_LOAD_ERROR:.0%} of the job's cores", actual, False)
+    ok = highest <= BACKGROUND_LOAD_LIMIT
+    expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the job's cores"
+    return _check("background_cpu_load_small", expected, actual, ok, WARNING)
 
 
 def _nodes(record: Measurement) -> list[Check]:

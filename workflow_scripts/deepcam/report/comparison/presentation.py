@@ -6,17 +6,23 @@ import collections
 import dataclasses
 import html
 import re
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from deepcam.grid import Cell
+from deepcam.record.precision import MIN_STARTS
+from deepcam.report.comparison import drift
 from deepcam.report.comparison.differences import Difference
+from deepcam.report.comparison.drift import Drift
 from deepcam.report.comparison.sides import Results
 from deepcam.report.comparison.significance import (
     FASTER,
+    FDR_LEVEL,
+    MOST_STARTS,
     NO_DIFFERENCE,
     NOT_VALID,
     ONLY_A,
@@ -25,10 +31,11 @@ from deepcam.report.comparison.significance import (
     TOO_FEW,
     VERDICTS,
     Comparison,
-    runs_needed,
+    starts_needed,
+    tested_deviations,
 )
 from deepcam.report.figures.style import COLOURS, STYLE
-from deepcam.text import printable
+from deepcam.text import count, printable
 
 LOOKS = {
     SLOWER: (COLOURS[1], "v"),
@@ -39,6 +46,9 @@ LOOKS = {
 }
 """Verdict to colour and marker."""
 
+SOUGHT = (0.03, 0.05, 0.1, 0.2)
+"""Relative differences for which the number of starts is told."""
+
 MOST_DRAWN = 2000
 """Number of cells in the figure. More take minutes to draw, and an image of gigabytes."""
 
@@ -47,7 +57,7 @@ ROW_INCHES = 0.21
 
 
 def table(cells: Iterable[Comparison]) -> pd.DataFrame:
-    """One row per cell in their order: the fields of the cell, then those of its comparison."""
+    """One row per cell in the given order: the fields of the cell, then those of its comparison."""
     rows = [dataclasses.asdict(cell) for cell in cells]
     columns = [field.name for kind in (Cell, Comparison) for field in dataclasses.fields(kind) if field.name != "cell"]
     return pd.DataFrame([row.pop("cell") | row for row in rows], columns=columns)
@@ -83,13 +93,13 @@ def figure(cells: Iterable[Comparison]) -> Figure:
         axes.set_xlabel("throughput of B / throughput of A, with 95 % confidence interval")
         axes.tick_params(top=True, labeltop=True)
         if len(drawn) < len(both):
-            axes.set_title(f"the {len(drawn):,} cells with the lowest ratios; comparison.csv has all {len(both):,}")
+            axes.set_title(f"the {len(drawn):,} lowest ratios; comparison.csv has all {len(both):,}")
         made.legend(loc="outside lower center", ncols=len(LOOKS))
     return made
 
 
 def headline(cells: Sequence[Comparison]) -> str:
-    """One line with the number of cells for each verdict, and the lowest ratio of a valid cell."""
+    """One line with the number of configurations for each verdict, and the lowest ratio of a valid cell."""
     counts = collections.Counter(cell.verdict for cell in cells)
     found = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     ratios = [(c.ratio, c.cell.id) for c in cells if c.a_valid and c.b_valid and c.ratio is not None]
@@ -99,14 +109,21 @@ def headline(cells: Sequence[Comparison]) -> str:
     return f"{found}. Lowest ratio: {lowest:.3f}, {name}."
 
 
-def markdown(a: Results, b: Results, cells: Sequence[Comparison], different: Sequence[Difference]) -> str:
-    """The whole comparison: headline, caveats, a section per verdict with slower cells first, and other differences."""
+def markdown(
+    a: Results,
+    b: Results,
+    cells: Sequence[Comparison],
+    drifts: Mapping[str, Drift],
+    different: Sequence[Difference],
+) -> str:
+    """The whole comparison: headline, how to read it, a section per verdict, the machine's drift, other differences."""
     lines = ["# Comparison of two results", "", f"A: {_code(a.name)}, B: {_code(b.name)}", "", f"**{headline(cells)}**"]
     lines += ["", *(f"- {caveat}" for caveat in caveats(a, b, cells))]
     for verdict in VERDICTS:
         found = [cell for cell in cells if cell.verdict == verdict]
         if found:
             lines += ["", f"## {verdict[0].upper()}{verdict[1:]}", "", *_section(verdict, found)]
+    lines += ["", "## Drift of the machine", "", *_drift(a, b, cells, drifts)]
     lines += ["", "## What else differs", ""]
     if different:
         lines += _rows("key", "A", "B", rows=[[_code(d.key), _code(d.a), _code(d.b)] for d in different])
@@ -117,30 +134,73 @@ def markdown(a: Results, b: Results, cells: Sequence[Comparison], different: Seq
 
 def caveats(a: Results, b: Results, cells: Sequence[Comparison]) -> list[str]:
     """How to read the numbers, and what they do not show."""
-    judged = [cell for cell in cells if cell.a_valid and cell.b_valid]
-    few = [cell for cell in judged if cell.verdict == TOO_FEW]
     found = [
-        "Ratio: median samples/s of B divided by that of A, with its 95 % confidence interval (bootstrap). p: "
-        "two-sided Mann-Whitney U test of the runs, corrected for the number of cells (Benjamini and Hochberg). Both "
-        "assume that runs are independent. The runs of one start share a process, so if starts differ, both are too "
-        "confident."
+        "Ratio: samples/s of B divided by that of A, with its 95 % confidence interval. p: Welch's t test of the "
+        "logarithms of the starts' throughput, corrected for the number of configurations (Benjamini and Hochberg). A "
+        "start has one value, the median of its runs."
     ]
+    few = [cell for cell in cells if cell.verdict == TOO_FEW]
     if few:
-        below = sum(cell.ci_high is not None and cell.ci_high < 1 for cell in few)
         found.append(
-            f"{len(few)} of {len(judged)} cells have too few runs for a verdict, which does not mean that they are "
-            f"equal; in {below} of them the whole interval is below 1. To find a single slower cell among "
-            f"{len(judged)} takes {runs_needed(len(judged))} runs in A and in B: raise benchmark.starts."
+            f"{count(len(few), 'configuration')} with fewer than {MIN_STARTS} starts in A or B cannot be judged, which "
+            "does not mean that they are equal: raise benchmark.min_starts."
         )
-    if any(min(cell.a_starts, cell.b_starts) == 1 for cell in judged):
-        found.append(
-            "One start: a small difference between A and B may be one between two starts of the same program. Raise "
-            "benchmark.starts."
-        )
+    if sought := _starts_sought(cells):
+        found.append(sought)
     if a.config is None or b.config is None:
         lacking = " and ".join(name for name, side in (("A", a), ("B", b)) if side.config is None)
-        found.append(f"The configurations were not compared: no config.yaml in {lacking}.")
+        found.append(f"The configuration files were not compared: no config.yaml in {lacking}.")
     return found
+
+
+def _starts_sought(cells: Sequence[Comparison]) -> str | None:
+    """How many starts would show differences of several sizes; None if no cell was tested."""
+    deviations = tested_deviations(cells)
+    if not deviations:
+        return None
+    needed = {difference: starts_needed(deviations, difference) for difference in SOUGHT}
+    words = [
+        f"{starts or f'over {MOST_STARTS:,}'} for {100 * difference:.0f} %" for difference, starts in needed.items()
+    ]
+    deviation = 100 * statistics.median(deviations)
+    return (
+        f"Starts deviate by {deviation:.1f} % (median of {count(len(deviations), 'configuration')}). "
+        "Starts needed in A and in B to find a difference in one configuration with 80 % probability: "
+        f"{', '.join(words)}. To measure so many, set benchmark.min_starts and benchmark.max_starts."
+    )
+
+
+def _drift(a: Results, b: Results, cells: Sequence[Comparison], drifts: Mapping[str, Drift]) -> list[str]:
+    """How the machine's speed changed between and within A and B, and what that means for the verdicts."""
+    sides = {"A": a.all_records(), "B": b.all_records()}
+    if not drifts:
+        lacking = [name for name, records in sides.items() if not any(record.start for record in records)]
+        return [f"Unknown: the records of {' and '.join(lacking or sides)} have no measurement of the machine's speed."]
+    rows = [
+        [speed, _number(drifts[speed].ratio), _interval(*drifts[speed].interval())]
+        for speed in drift.FIELDS
+        if speed in drifts
+    ]
+    lines = [
+        "Before each start, a probe measures the speed of the machine itself. Verdicts do not take it into account."
+    ]
+    lines += ["", *_rows("speed", "B / A", "95 % interval", rows=rows), ""]
+    for name, records in sides.items():
+        if changes := drift.within(records):
+            words = ", ".join(f"{speed} {ratio:.3f}" for speed, ratio in changes.items())
+            lines.append(f"- Within {name}, last third of the probes / first third: {words}.")
+    return [*lines, f"- {_with_and_without(cells)}"]
+
+
+def _with_and_without(cells: Sequence[Comparison]) -> str:
+    """How many configurations are called different, and how many would be without the machine's drift."""
+    tested = [cell.p_corrected for cell in cells if cell.p_corrected is not None]
+    without = [cell.p_corrected_without_drift for cell in cells if cell.p_corrected_without_drift is not None]
+    called, still = (sum(p <= FDR_LEVEL for p in of_all) for of_all in (tested, without))
+    raw = f"Called different: {called} of {count(len(tested), 'tested configuration')}."
+    if not without:
+        return f"{raw} The uncertainty of the drift is unknown: it takes {drift.MIN_ROUNDS} rounds in A and in B."
+    return f"{raw} With the drift divided out and its uncertainty included: {still} of {len(without)}."
 
 
 def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
@@ -148,19 +208,24 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
         return [f"- {_code(cell.cell.id)}" for cell in cells]
     if verdict == NOT_VALID:
         return _rows(
-            "cell", "ratio", "why", rows=[[_code(c.cell.id), _number(c.ratio), _text(c.reasons)] for c in cells]
+            "configuration",
+            "ratio",
+            "why",
+            rows=[[_code(c.cell.id), _number(c.ratio), _text(c.reasons)] for c in cells],
         )
     return _rows(
-        "cell", "ratio", "95 % interval", "p, corrected", "A (samples/s)", "B (samples/s)", "runs",
+        "configuration", "ratio", "95 % interval", "without drift", "p, corrected", "A (samples/s)", "B (samples/s)",
+        "starts",
         rows=[
             [
                 _code(c.cell.id),
                 _number(c.ratio),
-                f"{_number(c.ci_low)} to {_number(c.ci_high)}",
+                _interval(c.ci_low, c.ci_high),
+                _number(c.ratio_without_drift),
                 "-" if c.p_corrected is None else f"{c.p_corrected:.2g}",
                 f"{c.a_samples_per_second:.4g}",
                 f"{c.b_samples_per_second:.4g}",
-                f"{c.a_runs}, {c.b_runs}",
+                f"{c.a_starts}, {c.b_starts}",
             ]
             for c in cells
         ],
@@ -175,6 +240,10 @@ def _rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _number(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.3f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _code(text: str) -> str:

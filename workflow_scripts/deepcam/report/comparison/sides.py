@@ -37,6 +37,10 @@ class Results:
     records: Mapping[Cell, Sequence[Record]]
     config: Mapping[str, Any] | None
 
+    def all_records(self) -> list[Record]:
+        """The records of all cells."""
+        return [record for of_cell in self.records.values() for record in of_cell]
+
 
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.

@@ -33,7 +33,7 @@ def with_threads(cells: pd.DataFrame) -> pd.DataFrame:
 def with_interval(cells: pd.DataFrame, scale: pd.Series | float = 1.0) -> pd.DataFrame:
     """Add the columns `low` and `high`: the 95 % confidence interval of samples/s times `scale`.
 
-    Cells with too few runs for an interval get their slowest and fastest run instead.
+    Cells with too few starts for an interval get their slowest and fastest start instead.
     """
     ends = {
         end: cells[f"samples_per_second_ci_{end}"].astype(float).fillna(cells[f"samples_per_second_{extreme}"]) * scale

@@ -1,0 +1,182 @@
+"""The runs of a start: what they hold, how long they last, and which of them count."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from deepcam.benchmark import measure, page_cache, ranks, timed_loop
+from deepcam.benchmark.devices import open_device
+from deepcam.benchmark.readers import Batch, Options
+from deepcam.grid import Cell
+from deepcam.record.schema import Run, Settings
+
+SHAPE = (16, 24, 16)
+
+
+@pytest.fixture
+def files(disk: Path) -> tuple[Path, ...]:
+    paths = tuple(disk / f"data-{i}.npy" for i in range(5))
+    for path in paths:
+        np.save(path, np.random.default_rng(0).random(SHAPE, np.float32))
+    return paths
+
+
+def workload_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> timed_loop.Workload:
+    settings = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"} | changes
+    return timed_loop.Workload(Cell("io", "pread", cache, "none", 1, 2, 1, 1), files, SHAPE, Settings(**settings))
+
+
+def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[Run]:
+    found = measure.measure(workload_of(files, cache, **changes), ranks.init_ranks(1))
+    assert found is not None
+    return found
+
+
+class Clock:
+    """A clock that only readers move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class MadeUpReader:
+    """A reader of batches of two files. `pauses` gives the seconds before each batch of a run that it is opened for."""
+
+    details: ClassVar[dict[str, object]] = {}
+    processes = ()
+
+    def __init__(self, clock: Clock, pauses: Callable[[int, int], float], files: Sequence[Path], opened: int) -> None:
+        self.batches = [[str(path) for path in files[i : i + 2]] for i in range(0, len(files), 2)]
+        self.clock, self.pauses, self.opened = clock, pauses, opened
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, batch in enumerate(self.batches):
+            self.clock.now += self.pauses(self.opened, number)
+            yield Batch(batch, None)
+
+
+def made_up_runs(
+    monkeypatch: pytest.MonkeyPatch,
+    files: tuple[Path, ...],
+    pauses: Callable[[int, int], float],
+    run_length: int | None = None,
+    **changes: object,
+) -> tuple[list[Run], list[int]]:
+    """The runs that count of a reader with these pauses, and the number of epochs of every run that was made."""
+    clock, epochs = Clock(), []
+
+    def open_reader(name: str, of: Sequence[Path], options: Options) -> contextlib.nullcontext[MadeUpReader]:
+        epochs.append(len(of) // len(files))
+        return contextlib.nullcontext(MadeUpReader(clock, pauses, of, len(epochs)))
+
+    monkeypatch.setattr(timed_loop, "open_reader", open_reader)
+    monkeypatch.setattr(timed_loop, "time", clock)
+    workload = dataclasses.replace(workload_of(files, **changes), run_length=run_length)
+    found = measure.measure(workload, ranks.init_ranks(1))
+    assert found is not None
+    return found, epochs
+
+
+def bursts(opened: int, batch: int) -> float:
+    """Nothing for seven of eight batches, as when several threads finish at the same time."""
+    return 0.08 if batch % 8 == 0 else 0.0
+
+
+def slow_at_first(opened: int, batch: int) -> float:
+    """Half a second before the very first batch."""
+    return 0.5 if (opened, batch) == (1, 0) else 0.01
+
+
+@pytest.mark.parametrize("pauses", [bursts, slow_at_first])
+def test_runs_of_odd_readers_last_long_enough_and_not_much_longer(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, pauses: Callable[[int, int], float]
+) -> None:
+    runs, _ = made_up_runs(monkeypatch, files, pauses, min_seconds=0.4)
+    for run in runs:
+        assert 0.4 <= run.ranks[0].part_seconds[0] <= 0.8
+
+
+def test_a_run_length_that_is_known_is_not_looked_for(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, epochs = made_up_runs(monkeypatch, files, lambda *_: 0.01, run_length=17, min_seconds=0.4)
+    assert [run.epochs for run in runs] == [17, 17]
+    assert epochs == [1, 17, 17]
+
+
+def test_a_run_with_a_new_batch_size_does_not_count(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    # One epoch of one file is a batch of 1, and two epochs are a batch of 2.
+    runs, epochs = made_up_runs(monkeypatch, files[:1], lambda *_: 0.01, run_length=2)
+    assert [run.epochs for run in runs] == [2, 2]
+    assert epochs == [1, 2, 2, 2]
+
+
+def test_a_run_that_is_too_short_is_repeated_with_more_epochs(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, epochs = made_up_runs(monkeypatch, files, lambda *_: 0.01, run_length=2, min_seconds=0.4)
+    assert all(run.ranks[0].part_seconds[0] >= 0.4 for run in runs)
+    assert epochs[:2] == [1, 2]
+
+
+def test_a_reader_that_gets_ever_faster_does_not_run_for_ever(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, epochs = made_up_runs(monkeypatch, files, lambda opened, _: 0.1 / 30**opened, run_length=1, min_seconds=0.4)
+    assert len(runs) == 2
+    assert len(epochs) < 10
+
+
+def test_a_warm_run_repeats_epochs_until_it_lasts_long_enough(files: tuple[Path, ...]) -> None:
+    for run in runs_of(files, min_seconds=0.1):
+        (rank,) = run.ranks
+        assert run.epochs > 1
+        assert rank.samples == {path.name: run.epochs for path in files}
+        assert sum(rank.batch_samples) == run.epochs * len(files)
+        assert len(rank.batch_interval_seconds) == len(rank.batch_samples)
+        assert sum(rank.batch_interval_seconds) == pytest.approx(sum(rank.part_seconds), rel=0.1)
+
+
+def test_a_cold_run_repeats_epochs_with_eviction_before_each(files: tuple[Path, ...]) -> None:
+    for run in runs_of(files, cache="cold", min_seconds=0.02):
+        (rank,) = run.ranks
+        assert run.epochs == len(rank.part_seconds) > 1
+        assert sum(rank.part_seconds) >= 0.02 > sum(rank.part_seconds[:-1])
+        assert rank.samples == {path.name: run.epochs for path in files}
+        assert len(run.page_cache_residency_max) == run.epochs
+        assert max(run.page_cache_residency_max) <= 0.01
+        assert rank.bytes_read_from_storage >= 0.99 * run.epochs * sum(path.stat().st_size for path in files)
+
+
+def test_a_run_reports_its_cpu_load_memory_and_bytes_read(files: tuple[Path, ...]) -> None:
+    for run in runs_of(files, cache="cold"):
+        (rank,) = run.ranks
+        assert 0 <= rank.background_cpu_load <= rank.node_cpu_utilisation <= 1
+        assert rank.peak_rss_bytes > 10e6  # Python alone has that
+        assert rank.bytes_read_from_storage >= 0.99 * sum(path.stat().st_size for path in files)
+
+
+def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> None:
+    """A node's memory may hold its part of a large dataset, but not the whole."""
+    page_cache.evict(files)
+    part = measure._ReadingPart(workload_of(files), ranks.init_ranks(1), open_device("cpu"), None)
+    part._order = SimpleNamespace(files=lambda epochs: files[:2])
+    seen = []
+    part._loop = lambda *_: seen.extend(page_cache.resident_fraction([path]) for path in files)
+    assert part(1) == (None, (1.0, 1.0))
+    assert seen == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_caches_are_dropped_before_cold_runs_only(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = []
+    monkeypatch.setattr(page_cache, "drop_all", lambda: dropped.append(True))
+    runs_of(files, cache="warm", drop_caches=True)
+    assert not dropped
+    runs_of(files, cache="cold", drop_caches=True)
+    assert len(dropped) == 3  # a warm-up and two runs

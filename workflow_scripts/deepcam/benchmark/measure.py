@@ -1,0 +1,190 @@
+"""The runs of a start: warm-up, calibration of their length, and the runs that count."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deepcam.benchmark import page_cache
+from deepcam.benchmark.calibration import RunLength
+from deepcam.benchmark.devices import Device, open_device
+from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
+from deepcam.record.schema import DeviceUsage, RankRun, Run
+
+if TYPE_CHECKING:  # loading MPI takes about 1 s, and the planner does not need it
+    from deepcam.benchmark.ranks import Ranks
+
+Number = TypeVar("Number", int, float)
+
+MOST_CORRECTIONS = 3
+"""How many runs that should count are repeated with more work because they were too short."""
+
+
+def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
+    """Warm-up runs, then the runs that count. Collective: every rank calls it. Returns them on rank 0, None elsewhere.
+
+    Every run that counts lasts at least `min_seconds`. A cold run repeats one epoch, with eviction before each, until
+    reading has taken that long. Other runs have as many epochs, or in mode compute as many batches, as whole runs have
+    shown to take that long. After a warm-up, a run in which a batch size occurs for the first time does not count: it
+    includes one-time work, such as the choice of kernels.
+    """
+    settings = workload.settings
+    runs = _Runs(workload, ranks)
+    for _ in range(settings.warmup_runs):
+        runs.run(1, min_seconds=0)
+    length = RunLength(settings.min_seconds, workload.run_length or 1)
+    calibrated = workload.cell.cache == "cold" or workload.run_length is not None
+    measured: list[Run] = []
+    corrections = 0
+    while len(measured) < settings.runs:
+        run, seconds, new_batch_size = runs.run(length.amount, settings.min_seconds)
+        if new_batch_size and settings.warmup_runs:
+            continue
+        long_enough = length.suffices(seconds)
+        if not calibrated:
+            calibrated = long_enough
+        elif long_enough or corrections == MOST_CORRECTIONS:
+            measured.append(run)
+        else:
+            corrections += 1
+    return measured if ranks.rank == 0 else None
+
+
+class _Runs:
+    """Makes runs of a workload. All of its methods are collective."""
+
+    def __init__(self, workload: Workload, ranks: Ranks) -> None:
+        device = open_device(workload.device)
+        engine = workload.load_engine() if workload.load_engine else None
+        reads = workload.cell.mode != "compute"
+        self._part = (_ReadingPart if reads else _ComputingPart)(workload, ranks, device, engine)
+        self._cold, self._ranks = workload.cell.cache == "cold", ranks
+        self._batch_sizes: set[int] = set()
+
+    def run(self, amount: int, min_seconds: float) -> tuple[Run | None, float, bool]:
+        """One run with this number of epochs or batches; a cold one has epochs until it lasts `min_seconds`.
+
+        Returns the run, which is None on all ranks but rank 0, its duration in seconds, and whether any rank had a
+        batch of a size that it had not had before.
+        """
+        parts: list[Part] = []
+        residency: list[tuple[float, float]] = []
+        seconds = 0.0
+        while not parts or (self._cold and seconds < min_seconds):
+            part, resident = self._part(1 if self._cold else amount)
+            parts.append(part)
+            residency.append(resident)
+            seconds += self._ranks.allreduce_max(part.seconds)
+        sizes = {size for part in parts for size in part.batch_samples}
+        new_batch_size = bool(self._ranks.allreduce_max(not sizes <= self._batch_sizes))
+        self._batch_sizes |= sizes
+        gathered = self._ranks.gather(_joined(parts))
+        if gathered is None:
+            return None, seconds, new_batch_size
+        lowest, highest = zip(*residency, strict=True)
+        run = Run(
+            epochs=self._part.epochs(len(parts) if self._cold else amount),
+            page_cache_residency_min=list(lowest),
+            page_cache_residency_max=list(highest),
+            ranks=gathered,
+        )
+        return run, seconds, new_batch_size
+
+
+class _ReadingPart:
+    """A part of a run that reads: it starts with the page cache in the state that the cell asks for.
+
+    Each rank prepares only the files that it will read: a node's memory need not hold what other nodes read.
+    """
+
+    def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
+        self._workload, self._ranks = workload, ranks
+        self._order = _SampleOrder(workload, ranks)
+        self._loop = ReadingLoop(workload, device, engine)
+
+    def __call__(self, epochs: int) -> tuple[Part, tuple[float, float]]:
+        """The part, and the lowest and highest residency of all ranks just before it."""
+        files = self._order.files(epochs)
+        own = sorted(set(files))
+        self._ranks.barrier()  # no rank still reads the files or has them mapped
+        if self._workload.cell.cache == "cold":
+            page_cache.evict(own)
+            if self._workload.settings.drop_caches and self._ranks.node_leader:
+                page_cache.drop_all()
+        else:
+            page_cache.preload(own)
+        resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
+        return self._loop(files, self._ranks), resident
+
+    def epochs(self, amount: int) -> int:
+        return amount
+
+
+class _ComputingPart:
+    """A run of mode compute, which reads nothing."""
+
+    def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
+        self._ranks, self._loop = ranks, ComputeLoop(workload, device, engine)
+
+    def __call__(self, batches: int) -> tuple[Part, tuple[float, float]]:
+        return self._loop(batches, self._ranks), (0.0, 0.0)
+
+    def epochs(self, amount: int) -> int:
+        return 0
+
+
+class _SampleOrder:
+    """Which files a rank reads next. All ranks shuffle alike, so that together they read each sample once."""
+
+    def __init__(self, workload: Workload, ranks: Ranks) -> None:
+        self._all = workload.files
+        self._shuffle = workload.settings.shuffle
+        self._rank, self._size = ranks.rank, ranks.size
+        self._common, self._own = random.Random(0), random.Random(ranks.rank)
+
+    def files(self, epochs: int) -> tuple[Path, ...]:
+        """This rank's files for the next epochs."""
+        return tuple(itertools.chain.from_iterable(self._epoch() for _ in range(epochs)))
+
+    def _epoch(self) -> Sequence[Path]:
+        files = self._common.sample(self._all, len(self._all)) if self._shuffle == "global" else self._all
+        own = files[self._rank :: self._size]
+        return self._own.sample(own, len(own)) if self._shuffle == "rank" else own
+
+
+def _joined(parts: Sequence[Part]) -> RankRun:
+    """The parts of a rank's run as one. Shares of time are means, weighted with the parts' times."""
+    samples = sum((part.samples for part in parts), collections.Counter())
+    return RankRun(
+        part_seconds=[part.seconds for part in parts],
+        batch_interval_seconds=[seconds for part in parts for seconds in part.batch_interval_seconds],
+        batch_samples=[size for part in parts for size in part.batch_samples],
+        samples=dict(samples),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        node_cpu_utilisation=_mean(parts, lambda part: part.node_cpu_utilisation),
+        background_cpu_load=_mean(parts, lambda part: part.background_cpu_load),
+        peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
+        bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
+        reader=parts[0].reader,
+        device=DeviceUsage(
+            energy_joules=_known(sum, [part.device.energy_joules for part in parts]),
+            utilisation=_mean(parts, lambda part: part.device.utilisation),
+            memory_bytes=_known(max, [part.device.memory_bytes for part in parts]),
+        ),
+    )
+
+
+def _mean(parts: Sequence[Part], value: Callable[[Part], float | None]) -> float | None:
+    seconds = sum(part.seconds for part in parts)
+    weighted = _known(sum, [None if value(part) is None else value(part) * part.seconds for part in parts])
+    return None if weighted is None else min(1.0, weighted / seconds)
+
+
+def _known(combine: Callable[[list[Number]], Number], values: list[Number | None]) -> Number | None:
+    """What `combine` makes of the values, or None if the device does not tell one of them."""
+    known = [value for value in values if value is not None]
+    return combine(known) if len(known) == len(values) else None

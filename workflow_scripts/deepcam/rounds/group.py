@@ -1,0 +1,117 @@
+"""Measures a group of configurations: the records that there are, the starts that are missing, and the rounds file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import shlex
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from deepcam import files, job_log, paths
+from deepcam.benchmark.job import Job
+from deepcam.benchmark.run import check_job, describe_subject
+from deepcam.config import Config
+from deepcam.data import dataset as dataset_file
+from deepcam.errors import InputError
+from deepcam.grid import Cell
+from deepcam.record import precision, store
+from deepcam.record.rounds import Finished, Rounds
+from deepcam.record.schema import SCHEMA_VERSION, Record, Start
+from deepcam.rounds import command, process, schedule
+from deepcam.rounds.probe import MachineProbe
+from deepcam.rounds.progress import Progress
+
+HEAP = "glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=34359738368:glibc.malloc.hugetlb=1"
+"""GLIBC_TUNABLES with which memory that is freed stays in the process, in huge pages. Otherwise glibc gives each large
+block back to the kernel, and the next one is mapped and cleared anew, page by page, with the clock running."""
+
+
+class Group:
+    """The configurations of one Snakemake job, and how their starts are made."""
+
+    def __init__(self, config: Config, cells: Sequence[Cell], dataset: Path, launcher: str) -> None:
+        self._config, self._dataset, self._launcher = config, dataset, launcher
+        samples = dataset_file.from_description(dataset)
+        self._jobs = {job.cell: job for job in command.jobs(config, cells, samples)}
+        self._probe = MachineProbe(samples.files)
+        self._run_lengths: dict[Cell, int] = {}
+        self._last_round = -1
+
+    def measure(self, seconds: float) -> list[schedule.Configuration]:
+        """Make the starts that are missing, for about so many seconds, and return what all configurations have then."""
+        for job in self._jobs.values():
+            check_job(job)
+        if self._launcher and shutil.which(shlex.split(self._launcher)[0]) is None:
+            raise InputError(
+                f"launcher {self._launcher!r}: there is no such program on this machine; see benchmark.launcher and "
+                "cluster.launcher"
+            )
+        configurations = [self._existing(job) for job in self._jobs.values()]
+        limits = schedule.Limits(self._config.benchmark, seconds)
+        with Progress(configurations, limits) as progress:
+            schedule.run(
+                configurations,
+                limits,
+                self._start,
+                progress.tell,
+                seed=random.SystemRandom().getrandbits(32),
+                first_round=self._last_round + 1,
+                clock=time.monotonic,
+            )
+        return configurations
+
+    def _existing(self, job: Job) -> schedule.Configuration:
+        """The starts that have a record. Records of another dataset, engine or other settings are removed."""
+        subject = describe_subject(job)
+        found = schedule.Configuration(job.cell, {})
+        for path in paths.records_of(job.cell.id):
+            [record] = store.read([path])
+            if record.start is None or any(getattr(record, field) != value for field, value in subject.items()):
+                path.unlink()
+                print(f"removed {path}: measured with other settings, another dataset or another engine", flush=True)
+                continue
+            found.rates[int(path.stem)] = self._seen(record)
+        return found
+
+    def _seen(self, record: Record) -> float:
+        """The throughput of a start. What the next starts must know of it is kept."""
+        if record.cell.cache != "cold":
+            run = record.runs[-1]
+            self._run_lengths[record.cell] = run.epochs or len(run.ranks[0].batch_samples)
+        if record.start is not None:
+            self._last_round = max(self._last_round, record.start.round)
+        return precision.start_median(record)
+
+    def _start(self, configuration: schedule.Configuration, place: schedule.Place) -> float:
+        cell, number = configuration.cell, configuration.next_number
+        record, log = Path(paths.record(cell.id, number)), Path(paths.log(f"run_benchmark/{cell.id}/{number}"))
+        start = Start(number=number, probe=self._probe(), **dataclasses.asdict(place))
+        job = dataclasses.replace(self._jobs[cell], output=record, start=start, run_length=self._run_lengths.get(cell))
+        benchmark = self._config.benchmark
+        words = command.command(job, self._dataset, self._launcher, benchmark.ranks_per_node)
+        try:
+            status = process.run(words, log, benchmark.timeout_seconds, _environment())
+        except process.TimeLimitError:
+            raise schedule.StartFailedError(
+                f"{log}: took longer than {benchmark.timeout_seconds} s; see benchmark.timeout_seconds"
+            ) from None
+        if status or not record.is_file():
+            raise schedule.StartFailedError(f"{log}: {job_log.reasons(log)[0].removeprefix('error: ')}")
+        return self._seen(store.read([record])[0])
+
+
+def _environment() -> Mapping[str, str]:
+    """This process's environment, with HEAP unless the user has set something else."""
+    return {"GLIBC_TUNABLES": HEAP} | os.environ
+
+
+def write(path: Path, configurations: Iterable[schedule.Configuration]) -> None:
+    """Write the rounds file of configurations that have all stopped."""
+    finished = {
+        one.cell.id: Finished(starts=len(one.rates), stopped=one.stopped) for one in configurations if one.stopped
+    }
+    files.write_json(path, Rounds(schema_version=SCHEMA_VERSION, configurations=finished).model_dump(mode="json"))

@@ -1,0 +1,86 @@
+"""How fast the machine is at the moment: the same simple work each time, in a process that stays the same.
+
+The numbers are not results. Their change over time shows how much of a difference between two configurations, or
+between two runs of the workflow, is one of the machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import mmap
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from deepcam.data.npy import opener
+from deepcam.files import flush, os_errors_as_input_errors
+from deepcam.record.schema import Probe
+
+BLOCK_BYTES = 4 << 20
+"""Size of a read."""
+
+MOST_READ_BYTES = 64 << 20
+"""Of a file, so that a probe takes about 0.1 s whatever the size of the samples."""
+
+COPIED_BYTES = 32 << 20
+"""Larger than the second-level cache of a core; on most CPUs also larger than its share of the last level."""
+
+HASHED_BYTES = 8 << 20
+
+REPETITIONS = 3
+"""Of copying and hashing; their median counts, because a single one is a matter of milliseconds."""
+
+
+class MachineProbe:
+    """Measures the machine's speed, and reads the samples in turn while doing so."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = itertools.cycle(files)
+        self._block = mmap.mmap(-1, BLOCK_BYTES)  # at a page boundary, as O_DIRECT needs it
+        self._source = np.ones(COPIED_BYTES, np.uint8)
+        self._target = np.zeros(COPIED_BYTES, np.uint8)
+        self._hashed = bytes(HASHED_BYTES)
+
+    def __call__(self) -> Probe:
+        """Take about 0.1 s. Raises InputError if a sample cannot be read."""
+        return Probe(
+            storage_bytes_per_second=self._read(next(self._files)),
+            memory_bytes_per_second=_rate(COPIED_BYTES, lambda: np.copyto(self._target, self._source)),
+            hashing_bytes_per_second=_rate(HASHED_BYTES, lambda: hashlib.sha256(self._hashed).digest()),
+        )
+
+    def _read(self, path: Path) -> float:
+        """Bytes per second of reading from the start of a file, past the page cache where the file system can."""
+        with os_errors_as_input_errors(path), open(path, "rb", buffering=0, opener=_open_direct) as file:
+            flush(file.fileno())  # the kernel keeps dirty pages
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            started, done = time.perf_counter(), 0
+            count = BLOCK_BYTES
+            while done < MOST_READ_BYTES and count == BLOCK_BYTES:  # only the last block of a file is shorter
+                count = file.readinto(self._block)
+                done += count
+            return done / (time.perf_counter() - started)
+
+
+def _open_direct(path: str, flags: int) -> int:
+    try:
+        return opener(path, flags | os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return opener(path, flags)
+
+
+def _rate(count: int, work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(REPETITIONS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return count / statistics.median(seconds)
