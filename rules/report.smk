@@ -106,13 +106,11 @@ rule plot_predictions:
 
 
 rule write_summary:
-    "Write the summary page: what was run, what limits it, and what is not valid."
+    "Write the results page: what limits inference, how sure that is, and what is not valid."
     input:
         tables=rules.aggregate_results.output,
         list=rules.list_records.output,
-        dataset=DATASET,
         config=rules.write_config.output,
-        figures=figures(["svg"]),
     output:
         report(
             paths.SUMMARY_PAGE,
@@ -128,28 +126,28 @@ rule write_summary:
     params:
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
     shell:
-        "python -m write_summary --tables {params.tables:q} --records {input.list:q} --dataset {input.dataset:q}"
-        " --config {input.config:q} --figures {input.figures:q} --output {output:q} > {log} 2>&1"
+        "python -m write_summary --tables {params.tables:q} --records {input.list:q} --config {input.config:q}"
+        " --output {output:q} > {log} 2>&1"
 
 
-rule write_cells:
-    "Write all cells as a table that can be sorted and filtered, in one file."
+rule write_explorer:
+    "Write the explorer: all cells to filter, plot and save, in one file."
     input:
         paths.table("summary.parquet"),
     output:
         report(
-            paths.CELLS_PAGE,
+            paths.EXPLORER_PAGE,
             caption="../share/report/summary.rst",
             category="Tables",
-            labels={"table": "all cells, to sort and filter"},
+            labels={"table": "all cells, to filter and plot"},
         ),
     log:
-        paths.log("write_cells"),
+        paths.log("write_explorer"),
     localrule: True
     conda:
         ENVIRONMENT
     shell:
-        "python -m write_cells --summary {input:q} --output {output:q} > {log} 2>&1"
+        "python -m write_explorer --summary {input:q} --output {output:q} > {log} 2>&1"
 
 
 rule bundle:
@@ -161,7 +159,7 @@ rule bundle:
         made=[
             rules.aggregate_results.output,
             rules.write_summary.output,
-            rules.write_cells.output,
+            rules.write_explorer.output,
             figures(),
             measured(ACCURACY),
             measured([paths.PREDICTIONS] if ACCURACY else []),
@@ -190,9 +188,9 @@ rule tables:
 
 
 rule figures:
-    "Make the figures, the summary, and the table of all cells."
+    "Make the figures, the results page, and the explorer."
     input:
         figures(),
         rules.write_summary.output,
-        rules.write_cells.output,
+        rules.write_explorer.output,
     localrule: True

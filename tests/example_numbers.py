@@ -69,6 +69,8 @@ def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) ->
     meaning = {
         "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage is no help",
         "storage": f"the CPU can process {alone / io:.2g} times what the storage delivers",
+        "reader": f"the CPU can process {alone / io:.2g} times what the reader delivers",
+        "balanced": "storage and the CPU are equally fast",
         "overlap-limited": "reading and inference slow each other down",
         "measurement-conflict": "the machine's speed changed between the measurements, so they must be repeated",
     }

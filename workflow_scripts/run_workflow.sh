@@ -27,7 +27,7 @@ fi
 if [ ! -e results/summary.html ]; then # the arguments ask for a part of the workflow
     exit $status
 fi
-if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/cells.html results/figures -newer "$report" -type f)" ]; then
+if [ ! -e "$report" ] || [ -n "$(find results/summary.html results/explorer.html results/figures -newer "$report" -type f)" ]; then
     quietly snakemake --report "$report" "$@"
     rm -rf "${report%.zip}"
     python -m zipfile -e "$report" results
@@ -36,7 +36,7 @@ fi
 cat <<END
 summary: results/summary.html (the page to read first)
 report:  results/report/report.html (to pass on: $report; to repeat: make bundle)
-tables:  results/tables/*.csv, results/cells.html
+tables:  results/tables/*.csv, results/explorer.html
 figures: results/figures/*.svg *.png *.csv
 END
 exit $status

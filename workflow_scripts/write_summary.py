@@ -1,11 +1,9 @@
-"""Write the summary page: what was run, the bottleneck, the best results, and what is not valid."""
+"""Write the results page: what limits inference, how sure that is, the best results, and what is not valid."""
 
 from pathlib import Path
 
-import pandas as pd
 import yaml
 from deepcam import cli, config, files
-from deepcam.data import dataset
 from deepcam.record import store
 from deepcam.report import summary_page
 from deepcam.report.tables import Tables
@@ -15,21 +13,13 @@ def main() -> None:
     parser = cli.Parser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
     parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--config", type=Path, required=True, help="the configuration that was used")
-    parser.add_argument("--figures", type=Path, nargs="*", default=[], help="SVG files")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     args = parser.parse_args()
     present, missing = store.find(args.records)
+    settings = config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8")))
     page = summary_page.render(
-        Tables.read(args.tables),
-        best=pd.read_csv(args.tables / "best.csv"),
-        sizing=pd.read_csv(args.tables / "sizing.csv"),
-        records=store.read(present),
-        missing=missing,
-        dataset=dataset.read_description(args.dataset),
-        config=config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8"))),
-        figures=args.figures,
+        Tables.read(args.tables), store.read(present), len(missing), settings.benchmark.precision
     )
     files.write_text(args.output, page)
 

@@ -152,5 +152,5 @@ def test_a_whole_run_from_an_archive_with_its_own_statistics_ends_in_tables_figu
     assert channels["nonfinite"].isna().all()  # nobody has counted them
     summary = pd.read_csv(tmp_path / "results/tables/summary.csv")
     assert set(summary["mode"]) == {"io", "compute", "inference"}
-    for name in ("summary.html", "cells.html", "figures/channel_ranges.svg", "figures/bottleneck.svg"):
+    for name in ("summary.html", "explorer.html", "figures/channel_ranges.svg", "figures/bottleneck.svg"):
         assert (tmp_path / "results" / name).stat().st_size > 1000, name

@@ -25,7 +25,7 @@ TABLES = f"{RESULTS}/tables"
 
 SUMMARY_PAGE = f"{RESULTS}/summary.html"
 
-CELLS_PAGE = f"{RESULTS}/cells.html"
+EXPLORER_PAGE = f"{RESULTS}/explorer.html"
 
 BUNDLE = f"{RESULTS}/bundle.tar.gz"
 

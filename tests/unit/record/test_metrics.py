@@ -3,7 +3,7 @@
 import statistics
 
 import pytest
-from deepcam.record import cell_summary, metrics, precision
+from deepcam.record import cell_summary, precision
 from deepcam.report import tables
 from record_example import FAST, content, invalid, judged, record
 from results_example import GRID, measured
@@ -93,29 +93,6 @@ def test_without_a_gpu_there_is_no_energy():
     assert record().metrics.joules_per_sample is None
 
 
-@pytest.mark.parametrize(
-    ("inference", "io", "compute", "efficiency", "verdict"),
-    [
-        (9.5, 100, 10, 0.95, "compute"),
-        (4.8, 5, 10, 0.96, "storage"),
-        (4, 5, 10, 0.8, "overlap-limited"),
-        (6, 5, 10, 1.2, "measurement-conflict"),
-    ],
-)
-def test_the_bottleneck_is_the_slower_part_if_inference_reaches_it(inference, io, compute, efficiency, verdict):
-    found = metrics.bottleneck(*(metrics.Rate(rate, rate, rate) for rate in (inference, io, compute)))
-    assert found.overlap_efficiency == pytest.approx(efficiency)
-    assert found.accelerator_utilisation == inference / compute
-    assert found.bottleneck == verdict and found.bottleneck_certain
-
-
-def test_a_verdict_that_the_runs_extremes_would_change_is_not_certain():
-    found = metrics.bottleneck(metrics.Rate(9.2, 8.8, 9.4), metrics.Rate(100, 90, 110), metrics.Rate(10, 9.9, 10))
-    assert found.overlap_efficiency_min == pytest.approx(0.88)
-    assert found.overlap_efficiency_max == pytest.approx(9.4 / 9.9)
-    assert found.bottleneck == "compute" and not found.bottleneck_certain
-
-
 def slowed(made, factor):
     """The content `made` with all times multiplied by `factor`."""
     for run in made["runs"]:
@@ -126,16 +103,6 @@ def slowed(made, factor):
 
 def compute_content(**fields):
     return content(mode="compute", reader="none", cache="none", engine="eager-fp32", **fields)
-
-
-def test_inference_above_its_parts_is_a_warning():
-    compute = judged(slowed(compute_content(), 2))
-    table = tables.summary([record(mode="inference", engine="eager-fp32"), compute, record()]).set_index("mode")
-    assert table.loc["inference", "bottleneck"] == "measurement-conflict"
-    assert (
-        "expected at most 110% of the lower of I/O-only and compute-only throughput, got 200%"
-        in (table.loc["inference", "warnings"])
-    )
 
 
 def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():

@@ -5,11 +5,12 @@ import random
 import warnings
 from pathlib import Path
 
+import page_example
 import pytest
 import record_mutations
 from deepcam.errors import InputError
-from deepcam.record import metadata, store
-from deepcam.report import findings, tables
+from deepcam.record import store
+from deepcam.report import explorer_page, tables
 from deepcam.report.comparison import differences, drift, presentation, significance
 from deepcam.report.comparison.sides import Results
 from record_example import cell_content, judged, record, verdict
@@ -30,7 +31,9 @@ def examples():
 
 def tabulate_and_compare(made, folder):
     summary = tables.summary([made])
-    findings.statements(summary, tables.sizing(summary), 0, metadata.differing_metadata([made]))
+    assert "<script" not in page_example.render(summary, [made])
+    assert explorer_page.render(summary).count("<script") == 2
+    tables.sizing(summary)
     for name in ("summary.csv", "summary.parquet"):
         tables.write(tables.best(summary), folder / name)
     a, b = (Results(name, records, {}) for name, records in (("a", BASELINE), ("b", {made.cell: [made] * 3})))

@@ -146,7 +146,7 @@ def test_end_to_end_throughput_is_shown_with_its_limits(all_tables):
     shown = module("bottleneck").data(all_tables)
     assert shown["bottleneck"].tolist() == ["compute", "compute"]
     verdicts = [text.get_text() for text in module("bottleneck").draw(shown).axes[0].texts]
-    assert verdicts[0] == "compute: 3.62 samples/s, 91 % of compute-only (90 % to 92 %)"
+    assert verdicts[0] == "compute (high confidence): 3.62 samples/s, 91 % of compute-only"
     figure = module("inference_throughput").draw(module("inference_throughput").data(all_tables))
     assert figure.axes[0].get_title(loc="left") == "I/O-only: 7.96 samples/s, above this scale"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]

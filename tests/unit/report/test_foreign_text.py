@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from deepcam.report import cells_page, tables, templates
+from deepcam.report import explorer_page, tables, templates
 from deepcam.report.comparison import differences, presentation, significance
 from deepcam.report.comparison.sides import Results
 from deepcam.report.figures import style
@@ -70,7 +70,7 @@ def test_pages_show_names_as_text(text):
     check = made.checks[0].model_copy(update={"ok": False, "expected": text})
     summary = tables.summary([made.model_copy(update={"checks": [check]})])
     assert text in summary["invalid_reasons"][0]
-    assert text not in cells_page.render(summary)
+    assert text not in explorer_page.render(summary)
     page = templates.environment().from_string("{{ name }}").render(name=text)
     assert "<" not in page
 

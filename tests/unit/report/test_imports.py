@@ -71,7 +71,7 @@ def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path
     write_results(tmp_path)
     known = ["--records", "records.txt", "--dataset", "dataset.json"]
     tables = ["--accuracy", "eager-fp32/cpu.json", "--channels", 0, 1, "--output", "tables"]
-    page = ["--tables", "tables", "--config", "config.yaml", "--figures", "bottleneck.svg", "--output", "summary.html"]
+    page = ["--tables", "tables", "--config", "config.yaml", "--output", "summary.html"]
 
     def outputs(name):
         return [word for suffix in ("svg", "png", "csv") for word in (f"--{suffix}", f"{name}.{suffix}")]
@@ -82,10 +82,10 @@ def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path
         ["aggregate_results", *known, *tables],
         *(["plot_figure", "--figure", name, "--tables", "tables", *outputs(name)] for name in drawn),
         ["plot_predictions", "--predictions", "predictions.npz", *outputs("predictions")],
-        ["write_summary", *known, *page],
-        ["write_cells", "--summary", "tables/summary.parquet", "--output", "cells.html"],
+        ["write_summary", *known[:2], *page],
+        ["write_explorer", "--summary", "tables/summary.parquet", "--output", "explorer.html"],
         ["compare", ".", ".", "--output", "comparison"],
     )
     made = {path.name for path in tmp_path.rglob("*") if path.stat().st_size}
     assert made >= {f"{name}.{suffix}" for name in contents.FIGURES for suffix in ("svg", "png", "csv")}
-    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "cells.html", "comparison.md"}
+    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "explorer.html", "comparison.md"}

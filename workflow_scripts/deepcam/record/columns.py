@@ -9,6 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Limit = Literal["storage", "reader", "compute", "overlap-limited", "balanced", "measurement-conflict"]
+
+Confidence = Literal["high", "medium", "low"]
+
 
 class Model(BaseModel):
     """Base of everything in a record: frozen, no unknown fields, no conversion of types, no NaN and no infinity."""
@@ -91,17 +95,24 @@ class Bottleneck(Model):
     overlap_efficiency: float = Field(
         description="samples_per_second / the lower of the I/O-only and compute-only throughput."
     )
-    overlap_efficiency_min: float = Field(
-        description="The same from the slowest end-to-end run and the fastest I/O-only and compute-only runs."
+    headroom: float = Field(description="The higher of the I/O-only and compute-only throughput / samples_per_second.")
+    baseline_ratio: float | None = Field(
+        description="io_only_samples_per_second / the fastest read-and-discard throughput with the same ranks, batch "
+        "size and page cache; null if that was not measured."
     )
-    overlap_efficiency_max: float = Field(
-        description="The same from the fastest end-to-end run and the slowest I/O-only and compute-only runs."
+    limit_separation: float = Field(
+        description="Low end of the higher limit's interval / high end of the lower limit's interval. The limits are "
+        "the I/O-only and compute-only throughput."
     )
-    bottleneck: Literal["storage", "compute", "overlap-limited", "measurement-conflict"] = Field(
-        description="storage or compute: the lower of the two, if overlap_efficiency is 0.9 to 1.1; overlap-limited: "
-        "below 0.9, reading and computing slow each other down; measurement-conflict: above 1.1, the machine's speed "
-        "changed between the measurements."
+    bottleneck_margin: float = Field(
+        description="limit_separation / the square of the drift, which overlap_efficiency or baseline_ratio above 1 "
+        "shows."
     )
-    bottleneck_certain: bool = Field(
-        description="True if overlap_efficiency_min and overlap_efficiency_max lead to the same bottleneck."
+    bottleneck: Limit = Field(
+        description="storage, reader or compute: the side of the lower limit; overlap-limited: overlap_efficiency is "
+        "below 0.9; balanced: bottleneck_margin is below 1; measurement-conflict: it is, and overlap_efficiency is "
+        "above 1.1."
+    )
+    bottleneck_confidence: Confidence = Field(
+        description="high: bottleneck_margin is at least 1.5; medium: at least 1; low: less."
     )

@@ -5,23 +5,16 @@ from __future__ import annotations
 import collections
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from deepcam.record.columns import Bottleneck
 from deepcam.record.schema import DeviceUsage, Measurement, RankPlace, RankRun, Run
 
 Number = TypeVar("Number", int, float)
 
 MIN_UTILISATION = 0.9
 """Accelerator utilisation that storage must sustain, as in MLPerf Storage."""
-
-OVERLAP_LIMITED_BELOW = 0.9
-"""Overlap efficiency below which neither storage nor compute alone explains the end-to-end throughput."""
-
-CONFLICT_ABOVE = 1.1
-"""Overlap efficiency above which the three throughputs conflict: end-to-end cannot exceed either part alone."""
 
 
 def run_seconds(run: Run) -> float:
@@ -87,41 +80,6 @@ def _combined(combine: Callable[[list[Number]], Number], readings: Sequence[Numb
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-class Rate(NamedTuple):
-    """Samples per second of a configuration's median, slowest and fastest run."""
-
-    median: float
-    lowest: float
-    highest: float
-
-
-def bottleneck(inference: Rate, io: Rate, compute: Rate) -> Bottleneck:
-    """What limits mode inference, from its throughput and those of modes io and compute with the same settings."""
-    efficiency = inference.median / min(io.median, compute.median)
-    low = inference.lowest / min(io.highest, compute.highest)
-    high = inference.highest / min(io.lowest, compute.lowest)
-    limit: Literal["storage", "compute"] = "storage" if io.median < compute.median else "compute"
-    verdict = _verdict(efficiency, limit)
-    return Bottleneck(
-        io_only_samples_per_second=io.median,
-        compute_only_samples_per_second=compute.median,
-        accelerator_utilisation=inference.median / compute.median,
-        overlap_efficiency=efficiency,
-        overlap_efficiency_min=low,
-        overlap_efficiency_max=high,
-        bottleneck=verdict,
-        bottleneck_certain=_verdict(low, limit) == verdict == _verdict(high, limit),
-    )
-
-
-def _verdict(
-    efficiency: float, limit: Literal["storage", "compute"]
-) -> Literal["storage", "compute", "overlap-limited", "measurement-conflict"]:
-    if efficiency < OVERLAP_LIMITED_BELOW:
-        return "overlap-limited"
-    return limit if efficiency <= CONFLICT_ABOVE else "measurement-conflict"
 
 
 def gigabytes_per_second_needed(samples_per_second: float, size: float, devices: int) -> float:

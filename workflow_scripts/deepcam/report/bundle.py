@@ -21,7 +21,7 @@ CODE = (
 )  # fmt: skip
 """Files and folders of the workflow that are packed."""
 
-KINDS = {".csv", ".json", ".md", ".py", ".rst", ".sh", ".smk", ".svg", ".txt", ".yaml", ".j2"}
+KINDS = {".css", ".csv", ".js", ".json", ".md", ".py", ".rst", ".sh", ".smk", ".svg", ".txt", ".yaml", ".j2"}
 NAMES = re.compile(r"Containerfile|SHA256SUMS|model_part_\w+")
 """Suffixes, and names without a suffix, of the workflow's files in those folders. They decide where git cannot."""
 

@@ -14,8 +14,8 @@ import pandas as pd
 from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.data.dataset import Channel
-from deepcam.grid import NONE, Cell
-from deepcam.record import cell_summary, metrics, store
+from deepcam.grid import NONE, READERS, Cell
+from deepcam.record import bottleneck, cell_summary, metrics, store
 from deepcam.record.columns import Bottleneck, Metrics
 from deepcam.record.schema import Record
 from deepcam.text import printable
@@ -68,37 +68,56 @@ def summary(records: Iterable[Record], stopped: Mapping[str, str] | None = None)
         cell: cell_summary.summarize(of_cell, [check for record in of_cell for check in record.checks])
         for cell, of_cell in sorted(by_cell.items())
     }
-    rates = {cell: _rate(found) for cell, found in metrics_of.items() if found.valid}
-    table = pd.DataFrame([_row(cell, found, _bottleneck(cell, rates)) for cell, found in metrics_of.items()])
+    table = with_bottlenecks(metrics_of)
     table.insert(table.columns.get_loc("num_starts") + 1, STOPPED, [(stopped or {}).get(c.id, "") for c in metrics_of])
+    return table
+
+
+def with_bottlenecks(metrics_of: Mapping[Cell, Metrics]) -> pd.DataFrame:
+    """A row per cell: its fields, its metrics and its bottleneck."""
+    valid = {cell: found for cell, found in metrics_of.items() if found.valid}
+    baselines: dict[tuple[str, int, int], float] = {}
+    for cell, found in valid.items():
+        if cell.mode == "io" and cell.reader in READERS and READERS[cell.reader].discards:
+            key = _baseline_key(cell)
+            baselines[key] = max(baselines.get(key, 0.0), found.samples_per_second)
+    table = pd.DataFrame([_row(cell, found, _bottleneck(cell, valid, baselines)) for cell, found in metrics_of.items()])
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
-def _rate(found: Metrics) -> metrics.Rate:
-    return metrics.Rate(found.samples_per_second, found.samples_per_second_min, found.samples_per_second_max)
+def _baseline_key(cell: Cell) -> tuple[str, int, int]:
+    """What a configuration and its read-and-discard baseline have in common."""
+    return cell.cache, cell.ranks, cell.local_batch_size
 
 
-def _bottleneck(cell: Cell, rates: Mapping[Cell, metrics.Rate]) -> Bottleneck | None:
+def _bottleneck(
+    cell: Cell, valid: Mapping[Cell, Metrics], baselines: Mapping[tuple[str, int, int], float]
+) -> Bottleneck | None:
     io = dataclasses.replace(cell, mode="io", engine=NONE)
     compute = dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
-    if cell.mode != "inference" or not rates.keys() >= {cell, io, compute}:
+    if cell.mode != "inference" or not valid.keys() >= {cell, io, compute}:
         return None
-    return metrics.bottleneck(rates[cell], rates[io], rates[compute])
+    return bottleneck.judge(
+        *(bottleneck.rate(valid[part]) for part in (cell, io, compute)),
+        cache=cell.cache,
+        baseline=baselines.get(_baseline_key(cell)),
+        reader_cpu_utilisation=valid[io].cpu_utilisation,
+    )
 
 
-def _row(cell: Cell, found: Metrics, bottleneck: Bottleneck | None) -> dict[str, Any]:
+def _row(cell: Cell, found: Metrics, judged: Bottleneck | None) -> dict[str, Any]:
     row = dataclasses.asdict(cell) | found.model_dump()
-    if bottleneck is None:
+    if judged is None:
         return row | dict.fromkeys(Bottleneck.model_fields)
-    if bottleneck.bottleneck == "measurement-conflict":
-        row["warnings"] = "; ".join(filter(None, [found.warnings, _conflict(bottleneck)]))
-    return row | bottleneck.model_dump()
+    if judged.overlap_efficiency > bottleneck.CONFLICT_ABOVE:
+        row["warnings"] = "; ".join(filter(None, [found.warnings, _too_fast(judged)]))
+    return row | judged.model_dump()
 
 
-def _conflict(bottleneck: Bottleneck) -> str:
+def _too_fast(judged: Bottleneck) -> str:
     return (
-        f"bottleneck: expected at most {metrics.CONFLICT_ABOVE:.0%} of the lower of I/O-only and compute-only "
-        f"throughput, got {bottleneck.overlap_efficiency:.0%}"
+        f"bottleneck: expected at most {bottleneck.CONFLICT_ABOVE:.0%} of the lower of I/O-only and compute-only "
+        f"throughput, got {judged.overlap_efficiency:.0%}"
     )
 
 

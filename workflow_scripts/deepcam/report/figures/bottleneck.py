@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deepcam import text
+from deepcam.record.columns import Bottleneck
 from deepcam.report.figures import selection, style
 from deepcam.report.tables import Tables
 
@@ -27,8 +28,7 @@ def data(tables: Tables) -> pd.DataFrame:
     """End-to-end cells with a verdict, the fastest one first."""
     cells = tables.summary[tables.summary["bottleneck"].notna()]
     cells = selection.by_speed(cells.assign(engine=selection.engine_labels(cells)))
-    shares = ["accelerator_utilisation", "overlap_efficiency", "overlap_efficiency_min", "overlap_efficiency_max"]
-    return cells[[*selection.CELL, *MARKS, *shares, "bottleneck", "bottleneck_certain"]]
+    return cells[[*selection.CELL, *MARKS, *(name for name in Bottleneck.model_fields if name not in MARKS)]]
 
 
 def draw(shown: pd.DataFrame) -> Figure:
@@ -61,10 +61,9 @@ def draw(shown: pd.DataFrame) -> Figure:
 
 
 def _verdict(cell: Any) -> str:
-    """The verdict on a row of `shown`, such as "compute: 5.35 samples/s, 96 % of compute-only (94 % to 97 %)"."""
-    verdict = cell.bottleneck if cell.bottleneck_certain else f"{cell.bottleneck} (uncertain)"
+    """The verdict on a row of `shown`, such as "compute (high confidence): 5.35 samples/s, 96 % of compute-only"."""
     lower = "I/O-only" if cell.io_only_samples_per_second < cell.compute_only_samples_per_second else "compute-only"
-    efficiency, low, high = map(
-        style.percent, (cell.overlap_efficiency, cell.overlap_efficiency_min, cell.overlap_efficiency_max)
+    return (
+        f"{cell.bottleneck} ({cell.bottleneck_confidence} confidence): {cell.samples_per_second:.3g} samples/s, "
+        f"{style.percent(cell.overlap_efficiency)} of {lower}"
     )
-    return f"{verdict}: {cell.samples_per_second:.3g} samples/s, {efficiency} of {lower} ({low} to {high})"

@@ -1,10 +1,10 @@
-"""Write all configurations as a table to sort and filter, in one HTML file that loads nothing from elsewhere."""
+"""Write the explorer: all configurations to filter, plot and save, in one HTML file that loads nothing else."""
 
 from pathlib import Path
 
 import pandas as pd
 from deepcam import cli, files
-from deepcam.report import cells_page
+from deepcam.report import explorer_page
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--summary", type=Path, required=True, help="summary.parquet")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     arguments = parser.parse_args()
-    files.write_text(arguments.output, cells_page.render(pd.read_parquet(arguments.summary)))
+    files.write_text(arguments.output, explorer_page.render(pd.read_parquet(arguments.summary)))
 
 
 if __name__ == "__main__":

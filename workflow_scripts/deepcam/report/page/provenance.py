@@ -1,0 +1,173 @@
+"""Where the numbers come from: machine, storage, dataset, time and software, and what is to be kept in mind."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from deepcam.record import metadata, metrics
+from deepcam.record.schema import FileSystem, Node, Record
+from deepcam.report.page.words import DASH, digits, joined, percent
+
+SHORT_PASS = 2.0
+"""Seconds below which a cold pass is too short for storage to reach its steady speed."""
+
+STRAGGLER = 0.1
+"""Straggler gap from which on it is a caution."""
+
+PACKAGES = {"torch": "PyTorch", "tensorrt": "TensorRT", "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI"}
+"""Packages that the header shows, with their proper names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """The header's lines."""
+
+    host: str
+    machine: str
+    storage: str
+    dataset: str
+    when: str
+    commit: str
+    software: str
+    differences: str
+    """What differs between nodes, or between configurations; empty if nothing does."""
+    on_gpus: bool
+
+
+def provenance(records: Sequence[Record]) -> Provenance:
+    """What the records say. They must be at least one; the first one stands for all, and differences are listed."""
+    environment, dataset = records[0].environment, records[0].dataset
+    node = environment.nodes[0]
+    nodes = max(len(record.environment.nodes) for record in records)
+    differing = metadata.differing_metadata(records)
+    share = dataset.bytes / node.memory_bytes if node.memory_bytes else 0.0
+    source = "NERSC" if dataset.source == "nersc" else dataset.source
+    return Provenance(
+        host=node.name,
+        machine=(f"{nodes} nodes, each " if nodes > 1 else "") + _machine(node, environment.container),
+        storage=_storage(node.file_system),
+        dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
+        f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
+        when=_when(record.environment.date for record in records),
+        commit=environment.git_commit,
+        software=", ".join(_software(records)),
+        differences="; ".join(f"{key} ({', '.join(values)})" for key, values in differing.items()),
+        on_gpus=any(place.device != "cpu" for record in records for place in record.environment.ranks),
+    )
+
+
+def _machine(node: Node, container: str | None) -> str:
+    gpus = ", ".join(f"{number} × {name}" for name, number in collections.Counter(node.gpus).items())
+    parts = [
+        node.cpu,
+        f"{node.logical_cores:,} logical cores",
+        f"{node.memory_bytes / 2**30:,.0f} GiB memory",
+        gpus or "no GPU",
+        f"driver {node.driver}" if node.driver else "",
+        f"in a {container} container" if container else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _storage(file_system: FileSystem) -> str:
+    model = f" ({file_system.model})" if file_system.model else ""
+    virtual = ", virtual disk" if _is_virtual(file_system) else ""
+    return f"{file_system.type} on {file_system.device}{model}{virtual}"
+
+
+def _is_virtual(file_system: FileSystem) -> bool:
+    return "virtual machine" in file_system.caveat
+
+
+def _when(dates: Iterable[str]) -> str:
+    """The first and the last time in UTC; dates that are not ISO 8601 as they are."""
+    ordered = sorted(dates)
+    try:
+        first, last = (
+            datetime.datetime.fromisoformat(date).astimezone(datetime.UTC) for date in (ordered[0], ordered[-1])
+        )
+    except ValueError:
+        return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} {DASH} {ordered[-1]}"
+    if first.date() != last.date():
+        return f"{first:%Y-%m-%d %H:%M} {DASH} {last:%Y-%m-%d %H:%M} UTC"
+    times = f"{first:%H:%M}" if f"{first:%H:%M}" == f"{last:%H:%M}" else f"{first:%H:%M}{DASH}{last:%H:%M}"
+    return f"{first:%Y-%m-%d} {times} UTC"
+
+
+def _software(records: Sequence[Record]) -> Iterable[str]:
+    environment = records[0].environment
+    yield f"Python {environment.python}"
+    yield from (f"{name} {environment.packages[key]}" for key, name in PACKAGES.items() if key in environment.packages)
+    yield from sorted({record.environment.mpi for record in records} - {""})  # a single rank has no MPI
+    yield f"Linux {environment.nodes[0].kernel}"
+
+
+def cautions(table: pd.DataFrame, records: Sequence[Record]) -> list[str]:
+    """What holds for the whole run rather than for one configuration."""
+    return [*_short_passes(records), *_caches(records), *_unlike_nodes(records), *_straggler(table)]
+
+
+def _short_passes(records: Sequence[Record]) -> Iterable[str]:
+    """The shortest and the longest cold pass over the dataset, if it is short. A part of a cold run is one pass."""
+    passes = [
+        max(times)
+        for record in records
+        if record.cell.mode == "io" and record.cell.cache == "cold"
+        for run in record.runs
+        for times in zip(*(rank.part_seconds for rank in run.ranks), strict=True)
+    ]
+    if passes and min(passes) < SHORT_PASS:
+        low, high = (f"{seconds:.1f}" for seconds in (min(passes), max(passes)))
+        size = digits(records[0].dataset.bytes / 1e9, 2)
+        lasts = low if low == high else f"{low}{DASH}{high}"
+        yield f"A cold pass lasts {lasts} s, because the dataset has only {size} GB. Aim for 5 s or more."
+
+
+def _caches(records: Sequence[Record]) -> Iterable[str]:
+    """Caches that cannot be dropped, if anything was read with a cold page cache."""
+    systems = {
+        (system.type, system.caveat): system
+        for record in records
+        if record.cell.cache == "cold"
+        for system in (node.file_system for node in record.environment.nodes)
+        if system.caveat
+    }
+    for (kind, caveat), system in sorted(systems.items()):
+        if _is_virtual(system):
+            yield "Virtual disk: the hypervisor may cache data, so cold results may be too high."
+        elif "servers" in caveat:
+            yield (
+                "Network file system: server caches cannot be dropped from here; use a dataset larger than they are."
+            )
+        else:
+            yield f"Storage ({kind}): {caveat}, so cold results may be too high."
+
+
+def _unlike_nodes(records: Sequence[Record]) -> Iterable[str]:
+    several = [record for record in records if len(record.environment.nodes) > 1]
+    keys = {key.removeprefix("node.") for record in several for key in metadata.differing_metadata([record])}
+    if keys:
+        yield f"The nodes differ in {joined(sorted(keys))}; a run is as fast as the slowest node."
+
+
+def _straggler(table: pd.DataFrame) -> Iterable[str]:
+    """The node that is late in most configurations of several nodes, if it is late by much."""
+    several = table[(table["num_nodes"] > 1) & (table["straggler_gap"] > STRAGGLER)]
+    if len(several):
+        (node, _), *_ = collections.Counter(several["straggler_node"]).most_common(1)
+        gap = several.loc[several["straggler_node"] == node, "straggler_gap"].median()
+        yield f"{node} finishes last in most runs, {percent(gap)} after the fastest rank."
+
+
+def shortest_runs(records: Iterable[Record]) -> dict[str, float]:
+    """The length of the shortest run of each configuration's id, seconds."""
+    found: dict[str, float] = {}
+    for record in records:
+        seconds = min(map(metrics.run_seconds, record.runs))
+        found[record.cell.id] = min(seconds, found.get(record.cell.id, seconds))
+    return found
