@@ -12,20 +12,25 @@ ROOT = Path(__file__).parents[2]
 SHAPE = (96, 144)  # config/tiny.yaml's
 
 
-def snakemake(folder, source, *targets, **overlay):
-    """Run targets with the tiny configuration and this source, I/O-only and from a warm page cache."""
+def command(folder, source, *targets, **overlay):
+    """Snakemake's arguments for the tiny configuration with this source, I/O-only and from a warm page cache."""
     small = {"modes": ["io"], "readers": ["pread"], "cache": ["warm"], "ranks": [1], "inter_threads": [1]}
     folder.mkdir(exist_ok=True)
     data = {"source": str(source), "num_files": 3, "files_per_shard": 2, "keep_hdf5": False}
     (folder / "site.yaml").write_text(json.dumps({"data": data, "benchmark": small | overlay}))
-    return subprocess.run(
-        [
-            sys.executable, "-m", "snakemake", *targets, "--snakefile", ROOT / "Snakefile", "--directory", folder,
-            "--configfile", ROOT / "config/tiny.yaml", folder / "site.yaml",
-            "--workflow-profile", ROOT / "profiles/default", "--cores", "2",
-        ],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    return [
+        *targets, "--snakefile", ROOT / "Snakefile", "--directory", folder,
+        "--configfile", ROOT / "config/tiny.yaml", folder / "site.yaml",
+        "--workflow-profile", ROOT / "profiles/default", "--cores", "2",
+    ]  # fmt: skip
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def snakemake(folder, source, *targets, **overlay):
+    return run("-m", "snakemake", *command(folder, source, *targets, **overlay))
 
 
 def succeeded(ended):
@@ -121,3 +126,17 @@ def test_samples_of_equal_names_from_two_folders_are_two_datasets(tmp_path):
         succeeded(snakemake(tmp_path / "run", tmp_path / name, "data"))
     described = [json.loads(path.read_text()) for path in (tmp_path / "run/results/data").glob("*/dataset.json")]
     assert sorted(each["source"] for each in described) == [str(tmp_path / "one"), str(tmp_path / "two")]
+
+
+@pytest.mark.parametrize(("make", "name", "jobs"), [(site_example.hdf5, "h5", 6), (site_example.npy, "npy", 2)])
+def test_a_plan_knows_whether_there_is_something_to_convert(tmp_path, make, name, jobs):
+    for number in range(3):
+        make(tmp_path / f"site/data-{number}.{name}", SHAPE)
+    ended = run(ROOT / "workflow_scripts/plan_run.py", *command(tmp_path / "run", tmp_path / "site"))
+    succeeded(ended)
+    assert (
+        f"samples   3 from {tmp_path}/site, 96 x 144, in 2 shards; {3 if name == 'h5' else 0} to make" in ended.stdout
+    )
+    assert f"nothing in {tmp_path}/site is changed" in ended.stdout
+    assert f"data                       {jobs}  " in ended.stdout
+    assert ("0 bytes more" in ended.stdout) == (name == "npy")
