@@ -13,6 +13,7 @@ os.environ.setdefault("HOME", os.path.expanduser("~"))
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
 from deepcam.config import file as config_file
+from deepcam.data import local_source
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
 from deepcam.record import rounds
@@ -46,6 +47,9 @@ try:
         for engine, device in itertools.product(settings.engines, DEVICES):
             engine_spec.check_device(engine, device)
         grid.check_devices(CELLS.values(), DEVICES)
+    LOCAL = paths.is_local(settings.data.source)
+    # npy files that belong to somebody else are read where they are: nothing is converted.
+    NPY_IN_PLACE = LOCAL and not REPORT_ONLY and local_source.kind(settings.data.source, settings.data.split) == "npy"
 except InputError as error:
     stop(error)
 
@@ -55,11 +59,11 @@ COMPLETE_CONFIG = settings.model_dump(mode="json", exclude_none=True)
 if outline := os.environ.get(OUTLINE_VARIABLE):
     files.write_json(outline, {"config": COMPLETE_CONFIG, "folder": os.getcwd()})
 
-DATA = settings.data.dir
+DATA = paths.data(settings.data.dir, settings.data.source, settings.data.split)
 DATASET = paths.dataset(DATA)
 if REPORT_ONLY and not os.path.exists(DATASET):
     DATASET = paths.dataset(paths.DATA)  # a bundle has the description of data that it does not have
-ORIGIN = "synthetic" if settings.data.source == "synthetic" else "archive"
+ORIGIN = "local" if LOCAL else "synthetic" if settings.data.source == "synthetic" else "archive"
 SHARDS = grid.shard_ids(settings.data.num_samples, settings.data.files_per_shard)
 NPY_MANIFESTS = [paths.npy_manifest(DATA, shard) for shard in SHARDS]
 GROUPS = grid.groups(CELLS.values(), settings.benchmark.ranks_per_node)

@@ -40,6 +40,14 @@ def test_data_are_in_the_results_unless_configured_otherwise():
     assert parse({}).data.dir == paths.DATA
 
 
+def test_each_path_and_split_of_a_site_has_a_folder_of_its_own():
+    sources = [("/a", "train"), ("/a", "validation"), ("/b", "train")]
+    folders = {paths.data("data", *source) for source in sources}
+    assert len(folders) == 3 and all(folder.startswith("data/local-") for folder in folders)
+    assert paths.data("data", "/a", "train") == paths.data("data", "/a", "train")
+    assert paths.data("data", "nersc", "train") == paths.data("data", "synthetic", "train") == "data"
+
+
 def test_the_list_of_records_is_none_of_them(tmp_path):
     for path in (paths.record("b", 0), paths.record("a", 1), paths.record("a", 0), paths.RECORD_LIST):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

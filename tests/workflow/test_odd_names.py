@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATHS = r"\{(?:input|output|params\.(?:folder|tables|npy|hdf5|dataset|converted|code|source|engines|accuracy))[^}]*\}"
+PARAMS = "folder|tables|npy|hdf5|dataset|converted|code|source|hashes|engines|accuracy"
+PATHS = rf"\{{(?:input|output|params\.(?:{PARAMS}))[^}}]*\}}"
 
 
 def run(*command, cwd):

@@ -66,6 +66,11 @@ def synthetic_names(count: int) -> list[str]:
 
 
 def npy_names(hdf5_name: str) -> tuple[str, str]:
-    """The data and label npy names of one HDF5 file: data-X.h5 -> (data-X.npy, label-X.npy)."""
-    stem = hdf5_name.removesuffix(".h5")
-    return f"{stem}.npy", f"label-{stem.removeprefix('data-')}.npy"
+    """The data and label npy names of one HDF5 file: data-X.h5 or X.h5 -> (data-X.npy, label-X.npy)."""
+    data_name = f"data-{hdf5_name.removesuffix('.h5').removeprefix('data-')}.npy"
+    return data_name, label_name(data_name)
+
+
+def label_name(data_name: str) -> str:
+    """The name of the label file that belongs to a data file: data-X.npy -> label-X.npy."""
+    return f"label-{data_name.removeprefix('data-')}"

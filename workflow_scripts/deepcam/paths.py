@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path, PurePath
 from typing import Literal
@@ -59,8 +60,25 @@ def plain(path: str) -> str:
     return str(PurePath(path))
 
 
+def is_local(source: str) -> bool:
+    """Whether `data.source` is a path: samples that are already on this site's storage."""
+    return source.startswith("/")
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder or of something in it, by the names alone: no link is followed."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+
+
+def data(folder: str, source: str, split: str) -> str:
+    """The folder of a dataset: the one that `data.dir` names, or a folder in it that only this path and split have."""
+    if not is_local(source):
+        return folder
+    return f"{folder}/local-{hashlib.sha256(f'{source}//{split}'.encode()).hexdigest()[:8]}"
+
+
 def index(data: str) -> str:
-    """The list of the dataset's HDF5 files. `data` is the folder that `data.dir` names, here and below."""
+    """The list of the dataset's source files. `data` is the folder of the dataset, here and below."""
     return f"{data}/index.tsv"
 
 
@@ -70,11 +88,16 @@ def statistics(data: str) -> str:
 
 
 def dataset(data: str) -> str:
-    """The description of the converted dataset."""
+    """The description of the dataset of npy files."""
     return f"{data}/dataset.json"
 
 
-def hdf5_manifest(data: str, origin: Literal["archive", "synthetic"], shard: str) -> str:
+def hashes(data: str) -> str:
+    """The hashes of npy files that belong to somebody else, as they were when they were first verified."""
+    return f"{data}/hashes.sha256"
+
+
+def hdf5_manifest(data: str, origin: Literal["archive", "synthetic", "local"], shard: str) -> str:
     """The manifest of a shard of HDF5 files."""
     return f"{data}/hdf5/{origin}/shard-{shard}/manifest.tsv"
 

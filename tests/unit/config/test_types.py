@@ -79,7 +79,24 @@ def test_a_password_is_refused_and_not_repeated(address, key):
     "address", ["https://h/a b", "https://h/{x}", "https://h?token=1", "https://h#x", "https://h\n"]
 )
 def test_an_address_is_only_an_address(address):
-    assert "must be synthetic, nersc, or an http(s) address" in refused(config_types.Source, address)
+    assert "must be synthetic, nersc, a path from / on, or an http(s) address" in refused(config_types.Source, address)
+
+
+@pytest.mark.parametrize("path", ["/lustre/deepcam", "/my disk/it's, naïve/list.txt", "/a@b/c"])
+def test_a_source_may_be_a_path(path):
+    assert config.parse({"data": {"source": f"{path}//"}}).data.source == path
+
+
+@pytest.mark.parametrize("path", ["/$SCRATCH/x", "/a{b}", "/a<b>", "/a\nb"])
+def test_a_source_that_is_a_path_is_refused_like_any_path(path):
+    assert "must not have" in refused(config_types.Source, path)
+
+
+@pytest.mark.parametrize("folder", ["/lustre/deepcam", "/lustre/deepcam/work", "/lustre/x/../deepcam"])
+def test_no_data_are_written_into_the_source(folder):
+    with pytest.raises(InputError, match=r"data\.dir: .* must not lie in data\.source, where nothing is written"):
+        config.parse({"data": {"source": "/lustre/deepcam", "dir": folder}})
+    config.parse({"data": {"source": "/lustre/deepcam/npy", "dir": "/lustre/deepcam"}})
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,15 @@ def test_statistics_of_a_source_are_returned_per_channel(server):
     assert found[3] == Channel(name="UBOT", minimum=3.0, mean=4.0, maximum=5.0, mean_square=6.0, nonfinite=None)
 
 
+def test_statistics_beside_the_files_of_a_site_are_found(tmp_path):
+    assert archive_statistics.read_local(str(tmp_path)) is None
+    (tmp_path / "stats.h5").write_bytes(stats_file())
+    assert archive_statistics.read_local(str(tmp_path))[3].mean == 4
+    (tmp_path / "stats.h5").write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match=r"stats\.h5: does not hold the statistics of an archive"):
+        archive_statistics.read_local(str(tmp_path))
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_source_without_statistics_is_not_an_error(server, status):
     server.faults["/stats.h5"] = [status]

@@ -137,7 +137,7 @@ def test_the_programs_make_a_synthetic_dataset(tmp_path):
     runs = [
         program(
             "fetch_file_index", "--source", "synthetic", "--split", "validation", "--num-files", 3, "--output", index,
-            "--statistics", statistics,
+            "--statistics", statistics, "--height", 64, "--width", 96,
         )
     ]  # fmt: skip
     for shard in range(2):

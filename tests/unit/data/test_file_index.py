@@ -9,7 +9,9 @@ NAMES = climate.synthetic_names(7)
 PATHS = [f"train/{name}" for name in NAMES]
 
 
-@pytest.mark.parametrize("line", [f"../{NAMES[0]}", f"a/b/{NAMES[0]}", NAMES[0], "train/../evil.h5", "train/evil.h5"])
+@pytest.mark.parametrize(
+    "line", [f"../{NAMES[0]}", f"a/b/{NAMES[0]}", NAMES[0], "train/../evil.h5", "train/evil.h5", ""]
+)
 def test_an_index_is_read_as_written_and_bad_lines_are_rejected(tmp_path, line):
     path = tmp_path / "index.tsv"
     file_index.write(path, PATHS)
@@ -17,6 +19,12 @@ def test_an_index_is_read_as_written_and_bad_lines_are_rejected(tmp_path, line):
     file_index.write(path, [PATHS[0], line])
     with pytest.raises(InputError, match="line 3"):
         file_index.read(path)
+
+
+def test_an_index_may_hold_paths_of_this_machine(tmp_path):
+    paths = ["/my disk/data-1.h5", "/my disk/list's/x.h5"]
+    file_index.write(tmp_path / "index.tsv", paths)
+    assert file_index.read(tmp_path / "index.tsv") == paths
 
 
 def test_shards_divide_the_index_in_order():

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepcam import climate
+from deepcam import climate, paths
 from deepcam.config.types import (
     Backend,
     BatchSize,
@@ -53,7 +53,8 @@ class Data(Block):
 
     source: Source = Field(
         default="synthetic",
-        description="`synthetic`, `nersc`, or the address that holds `<split>/files.txt`; passwords go into ~/.netrc",
+        description="`synthetic`, `nersc`, the path of a folder or list of samples, or the address that holds "
+        "`<split>/files.txt`; passwords go into ~/.netrc",
     )
     split: Literal["train", "validation", "all"] = Field(default="validation", description="Part of the archive to use")
     num_files: NumFiles = Field(default=8, description="Number of samples, the first ones in sorted order, or `all`")
@@ -79,6 +80,14 @@ class Data(Block):
         if streams > 4 and not info.data.get("allow_more_streams"):
             raise ValueError("must be at most 4; more need data.allow_more_streams and the server owner's consent")
         return streams
+
+    @pydantic.field_validator("dir")
+    @classmethod
+    def _outside_the_source(cls, folder: str, info: pydantic.ValidationInfo) -> str:
+        source = info.data.get("source", "")
+        if paths.is_local(source) and paths.is_inside(folder, source):
+            raise ValueError("must not lie in data.source, where nothing is written")
+        return folder
 
     @property
     def num_samples(self) -> int:

@@ -18,7 +18,7 @@ from deepcam.grid import MODES, READERS, current_reader
 LARGEST = 1_000_000
 """The largest count. It is more than any run needs, and small enough that every larger number is a mistake."""
 
-SOURCE = r"synthetic|nersc|https?://[^\s@?#{}]+"
+SOURCE = r"synthetic|nersc|/.*|https?://[^\s@?#{}]+"
 
 Item = TypeVar("Item")
 
@@ -46,10 +46,14 @@ def _known(name: str, known: Mapping[str, object]) -> str:
 
 
 def _source(source: str) -> str:
+    if paths.is_local(source):
+        return _path(source)
     if "@" in source:
         raise ValueError("must not have a user name or a password; write them into ~/.netrc (an @ in a path is %40)")
     if not (source.isprintable() and re.fullmatch(SOURCE, source)):
-        raise ValueError("must be synthetic, nersc, or an http(s) address under which <split>/files.txt lies")
+        raise ValueError(
+            "must be synthetic, nersc, a path from / on, or an http(s) address under which <split>/files.txt lies"
+        )
     return source
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from pathlib import Path
 
 import h5py
@@ -39,20 +40,37 @@ def fetch_statistics(base_url: str) -> list[Channel] | None:
         if error.status in (404, 410):
             return None
         raise
-    url = http_answer.shown(url)
+    return _parse(body, http_answer.shown(url))
+
+
+def read_local(source: str) -> list[Channel] | None:
+    """Return the statistics in `<source>/stats.h5`, or None if there is no such file.
+
+    Raises InputError if it cannot be read, or holds anything else.
+    """
+    path = f"{source}/stats.h5"
+    return _parse(files.read_bytes(path, MAX_BYTES), path) if os.path.exists(path) else None
+
+
+def _parse(body: bytes, place: str) -> list[Channel]:
+    """Return the statistics in a file that came from `place`. Raises InputError if it holds anything else."""
     try:
         with h5py.File(io.BytesIO(body)) as file:
             values = {ours: _numbers(file, theirs) for ours, theirs in FIELDS.items()}
     except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         reason = http_answer.shown(str(error))
-        raise InputError(f"{url}: does not hold the statistics of an archive ({reason}): check the URL") from error
+        raise InputError(
+            f"{place}: does not hold the statistics of an archive ({reason}): check data.source"
+        ) from error
     for name, numbers in values.items():
         if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
-            raise InputError(f"{url}: {name} is not {len(CHANNELS)} finite float32 numbers: check the URL")
+            raise InputError(f"{place}: {name} is not {len(CHANNELS)} finite float32 numbers: check data.source")
     for i, channel in enumerate(CHANNELS):
         low, high = (values[name][i] for name in ("minimum", "maximum"))
         if low > high:
-            raise InputError(f"{url}: minval {low:g} of channel {channel} is above its maxval {high:g}: check the URL")
+            raise InputError(
+                f"{place}: minval {low:g} of channel {channel} is above its maxval {high:g}: check data.source"
+            )
     return [
         Channel.model_validate({"name": channel} | {name: float(numbers[i]) for name, numbers in values.items()})
         for i, channel in enumerate(CHANNELS)

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from deepcam import files
+from deepcam import climate, files
 from deepcam.data import npy
 from deepcam.data.manifest import MANIFEST
 from deepcam.errors import InputError, first_mistake
@@ -46,7 +46,7 @@ class Sample(_Model):
 class Dataset(_Model):
     """All samples in their order, and what is known about their values. The fields are those of dataset.json.
 
-    In dataset.json the paths of samples are relative to its folder.
+    In dataset.json the paths of samples are relative to its folder, or absolute if they belong to somebody else.
     """
 
     source: str
@@ -57,8 +57,9 @@ class Dataset(_Model):
     total_bytes: int
     """Size of all data files."""
     samples: tuple[Sample, ...]
-    statistics: Literal["computed", "archive"] | None
-    """Where the statistics of `channels` come from; None if there are none."""
+    statistics: Literal["computed", "sampled", "archive"] | None
+    """Where the statistics of `channels` come from: all samples, the first ones, or the archive's own file; None if
+    there are none."""
     channels: tuple[Channel, ...] | None
     class_fractions: tuple[float, ...] | None
     """Share of the pixels that each class has; None if the labels were not counted."""
@@ -148,7 +149,7 @@ def from_folders(folders: Sequence[Path]) -> Dataset:
     samples = tuple(
         Sample(
             data=path,
-            label=path.with_name(f"label-{path.name.removeprefix('data-')}"),
+            label=path.with_name(climate.label_name(path.name)),
             bytes=path.stat().st_size,
             sha256=None,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcam.climate import CHANNELS, CLASSES
+from deepcam.climate import CHANNELS, CLASSES, label_name
 from deepcam.data import manifest, npy, sample_values
 from deepcam.data.dataset import Channel, Dataset, Sample
 from deepcam.data.sample_values import SampleValues
@@ -27,8 +27,9 @@ class SampleStatistics:
     values: SampleValues
     sums: np.ndarray
     square_sums: np.ndarray
+    pixels: int
     class_pixels: np.ndarray
-    """Number of pixels per class, in label plane 0."""
+    """Number of pixels per class, in label plane 0; all are 0 if no labels were read."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ def describe(
     with ThreadPoolExecutor(threads) as pool:
         if channels is None:
             measured = list(pool.map(sample_statistics, samples))
-            _check(samples, [part.values for part in measured], allow_nonfinite)
-            channels, class_fractions = _combine(measured)
+            check_values(samples, [part.values for part in measured], allow_nonfinite)
+            channels, class_fractions = combine(measured)
         else:
             values = list(pool.map(_values, found))
-            _check(samples, values, allow_nonfinite)
-            _check_archive(samples, values, channels)
+            check_values(samples, values, allow_nonfinite)
+            check_archive(samples, values, channels)
     log.info("%s: described %d samples", npy_dir, len(samples))
     return Dataset(
         source=source,
@@ -102,24 +103,25 @@ def describe(
     )
 
 
-def sample_statistics(sample: Sample) -> SampleStatistics:
-    """Compute the statistics of one sample. Reads its files once.
+def sample_statistics(sample: Sample, with_labels: bool = True) -> SampleStatistics:
+    """Compute the statistics of one sample. Reads its data once, and its labels unless they are left out.
 
     Raises InputError naming the file for a file that cannot be read.
     """
     found = sample_values.ChannelRange()
-    sums, square_sums = np.zeros(len(CHANNELS)), np.zeros(len(CHANNELS))
+    sums, square_sums, count = np.zeros(len(CHANNELS)), np.zeros(len(CHANNELS)), 0
     for block in sample_values.read_blocks(sample.data):
         finite = found.add(block)
+        count += len(block)
         pixels = block.astype(np.float64)
         if finite is not None:
             pixels[~finite] = 0
         sums += sample_values.reduce_pixels(np.add, pixels)
         square_sums += sample_values.reduce_pixels(np.add, np.square(pixels, out=pixels))
-    labels = _labels(sample)
+    labels = _labels(sample) if with_labels else np.empty((0, 0, 2))
     values = found.with_labels(sample_values.count_unknown_classes(labels))
     class_pixels = np.array([np.count_nonzero(labels[..., 0] == i) for i in range(len(CLASSES))])
-    return SampleStatistics(values, sums, square_sums, class_pixels)
+    return SampleStatistics(values, sums, square_sums, count, class_pixels)
 
 
 def _values(found: FoundSample) -> SampleValues:
@@ -132,7 +134,7 @@ def _values(found: FoundSample) -> SampleValues:
     return data.with_labels(sample_values.count_unknown_classes(_labels(found.sample)))
 
 
-def _check(samples: Sequence[Sample], values: Sequence[SampleValues], allow_nonfinite: bool) -> None:
+def check_values(samples: Sequence[Sample], values: Sequence[SampleValues], allow_nonfinite: bool) -> None:
     """Raise InputError naming the first sample with a wrong value, and how many there are. Report fill values."""
     problems = []
     for sample, found in zip(samples, values, strict=True):
@@ -147,7 +149,7 @@ def _check(samples: Sequence[Sample], values: Sequence[SampleValues], allow_nonf
         raise InputError(problems[0] + others)
 
 
-def _check_archive(samples: Sequence[Sample], values: Sequence[SampleValues], channels: Sequence[Channel]) -> None:
+def check_archive(samples: Sequence[Sample], values: Sequence[SampleValues], channels: Sequence[Channel]) -> None:
     """Raise InputError for the first value that the archive's own statistics cannot have been made from.
 
     The archive may have computed them from other samples, so a value may lie outside their range, but not by more than
@@ -166,10 +168,10 @@ def _check_archive(samples: Sequence[Sample], values: Sequence[SampleValues], ch
                     )
 
 
-def _combine(parts: Sequence[SampleStatistics]) -> tuple[list[Channel], tuple[float, ...]]:
-    """Return the channel statistics and class fractions of all samples together."""
+def combine(parts: Sequence[SampleStatistics]) -> tuple[list[Channel], tuple[float, ...] | None]:
+    """Return the channel statistics of all samples together, and their class fractions unless no labels were read."""
     class_pixels = np.sum([part.class_pixels for part in parts], axis=0)
-    pixels = class_pixels.sum()
+    pixels = sum(part.pixels for part in parts)
     nonfinite = np.sum([part.values.nonfinite for part in parts], axis=0)
     if (nonfinite == pixels).any():
         raise InputError(f"channel {CHANNELS[int(nonfinite.argmax())]}: no value is finite: get the samples again")
@@ -188,7 +190,7 @@ def _combine(parts: Sequence[SampleStatistics]) -> tuple[list[Channel], tuple[fl
         )
         for i, name in enumerate(CHANNELS)
     ]
-    return channels, tuple((class_pixels / pixels).tolist())
+    return channels, tuple((class_pixels / pixels).tolist()) if class_pixels.any() else None
 
 
 def _labels(sample: Sample) -> np.ndarray:
@@ -208,7 +210,7 @@ def _found_samples(folder: Path) -> list[FoundSample]:
     samples = []
     for entry in entries.values():
         if entry.name.startswith("data-"):
-            label = entries.get("label-" + entry.name.removeprefix("data-"))
+            label = entries.get(label_name(entry.name))
             if label is None:
                 raise InputError(
                     f"{folder / manifest.MANIFEST}: does not list the labels of {entry.name}: delete it and run again"

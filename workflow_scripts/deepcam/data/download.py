@@ -47,7 +47,7 @@ def base_url(source: str) -> str:
         parts = urlsplit(source)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return source.rstrip("/")
-    raise InputError(f"source {http_answer.shown(source)!r}: use 'synthetic', 'nersc' or an http(s) URL")
+    raise InputError(f"source {http_answer.shown(source)!r}: use 'synthetic', 'nersc', a path or an http(s) URL")
 
 
 def index_paths(source: str, split: str, num_files: int | str) -> list[str]:

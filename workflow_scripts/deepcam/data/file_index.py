@@ -1,7 +1,7 @@
 """Lists of samples: the archive's listing of a split, and the workflow's index of all samples and its shards.
 
 A listing (`<split>/files.txt` at the archive) has one HDF5 file name per line. An index (index.tsv) has one
-`<split>/<HDF5 name>` per line, below a header.
+`<split>/<HDF5 name>` per line, below a header, or the absolute path of a sample that is already on this site's storage.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parse_listing(body: bytes, url: str) -> list[str]:
 
 
 def write(path: Path | str, sample_paths: Iterable[str]) -> None:
-    """Write an index of the samples `<split>/<HDF5 name>`, atomically."""
+    """Write an index of the samples, atomically."""
     files.write_text(path, "".join(f"{line}\n" for line in [HEADER, *sample_paths]))
 
 
@@ -44,9 +44,9 @@ def read(path: Path | str) -> list[str]:
     sample_paths = []
     for number, line in files.read_lines(path, HEADER):
         split, _, name = line.partition("/")
-        if not (split.isidentifier() and FILE_NAME.fullmatch(name)):
+        if not line.startswith("/") and not (split.isidentifier() and FILE_NAME.fullmatch(name)):
             raise InputError(
-                f"{path}, line {number}: {line[:80]!r} is not <split>/data-YYYY-MM-DD-HH-n.h5: "
+                f"{path}, line {number}: {line[:80]!r} is neither <split>/data-YYYY-MM-DD-HH-n.h5 nor a path: "
                 "delete the index and run again"
             )
         sample_paths.append(line)
@@ -67,5 +67,5 @@ def shard_paths(sample_paths: list[str], number: int, files_per_shard: int) -> l
 
 
 def file_name(sample_path: str) -> str:
-    """Return the HDF5 file name of a sample path."""
+    """Return the file name of a sample path."""
     return sample_path.rpartition("/")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Sequence
 
+from deepcam import paths
 from deepcam.config import Config
 from deepcam.plan import estimates
 from deepcam.plan.plan import Plan
@@ -19,6 +20,8 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
     data, benchmark = config.data, config.benchmark
     source = "synthetic" if data.source == "synthetic" else f"from {data.source}"
     kept = "HDF5 files are kept" if data.keep_hdf5 else "HDF5 files are removed once converted"
+    if paths.is_local(data.source):
+        kept = f"nothing in {data.source} is changed"
     modes = collections.Counter(cell.mode for cell in plan.cells)
     facts = {
         "samples": f"{plan.samples:,} {source}, {data.height} x {data.width}, in {count(plan.shards, 'shard')}; "
