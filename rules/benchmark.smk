@@ -38,4 +38,4 @@ rule run_rounds:
     shell:
         # In the foreground, so that Ctrl-C reaches the ranks. What it says of its progress goes to the terminal.
         "python -m run_rounds --group {wildcards.group} --config {input.config:q} --dataset {input.dataset:q}"
-        " --launcher {resources.mpi:q} --output {output:q} 2> {log}"
+        " --launcher={resources.mpi:q} --output {output:q} 2> {log}"
