@@ -56,6 +56,11 @@ def test_a_small_share_of_memory_is_said_to_be_small():
     assert "NERSC samples" in provenance.provenance([changed(dataset={"source": "nersc"})]).dataset
 
 
+def test_a_single_rank_without_mpi_is_no_difference():
+    found = provenance.provenance([changed({"mpi": ""}, ranks=1), cell()])
+    assert found.differences == "" and "Open MPI" in found.software
+
+
 def test_several_nodes_are_counted_and_their_differences_are_named():
     made = cell_content(ranks=4)
     made["environment"]["nodes"] = [node("n0"), node("n1", kernel="7")]
