@@ -57,6 +57,12 @@ def test_confidence_follows_the_distance_of_the_limits(distance, expected, level
     assert (found.bottleneck, found.bottleneck_confidence) == (expected, level)
 
 
+@pytest.mark.parametrize(("half", "level"), [(0.01, "high"), (0.05, "low")], ids=["narrow", "wide"])
+def test_a_loss_that_the_intervals_could_explain_has_low_confidence(half, level):
+    found = judge(8.7, 100, 10, half=half)
+    assert (found.bottleneck, found.bottleneck_confidence) == ("overlap-limited", level)
+
+
 def test_drift_lowers_the_confidence():
     assert judge(10, 10, 17).bottleneck_confidence == "high"
     assert judge(11.5, 10, 17).bottleneck_confidence == "medium"

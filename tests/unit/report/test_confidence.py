@@ -36,6 +36,14 @@ def test_overlapping_intervals_are_said_to_overlap():
     )
 
 
+def test_a_loss_that_the_intervals_could_explain_is_said_to_be_unsure():
+    level, reasons = side(*limits(87, 900, 100, half=0.05))
+    assert level == "low"
+    assert (
+        reasons[1].replace("\u00a0", " ") == "With its intervals, end-to-end may reach 90 % of its lower limit (cold)."
+    )
+
+
 def test_single_starts_have_no_intervals_to_speak_of():
     assert side(*limits(2, 36, 2, num_starts=1))[1][0] == "I/O-only is 18 times compute-only."
 

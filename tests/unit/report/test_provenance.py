@@ -56,6 +56,11 @@ def test_a_small_share_of_memory_is_said_to_be_small():
     assert "NERSC samples" in provenance.provenance([changed(dataset={"source": "nersc"})]).dataset
 
 
+def test_a_single_rank_without_mpi_is_no_difference():
+    found = provenance.provenance([changed({"mpi": ""}, ranks=1), cell()])
+    assert found.differences == "" and "Open MPI" in found.software
+
+
 def test_several_nodes_are_counted_and_their_differences_are_named():
     made = cell_content(ranks=4)
     made["environment"]["nodes"] = [node("n0"), node("n1", kernel="7")]
@@ -74,7 +79,7 @@ def test_a_straggling_node_is_a_caution():
 
 def test_short_cold_passes_are_a_caution():
     words = "because the dataset has only 4.0 GB. Aim for 5 s or more."
-    assert cautions(cell(seconds=0.5), cell(seconds=1.0, reader="pread")) == [f"A cold pass lasts 0.5–1.0 s, {words}"]
+    assert cautions(cell(seconds=0.5), cell(seconds=1.0, reader="pread")) == [f"A cold pass lasts 0.50–1.0 s, {words}"]
     assert cautions(cell(seconds=9.0)) == []
     assert cautions(cell(seconds=0.5, cache="warm")) == []
 

@@ -185,4 +185,9 @@ def test_the_fastest_valid_end_to_end_result_is_judged_and_a_faster_invalid_engi
     faster = row("inference", 9.0, engine="tensorrt-fp16", invalid_reasons="accuracy: expected 0.9, got 0.1")
     prepared = rows.prepare(table(*CASES["compute"], faster))
     (found,) = rows.comparisons(prepared)
-    assert found.end_to_end["engine"] == "eager-fp32" and found.faster_invalid["engine"] == "tensorrt-fp16"
+    assert found.end_to_end["engine"] == "eager-fp32" and found.faster["engine"] == "tensorrt-fp16"
+
+
+def test_a_share_that_is_just_too_small_is_not_rounded_to_the_limit():
+    assert "only 89.7 % of compute-only" in said(*limits(89.7, 900, 100))[1]
+    assert "only 89.97 % of compute-only" in said(*limits(89.97, 900, 100))[1]

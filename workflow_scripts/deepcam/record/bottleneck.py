@@ -77,6 +77,8 @@ def judge(
     share = None if baseline is None else io.value / baseline
     separation = upper.low / lower.high
     margin = separation / drift(overlap, share) ** 2
+    side = _reading_limit(cache, share, reader_cpu_utilisation) if io_is_lower else "compute"
+    limit = _limit(overlap, margin, side)
     return Bottleneck(
         io_only_samples_per_second=io.value,
         compute_only_samples_per_second=compute.value,
@@ -86,10 +88,8 @@ def judge(
         baseline_ratio=share,
         limit_separation=separation,
         bottleneck_margin=margin,
-        bottleneck=_limit(
-            overlap, margin, _reading_limit(cache, share, reader_cpu_utilisation) if io_is_lower else "compute"
-        ),
-        bottleneck_confidence=confidence(margin),
+        bottleneck=limit,
+        bottleneck_confidence=confidence(limit, margin, end_to_end.high / lower.low),
     )
 
 
@@ -130,8 +130,14 @@ def _reading_limit(cache: str, baseline_ratio: float | None, reader_cpu_utilisat
     return "reader" if slow and reader_cpu_utilisation > READER_BUSY_ABOVE else "storage"
 
 
-def confidence(margin: float) -> Confidence:
-    """How sure it is which side limits. At a margin below 1, noise alone can reverse the order of the limits."""
+def confidence(limit: Limit, margin: float, highest_overlap: float) -> Confidence:
+    """How sure it is what limits. `highest_overlap` is the overlap efficiency at the favourable ends of the intervals.
+
+    At a margin below 1, noise alone can reverse the order of the limits. If end-to-end may reach its lower limit after
+    all, it is not sure that anything but this limit is in its way.
+    """
+    if limit == "overlap-limited" and highest_overlap >= OVERLAP_LIMITED_BELOW:
+        return "low"
     if margin >= HIGH_MARGIN:
         return "high"
     return "medium" if margin >= MEDIUM_MARGIN else "low"

@@ -114,5 +114,6 @@ class Bottleneck(Model):
         "above 1.1."
     )
     bottleneck_confidence: Confidence = Field(
-        description="high: bottleneck_margin is at least 1.5; medium: at least 1; low: less."
+        description="high: bottleneck_margin is at least 1.5; medium: at least 1; low: less, or overlap-limited "
+        "although overlap_efficiency may be 0.9 within the intervals."
     )

@@ -45,10 +45,10 @@ def differing_metadata(records: Iterable[Measurement]) -> dict[str, list[str]]:
 
 
 def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
-    """A record without its runs, and each of its nodes. Mode train has no engine's name."""
-    cell = record.cell
+    """A record without its runs, and each of its nodes. Mode train has no engine's name, and a single rank no MPI."""
+    cell, without = record.cell, {"nodes"} if record.environment.mpi else {"nodes", "mpi"}
     yield {
-        "environment": record.environment.model_dump(exclude={"nodes"}),
+        "environment": record.environment.model_dump(exclude=without),
         "settings": record.settings.model_dump(),
         "dataset": {**record.dataset.model_dump(), "samples": len(record.dataset.samples)},
         "engine": {

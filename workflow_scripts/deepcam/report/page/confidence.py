@@ -17,6 +17,8 @@ from deepcam.text import count
 
 MOST_REASONS = 6
 
+LEVELS = ("high", "medium", "low")
+
 BUSY = "background_cpu_load_small"
 """The check that fails if the machine was busy, but not so busy that the result is invalid."""
 
@@ -31,10 +33,14 @@ class Assessment:
 
 def side(table: pd.DataFrame, found: Sequence[Comparison]) -> Assessment:
     """How sure it is which side limits: how far the limits are apart, and whether other configurations agree."""
-    level = bottleneck.confidence(min(one.end_to_end["bottleneck_margin"] for one in found))
+    level = max((one.end_to_end["bottleneck_confidence"] for one in found), key=LEVELS.index)
+    lost = [one for one in found if one.case == "overlap-limited" and one.end_to_end["bottleneck_confidence"] == "low"]
     if len({one.lower_name for one in found}) == 1:
         found = [min(found, key=lambda one: one.end_to_end["limit_separation"])]
     reasons = [_separation(one, f" ({one.cache})" if len(found) > 1 else "") for one in found]
+    reasons += [
+        f"With its intervals, end-to-end may reach {percent(0.9)} of its lower limit ({one.cache})." for one in lost
+    ]
     end_to_end = of_mode(table, "inference")
     verdicts = collections.Counter(end_to_end["bottleneck"].dropna())
     names = [f"{number:,} {_title(case)}" for case, number in verdicts.most_common()]

@@ -133,15 +133,18 @@ def _bar(kind: str, label: str, row: pd.Series, at: Callable[[float], float]) ->
 
 
 def _shares(comparison: Comparison) -> str:
-    of_io = f"{percent(comparison.end_to_end['overlap_efficiency'])} of I/O-only and " if comparison.io_is_lower else ""
-    utilisation = percent(comparison.end_to_end["accelerator_utilisation"])
-    return f"End-to-end is {of_io}{utilisation} of compute-only (AU)."
+    if comparison.io_is_lower:
+        utilisation = percent(comparison.end_to_end["accelerator_utilisation"])
+        return f"End-to-end is {comparison.overlap} of I/O-only and {utilisation} of compute-only (AU)."
+    return f"End-to-end is {comparison.overlap} of compute-only (AU)."
 
 
 def _skipped(comparison: Comparison) -> str:
-    if comparison.faster_invalid is None:
+    faster = comparison.faster
+    if faster is None:
         return ""
-    return f"{comparison.faster_invalid['engine']} is faster, but INVALID in this cache state."
+    why = "has no valid I/O-only and compute-only results to compare with" if faster["valid"] else "INVALID"
+    return f"{faster['engine']} is faster, but {why} in this cache state."
 
 
 def _headroom(comparison: Comparison, at: Callable[[float], float]) -> Headroom:

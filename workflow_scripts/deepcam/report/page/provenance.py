@@ -11,7 +11,7 @@ import pandas as pd
 
 from deepcam.record import metadata, metrics
 from deepcam.record.schema import FileSystem, Node, Record
-from deepcam.report.page.words import DASH, digits, joined, percent
+from deepcam.report.page.words import DASH, digits, joined, percent, span
 
 SHORT_PASS = 2.0
 """Seconds below which a cold pass is too short for storage to reach its steady speed."""
@@ -122,9 +122,8 @@ def _short_passes(records: Sequence[Record]) -> Iterable[str]:
         for times in zip(*(rank.part_seconds for rank in run.ranks), strict=True)
     ]
     if passes and min(passes) < SHORT_PASS:
-        low, high = (f"{seconds:.1f}" for seconds in (min(passes), max(passes)))
+        lasts = span(*(digits(seconds, 2) for seconds in (min(passes), max(passes))))
         size = digits(records[0].dataset.bytes / 1e9, 2)
-        lasts = low if low == high else f"{low}{DASH}{high}"
         yield f"A cold pass lasts {lasts} s, because the dataset has only {size} GB. Aim for 5 s or more."
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from deepcam.grid import Cell
 from deepcam.record import bottleneck
 from deepcam.report.figures import selection
+from deepcam.report.page.words import ratio
 
 CACHES = ("cold", "warm")
 """States of the page cache. Cold comes first: it is the state of a dataset that is larger than memory."""
@@ -51,8 +52,8 @@ class Comparison:
     io: pd.Series
     compute: pd.Series
     baseline: pd.Series | None
-    faster_invalid: pd.Series | None
-    """A faster but invalid end-to-end row of another engine."""
+    faster: pd.Series | None
+    """A faster end-to-end row of another engine, which is invalid or has no valid partners."""
 
     @property
     def case(self) -> str:
@@ -83,6 +84,11 @@ class Comparison:
     def upper_name(self) -> str:
         """The mode of the higher limit in words."""
         return "compute-only" if self.io_is_lower else "I/O-only"
+
+    @property
+    def overlap(self) -> str:
+        """End-to-end as a share of its lower limit."""
+        return ratio(self.end_to_end["overlap_efficiency"], bottleneck.OVERLAP_LIMITED_BELOW)
 
     @property
     def baseline_ratio(self) -> float | None:
@@ -134,14 +140,11 @@ def _comparison(table: pd.DataFrame, cache: str) -> Comparison | None:
         alone,
         resident,
         baseline=fastest(io[io["reader"] == selection.BASELINE]),
-        faster_invalid=_faster_invalid(candidates, row),
+        faster=_faster(candidates, row),
     )
 
 
-def _faster_invalid(candidates: pd.DataFrame, row: pd.Series) -> pd.Series | None:
-    faster = candidates[
-        ~candidates["valid"]
-        & (candidates["engine"] != row["engine"])
-        & (candidates["samples_per_second"] > row["samples_per_second"])
-    ]
+def _faster(candidates: pd.DataFrame, row: pd.Series) -> pd.Series | None:
+    others = candidates[candidates["engine"] != row["engine"]]
+    faster = others[others["samples_per_second"] > row["samples_per_second"]]
     return None if faster.empty else selection.by_speed(faster).iloc[0]

@@ -124,7 +124,7 @@ def _each(found: Sequence[Comparison], words: Callable[[Comparison], str]) -> st
 
 
 def _overlap(comparison: Comparison) -> str:
-    return percent(comparison.end_to_end["overlap_efficiency"])
+    return comparison.overlap
 
 
 def _headroom(comparison: Comparison) -> str:

@@ -30,6 +30,14 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{100 * share:.{decimals}f}{SPACE}%"
 
 
+def ratio(value: float, limit: float) -> str:
+    """A share in per cent, with as many decimals as show that it is below a limit of whole per cent, if it is."""
+    decimals = 0
+    while value < limit and decimals < 3 and round(100 * value, decimals) >= 100 * limit:
+        decimals += 1
+    return percent(value, decimals)
+
+
 def factor(value: float) -> str:
     """A factor such as 18 or 2.4."""
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"
