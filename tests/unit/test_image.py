@@ -77,4 +77,4 @@ def test_records_made_in_the_image_name_its_commit(make, monkeypatch):
     assert code == 0 and "--build-arg COMMIT=" in asked
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("DEEPCAM_COMMIT", "abc")
-    assert environment.describe()["git_commit"] == "abc"
+    assert environment.describe(1)["git_commit"] == "abc"
