@@ -173,6 +173,17 @@ def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> N
     assert seen == [1.0, 1.0, 0.0, 0.0, 0.0]
 
 
+def test_a_warm_start_loads_the_page_cache_anew_once(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pages of an earlier start lie in memory, and how large they are, decides how fast they are read."""
+    evicted, loaded = [], []
+    real = page_cache.preload
+    monkeypatch.setattr(page_cache, "evict", lambda paths: evicted.append(len(loaded)))
+    monkeypatch.setattr(page_cache, "preload", lambda paths: (loaded.append(len(evicted)), real(paths)))
+    runs_of(files)
+    assert evicted == [0]  # before anything is loaded
+    assert loaded == [1, 1, 1]
+
+
 def test_caches_are_dropped_before_cold_runs_only(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     dropped = []
     monkeypatch.setattr(page_cache, "drop_all", lambda: dropped.append(True))

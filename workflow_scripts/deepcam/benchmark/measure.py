@@ -104,18 +104,22 @@ class _ReadingPart:
         self._workload, self._ranks = workload, ranks
         self._order = _SampleOrder(workload, ranks)
         self._loop = ReadingLoop(workload, device, engine)
+        self._evict_first = True
 
     def __call__(self, epochs: int) -> tuple[Part, tuple[float, float]]:
         """The part, and the lowest and highest residency of all ranks just before it."""
         files = self._order.files(epochs)
         own = sorted(set(files))
         self._ranks.barrier()  # no rank still reads the files or has them mapped
-        if self._workload.cell.cache == "cold":
+        cold = self._workload.cell.cache == "cold"
+        if cold or self._evict_first:
             page_cache.evict(own)
-            if self._workload.settings.drop_caches and self._ranks.node_leader:
-                page_cache.drop_all()
-        else:
+        if cold and self._workload.settings.drop_caches and self._ranks.node_leader:
+            page_cache.drop_all()
+        if not cold:
+            # What is left of another start would keep its place in memory, on which the speed of reading depends.
             page_cache.preload(own)
+            self._evict_first = False
         resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
         return self._loop(files, self._ranks), resident
 
