@@ -8,8 +8,8 @@ rule run_rounds:
         engines=lambda wildcards: of_group(paths.engine, wildcards.group),
         fingerprints=lambda wildcards: of_group(paths.fingerprint, wildcards.group),
         accuracy=lambda wildcards: of_group(paths.accuracy, wildcards.group),
-        # What matters here of the configuration are the params.
-        config=ancient(rules.write_config.output),
+        # Any change of it starts this job, which measures only what the records do not have.
+        config=rules.write_config.output,
     output:
         # The records themselves are not declared: they are written one by one, and kept if this job is interrupted.
         paths.rounds("{group}"),
@@ -25,16 +25,6 @@ rule run_rounds:
         mpi=lambda wildcards: launch.launcher(settings, ranks_of(wildcards.group), on_cluster()),
         tasks=lambda wildcards: ranks_of(wildcards.group),
         nodes=lambda wildcards: launch.node_count(ranks_of(wildcards.group), settings.benchmark.ranks_per_node),
-    params:
-        cells=lambda wildcards: [cell.id for cell in GROUPS[wildcards.group]],
-        settings=settings.benchmark.model_dump(
-            mode="json", include={"runs", "warmup_runs", "min_seconds", "drop_caches", "shuffle", "per_mode"}
-        ),
-        stop=settings.benchmark.model_dump(
-            mode="json", include={"precision", "min_starts", "max_starts", "max_seconds", "minutes"}
-        ),
-        network=settings.model.model_dump(mode="json", exclude={"parts"}),
-        devices=DEVICES,
     shell:
         # In the foreground, so that Ctrl-C reaches the ranks. What it says of its progress goes to the terminal.
         "python -m run_rounds --group {wildcards.group} --config {input.config:q} --dataset {input.dataset:q}"
