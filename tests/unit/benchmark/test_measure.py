@@ -107,14 +107,14 @@ def test_runs_of_odd_readers_last_long_enough_and_not_much_longer(
 def test_a_run_length_that_is_known_is_not_looked_for(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     runs, epochs = made_up_runs(monkeypatch, files, lambda *_: 0.01, run_length=17, min_seconds=0.4)
     assert [run.epochs for run in runs] == [17, 17]
-    assert epochs == [1, 17, 17]
+    assert epochs == [17, 17, 17]
 
 
 def test_a_run_with_a_new_batch_size_does_not_count(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    # One epoch of one file is a batch of 1, and two epochs are a batch of 2.
-    runs, epochs = made_up_runs(monkeypatch, files[:1], lambda *_: 0.01, run_length=2)
-    assert [run.epochs for run in runs] == [2, 2]
-    assert epochs == [1, 2, 2, 2]
+    # Two epochs of five files have full batches only, and three end with a batch of one file.
+    runs, epochs = made_up_runs(monkeypatch, files, lambda *_: 0.01, run_length=2, min_seconds=0.055)
+    assert [run.epochs for run in runs] == [3, 3]
+    assert epochs == [2, 2, 3, 3, 3]
 
 
 def test_a_run_that_is_too_short_is_repeated_with_more_epochs(
@@ -122,7 +122,7 @@ def test_a_run_that_is_too_short_is_repeated_with_more_epochs(
 ) -> None:
     runs, epochs = made_up_runs(monkeypatch, files, lambda *_: 0.01, run_length=2, min_seconds=0.4)
     assert all(run.ranks[0].part_seconds[0] >= 0.4 for run in runs)
-    assert epochs[:2] == [1, 2]
+    assert epochs[:2] == [2, 2]
 
 
 def test_a_reader_that_gets_ever_faster_does_not_run_for_ever(

@@ -17,6 +17,7 @@ from deepcam.benchmark.run import describe_subject
 from deepcam.config import Config, parse
 from deepcam.data import dataset
 from deepcam.errors import InputError
+from deepcam.grid import Cell
 from deepcam.record import rounds
 from deepcam.record.schema import Record
 from deepcam.rounds import group, process
@@ -61,13 +62,11 @@ class Starts:
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
-        self.environments: list[Mapping[str, str]] = []
         self.answer: Callable[[Job, Path], int] = lambda job, log: self.write(job)
 
     def run(self, command: Sequence[str], log: Path, timeout: float, environment: Mapping[str, str]) -> int:
         job = arguments.parse(command[command.index("run_benchmark") + 1 :])
         self.jobs.append(job)
-        self.environments.append(environment)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         return self.answer(job, log)
@@ -237,12 +236,19 @@ def test_a_launcher_that_does_not_exist_is_told_before_anything_is_measured(star
     assert not starts.jobs
 
 
-@pytest.mark.parametrize("preset", [None, "glibc.malloc.arena_max=1"])
-def test_freed_memory_stays_in_the_processes_of_a_start(
-    starts: Starts, monkeypatch: pytest.MonkeyPatch, preset: str | None
+@pytest.mark.parametrize(
+    ("mode", "preset", "found"),
+    [
+        ("io", None, None),
+        ("compute", None, group.HEAP),
+        ("compute", "glibc.malloc.arena_max=1", "glibc.malloc.arena_max=1"),
+    ],
+    ids=["reading", "computing", "computing, preset"],
+)
+def test_freed_memory_stays_in_processes_that_compute(
+    monkeypatch: pytest.MonkeyPatch, mode: str, preset: str | None, found: str | None
 ) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if preset:
         monkeypatch.setenv("GLIBC_TUNABLES", preset)
-    measure(config_of())
-    assert {environment["GLIBC_TUNABLES"] for environment in starts.environments} == {preset or group.HEAP}
+    assert group._environment(Cell(mode, "none", "none", "none", 1, 1, 1, 1)).get("GLIBC_TUNABLES") == found

@@ -15,8 +15,8 @@ from deepcam import machine
 
 VARIABLES = (
     "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "CUFILE_ENV_PATH_JSON", "DALI_GDS_CHUNK_SIZE",
-    "DALI_ODIRECT_CHUNK_SIZE", "KMP_AFFINITY", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS", "NCCL_DEBUG",
-    "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "SLURM_JOB_ID",
+    "DALI_ODIRECT_CHUNK_SIZE", "GLIBC_TUNABLES", "KMP_AFFINITY", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS",
+    "NCCL_DEBUG", "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "SLURM_JOB_ID",
 )  # fmt: skip
 """Environment variables that affect results. No others are recorded, because some hold secrets."""
 

@@ -33,9 +33,9 @@ def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
     """
     settings = workload.settings
     runs = _Runs(workload, ranks)
-    for _ in range(settings.warmup_runs):
-        runs.run(1, min_seconds=0)
     length = RunLength(settings.min_seconds, workload.run_length or 1)
+    for _ in range(settings.warmup_runs):
+        runs.run(length.amount, settings.min_seconds)
     calibrated = workload.cell.cache == "cold" or workload.run_length is not None
     measured: list[Run] = []
     corrections = 0

@@ -187,7 +187,7 @@ class Benchmark(Block):
 
     modes: Values[Mode] = Field(default=("io", "compute", "inference"), description="What to measure")
     readers: Values[Reader] = Field(
-        default=("dali-mmap", "dali-direct", "pread", "pread-discard"), description="What reads the samples"
+        default=("dali-mmap", "pread", "pread-discard"), description="What reads the samples"
     )
     cache: Values[Cache] = Field(default=("cold", "warm"), description="State of the page cache before each run")
     shuffle: Literal["none", "rank", "global"] = Field(
@@ -207,7 +207,7 @@ class Benchmark(Block):
     )
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
     runs: Positive = Field(default=2, description="Runs that count, in the same processes")
-    min_seconds: Seconds = Field(default=0.3, description="Runs last at least this many seconds")
+    min_seconds: Seconds = Field(default=0.2, description="Runs last at least this many seconds")
     precision: Fraction = Field(
         default=0.1, description="Half-width of the 95 % confidence interval to reach, relative to the throughput"
     )

@@ -27,7 +27,8 @@ from deepcam.rounds.progress import Progress
 
 HEAP = "glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=34359738368:glibc.malloc.hugetlb=1"
 """GLIBC_TUNABLES with which memory that is freed stays in the process, in huge pages. Otherwise glibc gives each large
-block back to the kernel, and the next one is mapped and cleared anew, page by page, with the clock running."""
+block back to the kernel, and the next one is mapped and cleared anew, page by page, with the clock running. Engines run
+up to twice as fast with it. Readers alone gain nothing, and DALI's cold reads are slower."""
 
 
 class Group:
@@ -94,7 +95,7 @@ class Group:
         benchmark = self._config.benchmark
         words = command.command(job, self._dataset, self._launcher, benchmark.ranks_per_node)
         try:
-            status = process.run(words, log, benchmark.timeout_seconds, _environment())
+            status = process.run(words, log, benchmark.timeout_seconds, _environment(cell))
         except process.TimeLimitError:
             raise schedule.StartFailedError(
                 f"{log}: took longer than {benchmark.timeout_seconds} s; see benchmark.timeout_seconds"
@@ -104,9 +105,9 @@ class Group:
         return self._seen(store.read([record])[0])
 
 
-def _environment() -> Mapping[str, str]:
-    """This process's environment, with HEAP unless the user has set something else."""
-    return {"GLIBC_TUNABLES": HEAP} | os.environ
+def _environment(cell: Cell) -> Mapping[str, str]:
+    """This process's environment, with HEAP for a cell that computes unless the user has set something else."""
+    return ({"GLIBC_TUNABLES": HEAP} if cell.mode != "io" else {}) | os.environ
 
 
 def write(path: Path, configurations: Iterable[schedule.Configuration]) -> None:
