@@ -26,7 +26,8 @@ from deepcam.config import parse
 STARTS = 3
 BENCHMARK: dict[str, Any] = {
     "modes": ["io"], "readers": ["pread", "pread-discard"], "cache": ["cold", "warm"], "ranks": [2, 4, 6, 7, 8],
-    "local_batch_sizes": [1, 2], "inter_threads": [1, 2, 3, 4, 5], "intra_threads": [1, 2, 3, 4, 5], "max_threads": 32,
+    "local_batch_sizes": [1, 2], "inter_threads": [1, 2, 3, 4, 5], "intra_threads": [1, 2, 3, 4, 5],
+    "max_threads": 32, "max_node_threads": 200,
     "min_starts": STARTS, "max_starts": STARTS, "runs": 5, "warmup_runs": 0, "min_seconds": 0,
     "per_mode": {"io": {"local_batch_sizes": [1, 2]}},
 }  # fmt: skip

@@ -91,7 +91,6 @@ def test_an_id_names_every_field():
         ({"reader": "dali-direct", "cache": "warm"}, "reader dali-direct and cache warm contradict each other"),
         ({"reader": "numpy", "intra_threads": 2}, "reader numpy and 2 intra-sample threads contradict each other"),
         ({"intra_threads": 4}, None),
-        ({"intra_threads": 4, "inter_threads": 3}, "3 x 4 threads are more than max_threads, 8"),
         ({"mode": "inference", "reader": "pread-discard"}, "reader pread-discard and mode inference contradict"),
         ({"reader": "dali-gds"}, "reader dali-gds needs a GPU"),
         ({"reader": "none"}, "mode io and reader none contradict each other"),
@@ -102,7 +101,7 @@ def test_an_id_names_every_field():
     ],
 )
 def test_a_cell_that_cannot_be_says_why(change, problem):
-    found = dataclasses.replace(Cell("io", "pread", "cold", "none", 1, 1, 1, 1), **change).problem(["cpu"], 8)
+    found = dataclasses.replace(Cell("io", "pread", "cold", "none", 1, 1, 1, 1), **change).problem(["cpu"])
     assert found is None if problem is None else found.startswith(problem)
 
 
@@ -111,6 +110,40 @@ def test_a_reader_that_needs_a_gpu_is_refused_on_the_cpu_only():
     grid.check_devices(reading, ["cuda0"])
     with pytest.raises(InputError, match=r"reader dali-gds needs a GPU.*change benchmark\.readers or devices"):
         grid.check_devices(reading, ["cpu"])
+
+
+def threads_config(**keys):
+    benchmark = {"modes": ["io"], "readers": ["pread"], "cache": ["warm"], "local_batch_sizes": [1]}
+    return {"data": {"num_files": 64}, "benchmark": benchmark | {"per_mode": {"io": {}}} | keys}
+
+
+def test_cells_with_too_many_threads_are_left_out():
+    of_a_rank = threads_config(
+        ranks=[1], inter_threads=[1, 4], intra_threads=[1, 4], max_threads=4, max_node_threads=64
+    )
+    assert {(cell.inter_threads, cell.intra_threads) for cell in cells(of_a_rank)} == {(1, 1), (1, 4), (4, 1)}
+    of_a_node = threads_config(ranks=[1, 2, 4], inter_threads=[1, 4], max_node_threads=4, ranks_per_node=2)
+    assert {(cell.ranks, cell.inter_threads) for cell in cells(of_a_node)} == {(1, 1), (1, 4), (2, 1), (4, 1)}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"inter_threads": [1, 8], "ranks": [1]},
+            r"benchmark\.inter_threads: mode io has no cell with 8; 1 x 8 x 1 threads on a node are more than max_node_t",
+        ),
+        ({"ranks": [1, 5]}, r"benchmark\.ranks: mode io has no cell with 5; 5 x 1 x 1 threads on a node are more than"),
+        (
+            {"intra_threads": [1, 3], "max_threads": 2},
+            r"benchmark\.intra_threads: mode io has no cell with 3; 1 x 3 threads are more than max_threads, 2",
+        ),
+    ],
+    ids=["inter_threads", "ranks", "intra_threads"],
+)
+def test_a_value_is_never_left_out_altogether(keys, message):
+    with pytest.raises(InputError, match=message):
+        cells(threads_config(**keys))
 
 
 def test_an_engine_that_is_not_built_is_refused():

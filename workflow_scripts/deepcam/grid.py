@@ -14,7 +14,7 @@ from pydantic import Field
 from deepcam.errors import InputError
 
 if TYPE_CHECKING:  # config takes the names of modes and readers from here
-    from deepcam.config import Config
+    from deepcam.config import Benchmark, Config
 
 MAX_JOBS = 100_000
 """The largest number of cells, of records and of shards. Snakemake would be busy with more of them for hours."""
@@ -110,7 +110,7 @@ class Cell:
             f"_r{self.ranks:04d}_b{self.local_batch_size:03d}_t{self.inter_threads:02d}x{self.intra_threads:02d}"
         )
 
-    def problem(self, devices: Sequence[str] = (), max_threads: int | None = None) -> str | None:
+    def problem(self, devices: Sequence[str] = ()) -> str | None:
         """Why there can be no such cell, or None if there can be.
 
         With `devices`, those that the cell would run on count too: cpu, or the names of GPUs.
@@ -129,9 +129,9 @@ class Cell:
                 f"mode {self.mode} and 1 sample per batch and rank contradict each other: batch normalisation needs at "
                 "least 2"
             )
-        return self._problem_of_reader(devices, max_threads)
+        return self._problem_of_reader(devices)
 
-    def _problem_of_reader(self, devices: Sequence[str], max_threads: int | None) -> str | None:
+    def _problem_of_reader(self, devices: Sequence[str]) -> str | None:
         reader = READERS[self.reader]
         if reader.discards and self.mode != "io":
             return f"reader {self.reader} and mode {self.mode} contradict each other: it discards what it reads"
@@ -144,8 +144,6 @@ class Cell:
                 f"reader {self.reader} and {self.intra_threads} intra-sample threads contradict each other: it reads a "
                 "sample in one piece"
             )
-        if max_threads is not None and self.inter_threads * self.intra_threads > max_threads:
-            return f"{self.inter_threads} x {self.intra_threads} threads are more than max_threads, {max_threads}"
         return None
 
 
@@ -192,11 +190,31 @@ def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
     ]
     _limit("benchmark", math.prod(map(len, values)), f"combinations in mode {mode}")
     asked = [Cell(mode, *fields) for fields in itertools.product(*values)]
-    problems = {cell: cell.problem(max_threads=axes.max_threads) for cell in asked}
+    problems = {cell: cell.problem() for cell in asked}
     possible = [cell for cell, problem in problems.items() if problem is None]
     if not possible:
         raise InputError(f"benchmark: mode {mode} has no cell; {problems[asked[0]]}")
-    return possible
+    if not reads:
+        return possible
+    excesses = {cell: _excess_of_threads(cell, axes) for cell in possible}
+    left = [cell for cell, excess in excesses.items() if excess is None]
+    for key in ("ranks", "inter_threads", "intra_threads"):
+        kept = {getattr(cell, key) for cell in left}
+        for cell, excess in excesses.items():
+            if getattr(cell, key) not in kept:  # leaving out single cells is what the limits are for, but not a value
+                raise InputError(f"benchmark.{key}: mode {mode} has no cell with {getattr(cell, key)}; {excess}")
+    return left
+
+
+def _excess_of_threads(cell: Cell, axes: Benchmark) -> str | None:
+    """Why a cell has more threads than a rank or a node may have, or None if it has not."""
+    ranks = math.ceil(cell.ranks / math.ceil(cell.ranks / axes.ranks_per_node))
+    words, threads = f"{cell.inter_threads} x {cell.intra_threads}", cell.inter_threads * cell.intra_threads
+    if threads > axes.max_threads:
+        return f"{words} threads are more than max_threads, {axes.max_threads}"
+    if ranks * threads > axes.max_node_threads:
+        return f"{ranks} x {words} threads on a node are more than max_node_threads, {axes.max_node_threads}"
+    return None
 
 
 def _engines(mode: str, settings: Config) -> Sequence[str]:

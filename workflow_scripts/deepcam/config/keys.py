@@ -177,7 +177,9 @@ class PerMode(Block):
 PER_MODE = PerMode(
     io=ModeOverrides(local_batch_sizes=(2,)),
     compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,)),
-    inference=EngineModeOverrides(readers=("pread",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=1),
+    inference=EngineModeOverrides(
+        readers=("pread",), cache=("cold",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=1
+    ),
 )
 """What differs in single modes unless it is configured."""
 
@@ -205,6 +207,10 @@ class Benchmark(Block):
     max_threads: Positive = Field(
         default=32, description="Leave out cells in which inter_threads x intra_threads is more than this"
     )
+    max_node_threads: Positive = Field(
+        default=4,
+        description="Leave out cells in which the ranks of a node together have more reader threads than this",
+    )
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
     runs: Positive = Field(default=2, description="Runs that count, in the same processes")
     min_seconds: Seconds = Field(default=0.2, description="Runs last at least this many seconds")
@@ -212,12 +218,12 @@ class Benchmark(Block):
         default=0.1, description="Half-width of the 95 % confidence interval to reach, relative to the throughput"
     )
     min_starts: Positive = Field(default=4, description="Starts of each configuration, in fresh processes, at least")
-    max_starts: Positive = Field(default=10, description="Starts of each configuration at most")
+    max_starts: Positive = Field(default=8, description="Starts of each configuration at most")
     max_seconds: Positive = Field(
         default=120, description="No start beyond min_starts once those of a configuration have taken this long"
     )
     minutes: Positive = Field(
-        default=30, description="No start beyond min_starts once those of the whole grid have taken this long"
+        default=5, description="No start beyond min_starts once those of the whole grid have taken this long"
     )
     timeout_seconds: Positive = Field(default=1800, description="A start that takes more seconds is ended and fails")
     per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")
