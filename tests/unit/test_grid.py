@@ -131,11 +131,11 @@ def test_cells_with_too_many_threads_are_left_out():
     [
         (
             {"inter_threads": [1, 8], "ranks": [1]},
-            r"benchmark\.inter_threads: mode io has no cell with 8; 1 x 8 x 1 threads on a node are more than max_node_t",
+            r"benchmark\.inter_threads: mode io has no cell with 8; 1 x 8 x 1 threads on a node are",
         ),
         ({"ranks": [1, 5]}, r"benchmark\.ranks: mode io has no cell with 5; 5 x 1 x 1 threads on a node are more than"),
         (
-            {"intra_threads": [1, 3], "max_threads": 2},
+            {"inter_threads": [1], "intra_threads": [1, 3], "max_threads": 2},
             r"benchmark\.intra_threads: mode io has no cell with 3; 1 x 3 threads are more than max_threads, 2",
         ),
     ],
