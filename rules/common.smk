@@ -133,6 +133,14 @@ def existing_records():
     return [os.fspath(record) for cell in CELLS for record in paths.records_of(cell)]
 
 
+def list_of_records(cells, min_starts):
+    """The records of these cells that exist, and for cells with fewer than `min_starts` those that are missing."""
+    for cell in cells:
+        records = [os.fspath(path) for path in paths.records_of(cell)]
+        yield from records
+        yield from [paths.record(cell, start) for start in range(min_starts)][len(records) :]
+
+
 def forget_incomplete_rounds():
     """Remove the rounds files of groups that lack a record or a cell, so that Snakemake measures what is missing."""
     for group, cells in GROUPS.items():

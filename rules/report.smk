@@ -17,11 +17,7 @@ rule list_records:
         cells=list(CELLS),
         min_starts=settings.benchmark.min_starts,
     run:
-        with open(output[0], "w") as file:
-            for cell in params.cells:
-                records = [os.fspath(path) for path in paths.records_of(cell)]
-                missing = [paths.record(cell, start) for start in range(params.min_starts)][len(records) :]
-                file.writelines(f"{record}\n" for record in [*records, *missing])
+        Path(output[0]).write_text("".join(f"{path}\n" for path in list_of_records(params.cells, params.min_starts)))
 
 
 rule write_config:

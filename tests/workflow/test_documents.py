@@ -31,7 +31,7 @@ NOT_RUN = {
     "nvidia-ctk ": "needs root and the NVIDIA Container Toolkit",
     "cat /proc/driver/nvidia-fs/": "needs a GPU and the driver of GPUDirect Storage",
     "squeue ": "needs a Slurm cluster",
-    'make run ARGS="--configfile site.yaml"': "needs the storage of a site",
+    'make run ARGS="--configfile mydata.yaml"': "needs the storage of a site",
 }
 """Beginnings of commands that are not run, and the reason for each."""
 

@@ -128,6 +128,12 @@ def running_groups():
     return {job[2]: job[1] for job in jobs if job}
 
 
+def cancel_groups():
+    """Cancel the jobs that measure groups, if there are any."""
+    if jobs := running_groups():
+        subprocess.run(["scancel", *jobs.values()], check=True)
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Two nodes, n1 and n2."""
@@ -156,8 +162,8 @@ def finished(slurm, tmp_path_factory):
         wait_for(workflow.records, "a first record", process)
         process.kill()
         process.wait()
-        subprocess.run(["scancel", *running_groups().values()], check=True)
         while running_groups():
+            cancel_groups()
             time.sleep(0.1)
         workflow.kept = {path: path.stat().st_mtime_ns for path in workflow.records().values()}
         workflow.run("--unlock")
@@ -216,7 +222,7 @@ def third_record(cell):
 
 def test_a_job_cancelled_is_named_and_a_rerun_finishes(finished):
     process = finished.start_more("nodes-1")
-    output = harm(process, lambda: subprocess.run(["scancel", *running_groups().values()]))
+    output = harm(process, cancel_groups)
     told = r"failed: results/logs/run_rounds/nodes-1\.log: SLURM-job '\d+' failed, SLURM status is: 'CANCELLED'"
     assert re.search(told, output), output
     assert not (finished.folder / third_record(ONE_NODE)).exists()

@@ -46,7 +46,7 @@ def test_a_plan_can_be_made_during_a_run(tmp_path):
     assert "LockException" in snakemake(tmp_path, ROOT / "config/tiny.yaml", "results/data/index.tsv").stderr
     planned = plan(tmp_path, ROOT / "config/tiny.yaml")
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert jobs(planned) > 40
+    assert jobs(planned) > 20
 
 
 def test_a_plan_of_a_wrong_configuration_is_one_line(tmp_path):
