@@ -124,7 +124,7 @@ def running_groups():
     """Slurm's job id of each group that is being measured."""
     command = ["squeue", "--noheader", "--states=running", "--format=%i %k"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    jobs = [re.fullmatch(r"(\d+) rule_run_rounds_wildcards_(.+)_\d+", line) for line in lines]
+    jobs = [re.fullmatch(r"(\d+) rule_run_rounds_wildcards_(.+)", line) for line in lines]
     return {job[2]: job[1] for job in jobs if job}
 
 
