@@ -47,7 +47,7 @@ def text(summary: pd.DataFrame) -> str:
         "end-to-end, cold page cache": inference[inference["cache"] == "cold"],
         "end-to-end, warm page cache": inference[inference["cache"] == "warm"],
     }
-    lines = ["| measurement | fastest valid configuration | samples/s | GB/s |", "|---|---|---|---|"]
+    lines = ["| measurement | fastest valid configuration | samples/s | 95 % interval | GB/s |", "|" + 5 * "---|"]
     lines += [_row(name, cells.iloc[0]) for name, cells in rows.items() if len(cells)]
     judged = inference[inference["bottleneck"].notna()].sort_values("cache", kind="stable")
     return "\n".join([*lines, "", *_meaning(summary, judged.iloc[0], compute.iloc[0]), ""])
@@ -59,12 +59,14 @@ def _row(name: str, cell: pd.Series) -> str:
     if cell["reader"] != "none":
         words.append(f"{cell['inter_threads']} x {cell['intra_threads']} threads")
     rate = "-" if cell["mode"] == "compute" else f"{cell['gigabytes_per_second']:.3g}"
-    return f"| {name} | {', '.join(words)} | {cell['samples_per_second']:.3g} | {rate} |"
+    ends = " to ".join(f"{cell[f'samples_per_second_ci_{end}']:.3g}" for end in ("low", "high"))
+    return f"| {name} | {', '.join(words)} | {cell['samples_per_second']:.3g} | {ends} | {rate} |"
 
 
 def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) -> list[str]:
     """The verdict of the fastest end-to-end configuration, and the storage that one device needs."""
     io, alone = inference["io_only_samples_per_second"], inference["compute_only_samples_per_second"]
+    precise = summary["valid"] & (summary["relative_half_width"] <= 0.1)
     needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
     meaning = {
         "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage is no help",
@@ -80,7 +82,8 @@ def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) ->
         f"End-to-end is {100 * inference['overlap_efficiency']:.0f} % of the lower one.",
         f"The verdict is therefore **{inference['bottleneck']}**: {meaning[inference['bottleneck']]}.",
         f"To keep one such CPU 90 % busy, storage must deliver {needed:.2g} GB/s.",
-        f"{int((~summary['valid']).sum())} of the {len(summary)} results are invalid, and do not count.",
+        f"{int(summary['valid'].sum())} of the {len(summary)} configurations are valid.",
+        f"{int(precise.sum())} of them are precise within 10 %.",
     ]
     return textwrap.wrap(" ".join(sentences), 120, break_on_hyphens=False)
 

@@ -230,7 +230,7 @@ class Benchmark(Block):
     launcher: Launcher = Field(
         default="mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE --mca pml ob1 --mca btl self,sm"
         " -n {ranks}",
-        description="Command that starts `{ranks}` processes on this machine",
+        description="Command that starts `{ranks}` processes on this machine; not for one rank",
     )
 
     @pydantic.field_validator("max_starts")

@@ -22,11 +22,9 @@ from deepcam.data.npy import opener
 from deepcam.files import flush, os_errors_as_input_errors
 from deepcam.record.schema import Probe
 
-BLOCK_BYTES = 4 << 20
-"""Size of a read."""
-
 MOST_READ_BYTES = 64 << 20
-"""Of a file, so that a probe takes about 0.1 s whatever the size of the samples."""
+"""Of a file, so that a probe takes about 0.1 s whatever the size of the samples. They are read by a single call, as
+readers read a sample: many smaller ones, each of which waits for the disk, slow down much more on a busy disk."""
 
 COPIED_BYTES = 32 << 20
 """Larger than the second-level cache of a core; on most CPUs also larger than its share of the last level."""
@@ -34,7 +32,7 @@ COPIED_BYTES = 32 << 20
 HASHED_BYTES = 8 << 20
 
 REPETITIONS = 3
-"""Of copying and hashing; their median counts, because a single one is a matter of milliseconds."""
+"""Of each piece of work; the median counts, because a single one is a matter of milliseconds."""
 
 
 class MachineProbe:
@@ -42,7 +40,9 @@ class MachineProbe:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = itertools.cycle(files)
-        self._block = mmap.mmap(-1, BLOCK_BYTES)  # at a page boundary, as O_DIRECT needs it
+        # At a page boundary, as O_DIRECT needs it, and in huge pages, as readers have it: only private memory has them.
+        self._buffer = mmap.mmap(-1, MOST_READ_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._buffer.madvise(mmap.MADV_HUGEPAGE)
         self._source = np.ones(COPIED_BYTES, np.uint8)
         self._target = np.zeros(COPIED_BYTES, np.uint8)
         self._hashed = bytes(HASHED_BYTES)
@@ -59,13 +59,14 @@ class MachineProbe:
         """Bytes per second of reading from the start of a file, past the page cache where the file system can."""
         with os_errors_as_input_errors(path), open(path, "rb", buffering=0, opener=_open_direct) as file:
             flush(file.fileno())  # the kernel keeps dirty pages
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            started, done = time.perf_counter(), 0
-            count = BLOCK_BYTES
-            while done < MOST_READ_BYTES and count == BLOCK_BYTES:  # only the last block of a file is shorter
-                count = file.readinto(self._block)
-                done += count
-            return done / (time.perf_counter() - started)
+            seconds = []
+            for _ in range(REPETITIONS):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                file.seek(0)
+                started = time.perf_counter()
+                count = file.readinto(self._buffer)
+                seconds.append(time.perf_counter() - started)
+            return count / statistics.median(seconds)
 
 
 def _open_direct(path: str, flags: int) -> int:
