@@ -13,7 +13,8 @@ from deepcam.benchmark import measure, page_cache, ranks, timed_loop
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch, Options
 from deepcam.grid import Cell
-from deepcam.record.schema import Run, Settings
+from deepcam.record.run_schema import Run
+from deepcam.record.schema import Settings
 
 SHAPE = (16, 24, 16)
 

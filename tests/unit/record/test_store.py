@@ -9,7 +9,7 @@ from deepcam.record import store, validity
 from deepcam.record.schema import Record
 from record_example import cell_content, judged, record, verdict
 
-VERSION_5 = Path(__file__).parents[2] / "fixtures/record_v5.json"
+VERSION_6 = Path(__file__).parents[2] / "fixtures/record_v6.json"
 """A real record of mode inference, of commit 665a5df."""
 
 
@@ -23,24 +23,18 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert store.read([write(tmp_path / "0.json", made.model_dump(mode="json"))]) == [made]
 
 
-def test_a_record_of_version_5_is_converted():
-    old = json.loads(VERSION_5.read_text())
-    [new] = store.read([VERSION_5])
-    assert new.schema_version == 6
-    assert new.start is None
-    assert new.cell.id == "inference_pread_cold_aotinductor-auto_r0001_b002_t01x01"
-    assert new.settings.model_dump() == old["settings"] | {"min_seconds": 0.0}  # a cold run was one epoch
+def test_a_record_of_version_6_is_converted():
+    old = json.loads(VERSION_6.read_text())
+    [new] = store.read([VERSION_6])
+    assert new.schema_version == 7
+    assert new.cell.model_dump() == old["cell"]
+    assert new.start.model_dump() == old["start"]
     assert new.engine.model_dump() == old["engine"]
-    for run, old_run in zip(new.runs, old["runs"], strict=True):
-        assert run.page_cache_residency_min == [old_run["page_cache_residency_min"]]
-        assert run.page_cache_residency_max == [old_run["page_cache_residency_max"]]
-        for rank, old_rank in zip(run.ranks, old_run["ranks"], strict=True):
-            assert rank.part_seconds == [old_rank["seconds"]]
-            assert rank.batch_interval_seconds == old_rank["batch_interval_seconds"]
+    assert [run.epochs for run in new.runs] == [run["epochs"] for run in old["runs"]]
 
 
 def test_a_converted_record_is_judged_anew():
-    [new] = store.read([VERSION_5])
+    [new] = store.read([VERSION_6])
     assert list(new.checks) == validity.checks(new)
 
 
@@ -51,13 +45,13 @@ def test_a_converted_record_is_judged_anew():
         ("[]", "not a benchmark record ("),
         ('{"runs": []}', "not a benchmark record (schema_version: Field required)"),
         (f'{{"schema_version": 1{"0" * 400}}}', "not a benchmark record (schema_version: "),
+        ('{"schema_version": 7}', "not a benchmark record (cell: Field required)"),
         ('{"schema_version": 6}', "not a benchmark record (cell: Field required)"),
-        ('{"schema_version": 5}', "not a benchmark record (KeyError('environment'))"),
         (
-            '{"schema_version": 4}',
-            "version 4, but versions 5 and 6 are supported; delete it and run the workflow again",
+            '{"schema_version": 5}',
+            "version 5, but versions 6 and 7 are supported; delete it and run the workflow again",
         ),
-        ('{"schema_version": 7}', "version 7, but versions 5 and 6 are supported; update the workflow"),
+        ('{"schema_version": 8}', "version 8, but versions 6 and 7 are supported; update the workflow"),
     ],
 )
 def test_a_file_that_is_no_record_is_refused_in_one_line(content, message, tmp_path):

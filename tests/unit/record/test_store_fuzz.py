@@ -19,14 +19,14 @@ from results_example import GRID, measured
 MUTATIONS = 500
 SEED = 1
 BASELINE = {GRID[0]: [measured(GRID[0])] * 3}
-VERSION_5 = Path(__file__).parents[2] / "fixtures/record_v5.json"
+VERSION_6 = Path(__file__).parents[2] / "fixtures/record_v6.json"
 
 
 def examples():
     inference = cell_content(mode="inference", reader="pread", engine="aotinductor-auto")
     inference["engine"] = {"precision": "fp16", "torch": "2", "minimum": [1.0, 2.0], "accuracy": [verdict()]}
     new = [record(), judged(inference), measured(GRID[0])]
-    return [*(made.model_dump(mode="json") for made in new), json.loads(VERSION_5.read_text())]
+    return [*(made.model_dump(mode="json") for made in new), json.loads(VERSION_6.read_text())]
 
 
 def tabulate_and_compare(made, folder):

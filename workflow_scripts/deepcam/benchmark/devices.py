@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from deepcam.record.schema import DeviceUsage
+from deepcam.record.run_schema import DeviceUsage
 
 
 class Device(Protocol):

@@ -15,7 +15,7 @@ from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
 from deepcam.machine import CpuTime
-from deepcam.record.schema import DeviceUsage, RankRun, Run
+from deepcam.record.run_schema import DeviceUsage, RankRun, Run
 
 Reading = TypeVar("Reading", int, float, CpuTime)
 

@@ -18,18 +18,10 @@ from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import read_fingerprint
 from deepcam.record import cell_summary, store, validity
+from deepcam.record.environment_schema import Environment, Node, RankPlace
 from deepcam.record.predictions import Prediction
-from deepcam.record.schema import (
-    SCHEMA_VERSION,
-    DatasetSummary,
-    EngineDescription,
-    Environment,
-    Measurement,
-    Node,
-    RankPlace,
-    Record,
-    Run,
-)
+from deepcam.record.run_schema import Run
+from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement, Record
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A killed workflow may

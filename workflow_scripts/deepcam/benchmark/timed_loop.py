@@ -17,7 +17,8 @@ from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.grid import Cell
-from deepcam.record.schema import DeviceUsage, Settings
+from deepcam.record.run_schema import DeviceUsage
+from deepcam.record.schema import Settings
 
 
 @dataclasses.dataclass(frozen=True)

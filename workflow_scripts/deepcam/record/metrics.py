@@ -9,7 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from deepcam.record.schema import DeviceUsage, Measurement, RankPlace, RankRun, Run
+from deepcam.record.environment_schema import RankPlace
+from deepcam.record.run_schema import DeviceUsage, RankRun, Run
+from deepcam.record.schema import Measurement
 
 Number = TypeVar("Number", int, float)
 

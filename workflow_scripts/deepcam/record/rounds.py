@@ -13,7 +13,7 @@ from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
 from deepcam.record.columns import Model
-from deepcam.record.schema import Positive
+from deepcam.record.fields import Positive
 
 MOST_BYTES = 16 * 2**20
 """Size of the largest file that is read. One of a grid of 100,000 configurations has about 10 MB."""
@@ -31,7 +31,7 @@ class Finished(Model):
 class Rounds(Model):
     """The outcome of all rounds of a group of configurations."""
 
-    schema_version: Literal[6] = Field(description="Version of records and of this file.")
+    schema_version: Literal[7] = Field(description="Version of records and of this file.")
     configurations: dict[Annotated[str, StringConstraints(min_length=1)], Finished] = Field(
         description="Id of each finished configuration to its outcome."
     )

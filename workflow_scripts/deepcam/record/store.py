@@ -43,7 +43,7 @@ def find(listed: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
-    """Read and check records; those of version 5 are converted.
+    """Read and check records; those of version 6 are converted.
 
     Raises InputError that names the file and the key for one that is damaged, of another version, or in the folder of
     another cell.

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from deepcam.record import metadata, metrics, precision
-from deepcam.record.schema import Check, FileSystem, Level, Measurement
+from deepcam.record.environment_schema import FileSystem
+from deepcam.record.fields import Level
+from deepcam.record.schema import Check, Measurement
 
 ERROR: Final = "error"
 WARNING: Final = "warning"

@@ -17,7 +17,8 @@ from deepcam import files, paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import store
-from deepcam.record.schema import Json, Record
+from deepcam.record.fields import Json
+from deepcam.record.schema import Record
 from deepcam.report.comparison import archive
 
 MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/[^/]+/\d+\.json|config\.yaml)")
@@ -45,7 +46,7 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.
 
-    Records of version 5 are converted. Raises InputError if there is no record, or if one is damaged, of another
+    Records of version 6 are converted. Raises InputError if there is no record, or if one is damaged, of another
     version, or in the folder of another cell.
     """
     if path.is_dir():

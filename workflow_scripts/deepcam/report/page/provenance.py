@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from deepcam.record import metadata, metrics
-from deepcam.record.schema import FileSystem, Node, Record
+from deepcam.record.environment_schema import FileSystem, Node
+from deepcam.record.schema import Record
 from deepcam.report.page.words import DASH, digits, joined, percent, span
 
 SHORT_PASS = 2.0

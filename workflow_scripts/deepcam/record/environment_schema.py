@@ -1,0 +1,69 @@
+"""The data model of a record's environment: nodes, ranks and software."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from deepcam.record.columns import Model
+from deepcam.record.fields import Amount, Count, Positive
+
+
+class FileSystem(Model):
+    """The file system that holds the dataset, as one node mounts it."""
+
+    mount: str = Field(default="", description="Mount point.")
+    type: str = Field(description="Type, such as ext4 or lustre.")
+    device: str = Field(description="Device or server that is mounted.")
+    options: str = Field(default="", description="Mount options.")
+    caveat: str = Field(description="Why a cold page cache may not mean that storage was read; empty if it does.")
+    model: str | None = Field(default=None, description="Model of the block device; null if unknown.")
+    rotational: str | None = Field(
+        default=None, description="1 for a disk with rotating platters, else 0; null if unknown."
+    )
+    scheduler: str | None = Field(
+        default=None, description="I/O schedulers of the block device, the active one in brackets."
+    )
+    read_ahead_kb: str | None = Field(default=None, description="Read-ahead of the block device, KiB; null if unknown.")
+
+
+class Node(Model):
+    """One node of the job."""
+
+    name: str = Field(description="Host name, or the name that Slurm gives the node.")
+    cpu: str = Field(description="CPU model.")
+    isa: list[str] = Field(description="Instruction set extensions that kernels and compilers select by.")
+    logical_cores: Positive = Field(description="Number of logical cores.")
+    governor: str | None = Field(description="CPU frequency governor; null if the kernel does not set the frequency.")
+    numa_nodes: Count = Field(description="Number of NUMA nodes.")
+    memory_bytes: Count = Field(description="Physical memory, bytes.")
+    gpus: list[str] = Field(description="GPU models, in the order of their bus addresses.")
+    driver: str | None = Field(description="Version of the NVIDIA driver; null without one.")
+    kernel: str = Field(description="Kernel release.")
+    file_system: FileSystem = Field(description="The file system that holds the dataset.")
+
+
+class RankPlace(Model):
+    """Where one MPI rank ran."""
+
+    node: str = Field(description="Name of its node.")
+    local_rank: Count = Field(description="Number of the rank among those of its node.")
+    device: str = Field(description="Device that it computed on: cpu, or cuda:N.")
+    cores: list[Count] = Field(min_length=1, description="Numbers of its logical cores.")
+
+
+class Environment(Model):
+    """Machine and software of a job."""
+
+    date: str = Field(description="When the record was made, ISO 8601, UTC.")
+    python: str = Field(description="Version of Python.")
+    packages: dict[str, str] = Field(description="Package name to version.")
+    mpi: str = Field(description="MPI library and version; empty for one rank, which needs none.")
+    git_commit: str = Field(description="Commit of the workflow; it ends in -dirty if tracked files differed.")
+    container: str | None = Field(description="Container runtime; null outside of a container.")
+    variables: dict[str, str] = Field(description="Environment variables that may affect performance.")
+    nodes: list[Node] = Field(min_length=1, description="The nodes of the job.")
+    ranks: list[RankPlace] = Field(min_length=1, description="Where each rank ran, by rank.")
+    background_cpu_load: Amount = Field(
+        description="Share of the time of the job's own cores that other processes took just before the start, on the "
+        "node where it was largest."
+    )

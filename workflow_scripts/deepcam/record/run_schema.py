@@ -1,0 +1,82 @@
+"""The data model of a record's runs: what each rank measured."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from deepcam.grid import LARGEST_NUMBER
+from deepcam.record.columns import Model
+from deepcam.record.fields import Amount, Count, Duration, Json, Positive, Share
+
+
+class DeviceUsage(Model):
+    """What the whole device used during a run, by all processes; null where the device does not tell."""
+
+    energy_joules: Amount | None = Field(default=None, description="Energy, joules.")
+    utilisation: Amount | None = Field(default=None, description="Share of the time in which a kernel ran, 0 to 1.")
+    memory_bytes: Count | None = Field(
+        default=None,
+        description="Memory in use at the end, bytes; allocators keep what they had, so this is the peak.",
+    )
+
+
+class RankRun(Model):
+    """One rank's part of one run."""
+
+    part_seconds: list[Duration] = Field(
+        min_length=1,
+        description="Wall time of each part of the run, seconds: from the ranks' common start to this rank's last "
+        "batch. A cold run has a part for each epoch, and the files are evicted between parts; others have one part.",
+    )
+    batch_interval_seconds: list[Annotated[float, Field(ge=0, le=1e9)]] = Field(
+        min_length=1,
+        description="Time from each finished batch to the next, seconds; a part's first counts from its start.",
+    )
+    batch_samples: list[Positive] = Field(min_length=1, description="Number of samples in each batch.")
+    samples: dict[str, Positive] = Field(
+        description="File name to how often the reader reported it as read; empty in mode compute."
+    )
+    cpu_seconds: Amount = Field(
+        description="CPU time of the rank's processes, seconds, without that of the kernel's threads."
+    )
+    node_cpu_utilisation: Share | None = Field(
+        description="Share of the time of all cores of the node in which they were busy. "
+        "One rank per node measures it; null on the others."
+    )
+    background_cpu_load: Share | None = Field(
+        description="Share of the time of the job's own cores on this node that processes outside the job took, "
+        "without kernel threads. One rank per node measures it; null on the others.",
+    )
+    peak_rss_bytes: Count = Field(
+        description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."
+    )
+    bytes_read_from_storage: Count = Field(
+        description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
+    )
+    reader: dict[str, Json] = Field(description="How the reader read, such as chunk size and O_DIRECT.")
+    device: DeviceUsage = Field(description="What the rank's device used.")
+
+
+class Run(Model):
+    """One measured run of all ranks."""
+
+    epochs: Count = Field(description="How often the run read the dataset; 0 in mode compute.")
+    page_cache_residency_min: list[Share] = Field(
+        min_length=1, description="Lowest share of a rank's files in the page cache just before each part."
+    )
+    page_cache_residency_max: list[Share] = Field(
+        min_length=1, description="Highest share of a rank's files in the page cache just before each part."
+    )
+    ranks: list[RankRun] = Field(min_length=1, max_length=LARGEST_NUMBER, description="Each rank's part, by rank.")
+
+    @model_validator(mode="after")
+    def _check_parts_and_readings_of_nodes(self) -> Self:
+        parts = {len(self.page_cache_residency_min), len(self.page_cache_residency_max)}
+        if len(parts | {len(rank.part_seconds) for rank in self.ranks}) > 1:
+            raise ValueError("its fields have different numbers of parts")
+        for field in ("node_cpu_utilisation", "background_cpu_load"):
+            if all(getattr(rank, field) is None for rank in self.ranks):
+                raise ValueError(f"no rank has {field}")
+        return self
