@@ -5,10 +5,9 @@ import json
 import pytest
 from deepcam.errors import InputError
 from deepcam.record import rounds
-from deepcam.record.schema import SCHEMA_VERSION
 
 
-def write(path, configurations, version=SCHEMA_VERSION):
+def write(path, configurations, version=rounds.FORMAT_VERSION):
     path.write_text(json.dumps({"schema_version": version, "configurations": configurations}))
     return path
 
@@ -23,7 +22,7 @@ def test_the_reasons_of_all_files_are_found(tmp_path):
 
 def test_what_is_written_is_read_back(tmp_path):
     made = rounds.Rounds(
-        schema_version=SCHEMA_VERSION, configurations={"io_a": rounds.Finished(starts=4, stopped="minutes")}
+        schema_version=rounds.FORMAT_VERSION, configurations={"io_a": rounds.Finished(starts=4, stopped="minutes")}
     )
     (tmp_path / "group.json").write_text(made.model_dump_json())
     assert rounds.read(tmp_path / "group.json") == made

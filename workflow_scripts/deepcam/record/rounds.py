@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -14,6 +14,9 @@ from deepcam.grid import Cell
 from deepcam.record import store
 from deepcam.record.columns import Model
 from deepcam.record.fields import Positive
+
+FORMAT_VERSION: Final = 6
+"""Version of this file's format. It rises only when the format changes, and not with the records' version."""
 
 MOST_BYTES = 16 * 2**20
 """Size of the largest file that is read. One of a grid of 100,000 configurations has about 10 MB."""
@@ -31,7 +34,7 @@ class Finished(Model):
 class Rounds(Model):
     """The outcome of all rounds of a group of configurations."""
 
-    schema_version: Literal[7] = Field(description="Version of records and of this file.")
+    schema_version: Literal[6] = Field(description="Version of this format.")
     configurations: dict[Annotated[str, StringConstraints(min_length=1)], Finished] = Field(
         description="Id of each finished configuration to its outcome."
     )

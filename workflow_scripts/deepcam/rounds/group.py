@@ -19,8 +19,8 @@ from deepcam.data import dataset as dataset_file
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import precision, store
-from deepcam.record.rounds import Finished, Rounds
-from deepcam.record.schema import SCHEMA_VERSION, Record, Start
+from deepcam.record.rounds import FORMAT_VERSION, Finished, Rounds
+from deepcam.record.schema import Record, Start
 from deepcam.rounds import command, process, schedule
 from deepcam.rounds.probe import MachineProbe
 from deepcam.rounds.progress import Progress
@@ -116,4 +116,4 @@ def write(path: Path, configurations: Iterable[schedule.Configuration]) -> None:
     finished = {
         one.cell.id: Finished(starts=len(one.rates), stopped=one.stopped) for one in configurations if one.stopped
     }
-    files.write_json(path, Rounds(schema_version=SCHEMA_VERSION, configurations=finished).model_dump(mode="json"))
+    files.write_json(path, Rounds(schema_version=FORMAT_VERSION, configurations=finished).model_dump(mode="json"))
