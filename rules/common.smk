@@ -35,10 +35,14 @@ if problem := "have :, which separates the folders in PATH" if ":" in ROOT else 
     stop(InputError(f"{ROOT}: the path of this checkout must not {problem}"))
 
 try:
-    if ROOT == os.fspath(workflow.basedir):  # a workflow that imports this one may write its files as it likes
-        for file in workflow.configfiles:
-            config_file.check(Path(file))
-    settings = configuration.parse(config)
+    if ROOT == os.fspath(workflow.basedir):
+        # Snakemake has merged these already, but in a way that lets a default of one mode win over an overlay.
+        overlays = workflow.config_settings.configfiles
+        layers = [config_file.load(Path(file)) for file in (f"{ROOT}/config/config.yaml", *overlays)]
+        layers.append(workflow.config_settings.config)
+    else:
+        layers = [config]  # a workflow that imports this one may write its files as it likes
+    settings = configuration.parse(*layers)
     DEVICES = launch.device_names(settings.devices)
     CELLS = {cell.id: cell for cell in grid.cells(settings)}
     PARTS_FOLDER = os.path.join(ROOT, settings.model.parts)

@@ -36,7 +36,7 @@ def check_files(arguments: Sequence[str]) -> Path:
             raise InputError(said.getvalue().strip().splitlines()[-1].partition("rror: ")[2]) from None
         raise
     for path in asked.configfile or []:
-        config_file.check(Path(path))
+        config_file.load(Path(path))
     return Path(asked.directory or ".")
 
 

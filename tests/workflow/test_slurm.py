@@ -28,8 +28,7 @@ OVERLAY = {
         "local_batch_sizes": [1],
         "inter_threads": [1],
         "per_mode": {
-            "io": {"local_batch_sizes": [1]},
-            "inference": {"readers": ["pread"], "ranks": [4], "local_batch_sizes": [1]},
+            "inference": {"ranks": [4]},
         },
     },
 }

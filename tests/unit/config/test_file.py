@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.stem)
 def test_shipped_files_are_accepted(path):
-    config_file.check(path)
+    config_file.load(path)
 
 
 def test_json_is_accepted(tmp_path):
     (tmp_path / "x.json").write_text('{"data":\t{"num_files": 2}}')
-    config_file.check(tmp_path / "x.json")
+    config_file.load(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_snakemake_must_not_read_is_refused_in_one_line(content, problem, t
     path = tmp_path / "theirs.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError) as error:
-        config_file.check(path)
+        config_file.load(path)
     (line,) = error.value.lines
     assert line.startswith(f"{path}{problem}")
 
@@ -58,4 +58,4 @@ def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, tmp_path / "missing", Path("x\0")):
         with pytest.raises(InputError, match="see --configfile"):
-            config_file.check(path)
+            config_file.load(path)

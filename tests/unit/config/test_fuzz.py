@@ -94,7 +94,7 @@ def test_a_mutated_file_is_accepted_or_refused_in_one_line(tmp_path, seed=2026, 
             content[chance.randrange(len(content))] = chance.choice(b"\0\t\n\"'{}[]:-?*&!%@`#|>,0 \xff\x1b")
         path.write_bytes(content)
         try:
-            config_file.check(path)
+            config_file.load(path)
         except InputError as error:
             (line,) = error.lines
             assert line.startswith(f"{path}") and line.isprintable()

@@ -22,8 +22,8 @@ ACTED_ON = {"__use_yte__": "evaluates Python expressions in the file", "pathvars
 """Keys that Snakemake acts on while it reads a file, and what it does."""
 
 
-def check(path: Path) -> None:
-    """Raise InputError unless the file is one block of plain YAML or JSON."""
+def load(path: Path) -> dict[Any, Any]:
+    """The content of a configuration's file. Raises InputError unless it is one block of plain YAML or JSON."""
     text = _text(path)
     try:
         found = _load(text)
@@ -39,6 +39,7 @@ def check(path: Path) -> None:
     for key, effect in ACTED_ON.items():
         if key in found:
             raise InputError(f"{path}: {key} is not allowed, since it {effect}; remove this key")
+    return found
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepcam import climate, paths
+from deepcam.config.layers import merge
 from deepcam.config.types import (
     Backend,
     BatchSize,
@@ -153,6 +154,7 @@ class ModeOverrides(Block):
     inter_threads: Values[Threads] | None = None
     intra_threads: Values[Threads] | None = None
     runs: Positive | None = None
+    min_seconds: Seconds | None = None
 
     @pydantic.model_serializer(mode="wrap")
     def _given(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -285,9 +287,13 @@ class Config(Block):
     cluster: Cluster = Cluster()
 
 
-def parse(mapping: Mapping[str, Any]) -> Config:
-    """The configuration with defaults in place of missing keys. Raises InputError with one line per mistake."""
+def parse(*layers: Mapping[str, Any]) -> Config:
+    """The configuration of these layers, the last of which wins, with defaults in place of missing keys.
+
+    Raises InputError with one line per mistake.
+    """
+    defaults = {"benchmark": {"per_mode": PER_MODE.model_dump()}}
     try:
-        return Config.model_validate(dict(mapping))
+        return Config.model_validate(merge([defaults, *layers]))
     except pydantic.ValidationError as error:
         raise InputError(*explain(error, Config, RENAMED)) from None
