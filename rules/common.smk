@@ -102,6 +102,7 @@ def check_devices():
         if on_cluster():
             grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
+            grid.check_training(CELLS.values(), DEVICES)
             for engine, device in itertools.product(settings.engines, DEVICES):
                 engine_spec.resolve_precision(engine.precision, device)
             if any(engine.backend == "aotinductor" for engine in settings.engines):

@@ -171,3 +171,17 @@ def test_a_batch_larger_than_the_dataset_is_refused():
 def test_shards_cover_all_files(files, per_shard, ids):
     found = grid.shard_ids(files, per_shard)
     assert found == ids if isinstance(ids, list) else len(found) == ids
+
+
+def test_training_needs_a_gpu_for_each_rank_and_any_number_of_ranks_on_a_cpu():
+    trained = cells(training([1, 4]))
+    grid.check_training(trained, ["gpu0", "gpu1", "gpu2", "gpu3"])
+    grid.check_training(trained, ["cpu"])
+    with pytest.raises(
+        InputError, match=r"^benchmark\.ranks: mode train needs a GPU for each of 4 ranks, .* has 2; lower"
+    ):
+        grid.check_training(trained, ["gpu0", "gpu1"])
+
+
+def training(ranks):
+    return {"data": {"num_files": 64}, "benchmark": {"modes": ["train"], "readers": ["pread"], "ranks": ranks}}

@@ -234,6 +234,16 @@ def check_devices(cells: Iterable[Cell], devices: Sequence[str]) -> None:
             raise InputError(f"benchmark: {problem}; change benchmark.readers or devices")
 
 
+def check_training(cells: Iterable[Cell], devices: Sequence[str]) -> None:
+    """Raise InputError for a cell that trains with more ranks than this machine has GPUs: NCCL refuses to share one."""
+    for cell in cells:
+        if MODES[cell.mode].trains and "cpu" not in devices and cell.ranks > len(devices):
+            raise InputError(
+                f"benchmark.ranks: mode {cell.mode} needs a GPU for each of {cell.ranks} ranks, but devices has "
+                f"{len(devices)}; lower benchmark.per_mode.{cell.mode}.ranks"
+            )
+
+
 def check_cluster(devices: str | Sequence[int], ranks_per_node: int) -> None:
     """Raise InputError if `devices` does not say what a cluster's jobs have, or a node has more ranks than GPUs."""
     if devices == "cpu":

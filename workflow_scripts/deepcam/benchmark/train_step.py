@@ -36,11 +36,12 @@ class TrainStep:
     ) -> None:
         self.device = torch.device(device)
         torch.manual_seed(0)
+        torch.backends.cudnn.benchmark = True  # all batches but an epoch's last have one shape
         network: nn.Module = NetworkSpec(recipe.width_multiplier, recipe.channels).create()
         network.to(self.device, memory_format=torch.channels_last).train()
         if ranks.size > 1:
             _init_process_group(self.device, ranks)
-            network = nn.parallel.DistributedDataParallel(network)
+            network = nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
         self.network = network
         self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.WEIGHT_DECAY, fused=True)
         dtype = DTYPES.get(precision(device))
