@@ -1,37 +1,50 @@
 """Run everything that needs a GPU, step by step, and print a table of the results. `make gpu-check` runs this.
 
 python tests/gpu/check.py OUT [--dry-run] writes the summary page, a bundle of records, tables and figures, a profile
-and the logs to the folder OUT. A step that fails does not stop the next ones. The program needs the packages in
-envs/requirements-gpu.txt, but not this project's own environment. --dry-run runs the same steps on the CPU with small
-samples.
+and the logs to the folder OUT, anew after each step. A step that fails does not stop the next ones. Steps that have
+ended well are not repeated by the next call with the same folders, so that a machine that is lent for minutes can do
+all of them in several calls: --seconds limits a call, and --only repeats the steps that it names. The program needs the
+packages in envs/requirements-gpu.txt, but not this project's own environment. --dry-run runs the same steps on the CPU
+with small samples.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
+import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
-WORKFLOW_SECONDS = 420
-"""The workflow is stopped after this time. The results up to then are reported."""
+REPORT = "report"
+"""The step that is repeated whenever there are new records."""
+
+REPORT_SECONDS = 45
+"""Left for it when the workflow is stopped because the time is over."""
+
+LEAST_SECONDS = 10
+"""No step starts with less time left."""
+
+STOPPED = 124
+"""Exit status of timeout(1) when the time was over."""
 
 ENVIRONMENT = """
 import json
 from pathlib import Path
 from deepcam.benchmark import environment
-print(json.dumps(environment.describe_node(Path('.')) | environment.describe(), indent=1))
+print(json.dumps(environment.describe_node(Path('.')) | environment.describe(1), indent=1))
 """
 
 TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps")
@@ -49,94 +62,153 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A part of the check, which runs in the working folder."""
+
+    name: str
+    command: Callable[[], list[str]]
+    """Makes the command when the steps before have ended."""
+    measures: bool = False
+    """True if it makes records. The report follows then, for which some time is left."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the results, created if it is missing")
     parser.add_argument("--dry-run", action="store_true", help="run on the CPU, with small samples")
     parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="overlays of tests/gpu/check.yaml")
     parser.add_argument(
-        "--work-dir", type=Path, help="folder for samples and engines, about 10 GB (default: a temporary folder)"
-    )
+        "--work-dir", type=Path, default=ROOT / "results/gpu-check-work",
+        help="folder for samples, engines and the state of the check, about 10 GB (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time; the next call goes on")
+    parser.add_argument("--only", nargs="+", metavar="STEP", help="run these steps, also those that have ended well")
     arguments = parser.parse_args()
-    out = arguments.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    work = (arguments.work_dir or Path(tempfile.mkdtemp(prefix="gpu-check-"))).resolve()
-    work.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    out, work = arguments.out.resolve(), arguments.work_dir.resolve()
+    for folder in (out, work):
+        folder.mkdir(parents=True, exist_ok=True)
     places = [str(ROOT / "workflow_scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
-    with open(out / "log.txt", "w+") as log:
-        rows = [run(*step, work, log) for step in steps(out, work, arguments.dry_run, arguments.configfile)]
-    with tarfile.open(out / "logs.tar.gz", "w:gz") as archive:
-        for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
-            archive.add(path, path.relative_to(work))
-    if arguments.work_dir is None:
-        shutil.rmtree(work)
-    table = "\n".join([f"{'step':<18}{'result':<8}{'seconds':>8}", *rows, "", *cells(out / "summary.csv")])
-    (out / "table.txt").write_text(f"{table}\n")
-    print(table)
+    known = steps(out, work, arguments.dry_run, arguments.configfile)
+    if unknown := set(arguments.only or ()) - {step.name for step in known}:
+        parser.error(f"--only: there is no step {min(unknown)}; there are {', '.join(step.name for step in known)}")
+    state = work / "steps.json"
+    done: dict[str, list[str | float]] = json.loads(state.read_text()) if state.exists() else {}
+    measured = False
+    for step in known:
+        ended = not measured if step.name == REPORT else done.get(step.name, [""])[0] == "ok"
+        if step.name not in arguments.only if arguments.only else ended:
+            continue
+        left = started + arguments.seconds - time.monotonic() - (REPORT_SECONDS if step.measures else 0)
+        if left < LEAST_SECONDS:
+            continue
+        with open(out / "log.txt", "a+", encoding="utf-8") as log:
+            done[step.name] = list(run(step.name, step.command(), left, work, log))
+        measured = measured or step.measures
+        state.write_text(json.dumps(done))
+        collect(out, work, [step.name for step in known], done)
+    print((out / "table.txt").read_text(encoding="utf-8"))
 
 
-def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> Iterator[tuple[str, list[str]]]:
-    """Name and command of each step, which runs in `work`. A step is requested when the previous ones have ended."""
+def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
+    """All steps, in order: inference comes before readers, and both before what is only of interest beside them."""
     python = [sys.executable, "-m"]
     width, device = ("0.25", "cpu") if dry else ("1.0", "cuda:0")
-    yield "environment", [sys.executable, "-c", ENVIRONMENT]
-    yield "driver", ["lscpu"] if dry else ["nvidia-smi", "-q"]
-    # These run in two processes: a crash of one must not hide the results of the other.
-    for tested in ("benchmark/test_readers", "model/test_engine_gpu"):
-        tests = str(ROOT / f"tests/unit/{tested}.py")
-        yield (
-            f"{tested.partition('test_')[2]} tests",
-            [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", tests],
-        )
     # With untrained weights the classes are nearly tied, so engines of lower precision would miss the accuracy target.
-    sizes = ["32", "48", "32", "2", "2"] if dry else ["768", "1152", "288", "4", "200"]
-    yield "weights", [
+    sizes = ["96", "144", "48", "4", "60"] if dry else ["768", "1152", "288", "4", "200"]
+    weights = [
         *python, "train_model", "--seed", "1", "--samples", "4" if dry else "64", "--learning-rate", "0.001",
         *(word for name, size in zip(TRAINED_SIZES, sizes, strict=True) for word in (name, size)),
         "--width-multiplier", width, "--channels", "0", "1", "2", "10", "--device", device,
         "--threads", str(os.cpu_count()), "--evaluation-samples", "4", "--checkpoint-steps", "1000",
         "--checkpoint", "checkpoint.pt", "--output", "model.pth", "--evaluation", "evaluation.json",
     ]  # fmt: skip
-    yield "parts", [*python, "split_model", "--model", "model.pth", "--output-dir", "parts"]
-    (work / "parts.yaml").write_text(f"model: {{parts: {work / 'parts'}}}\n")
+    own = {
+        "parts.yaml": f"model: {{parts: {work / 'parts'}}}\n",
+        "inference.yaml": "benchmark: {modes: [compute, inference]}\n",
+    }
+    for name, text in own.items():
+        (work / name).write_text(text, encoding="utf-8")
     overlays = [
         HERE / "check.yaml",
         *([HERE / "dry_run.yaml"] if dry else []),
         *(path.resolve() for path in more),
         work / "parts.yaml",
     ]
-    snakemake = [
-        *python, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work),
-        "--workflow-profile", str(ROOT / "profiles/default"), "--configfile", *map(str, overlays),
-    ]  # fmt: skip
-    yield "workflow", ["timeout", "--signal=INT", "--kill-after=20", str(WORKFLOW_SECONDS), *snakemake]
+
+    def snakemake(*arguments: str, overlays: Iterable[Path] = overlays) -> list[str]:
+        return [
+            *python, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(work), "--nolock",
+            "--workflow-profile", str(ROOT / "profiles/default"), "--rerun-incomplete",
+            "--configfile", *map(str, overlays), "--", *arguments,
+        ]  # fmt: skip
+
     # This makes the report of the existing records even if the workflow did not finish.
-    yield "report", ["env", "DEEPCAM_REPORT_ONLY=1", *snakemake, "--rerun-incomplete", "--", "bundle"]
-    for name in MADE:
-        if (work / "results" / name).exists():
-            shutil.copy(work / "results" / name, out)
-    engines = sorted(str(path) for path in work.glob("results/model/engines/*/*.pt2"))
-    yield "profile", [
-        sys.executable, str(HERE / "profile_engines.py"), "--model", "model.pth", "--width-multiplier", width,
-        "--engines", *engines, "--device", device, "--output", str(out / "profile.txt"),
-    ]  # fmt: skip
+    report = ["env", "DEEPCAM_REPORT_ONLY=1", *snakemake("bundle")]
+    inference = snakemake("all", overlays=[*overlays, work / "inference.yaml"])
+
+    def profile() -> list[str]:
+        engines = sorted(str(path) for path in work.glob("results/model/engines/*/*.pt2"))
+        return [
+            sys.executable, str(HERE / "profile_engines.py"), "--model", "model.pth", "--width-multiplier", width,
+            "--engines", *engines, "--device", device, "--output", str(out / "profile.txt"),
+        ]  # fmt: skip
+
+    def tests(path: str) -> list[str]:
+        file = str(ROOT / f"tests/unit/{path}.py")
+        return [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", file]
+
+    return [
+        Step("environment", lambda: [sys.executable, "-c", ENVIRONMENT]),
+        Step("driver", lambda: ["lscpu"] if dry else ["nvidia-smi", "-q"]),
+        Step("weights", lambda: weights),
+        Step("parts", lambda: [*python, "split_model", "--model", "model.pth", "--output-dir", "parts"]),
+        Step("inference", lambda: inference, measures=True),
+        Step("workflow", lambda: snakemake("all"), measures=True),
+        Step(REPORT, lambda: report),
+        # These run in two processes: a crash of one must not hide the results of the other.
+        Step("reader-tests", lambda: tests("benchmark/test_readers")),
+        Step("engine-tests", lambda: tests("model/test_engine_gpu")),
+        Step("engines", lambda: snakemake("engines")),
+        Step("profile", profile),
+    ]
 
 
-def run(name: str, command: list[str], work: Path, log: TextIO) -> str:
-    """Run one step and return its row of the table.
+def run(name: str, command: list[str], seconds: float, work: Path, log: TextIO) -> tuple[str, float]:
+    """Run one step for at most so many seconds, and return its result and the time that it took.
 
     Its output goes to the log. If the step fails, the end of its output also goes to the terminal.
     """
     print(f"\n=== {name}: {' '.join(command)}", file=log, flush=True)
     begin, start = log.tell(), time.monotonic()
-    ok = subprocess.run(command, cwd=work, stdout=log, stderr=subprocess.STDOUT).returncode == 0
-    seconds = time.monotonic() - start
+    limit = ["timeout", "--signal=INT", "--kill-after=20", str(seconds)] if seconds < math.inf else []
+    status = subprocess.run([*limit, *command], cwd=work, stdout=log, stderr=subprocess.STDOUT).returncode
+    took = time.monotonic() - start
+    result = {0: "ok", STOPPED: "stopped"}.get(status, "FAILED")
     log.seek(begin)
     output = log.read()
-    row = f"{name:<18}{'ok' if ok else 'FAILED':<8}{seconds:8.0f}"
-    print(row, *([] if ok else output.splitlines()[-40:]), sep="\n", flush=True)
-    return row
+    print(row(name, result, took), *(output.splitlines()[-40:] if result == "FAILED" else []), sep="\n", flush=True)
+    return result, took
+
+
+def row(name: str, result: str, seconds: float) -> str:
+    """One row of the table of steps."""
+    return f"{name:<18}{result:<8}{seconds:8.0f}"
+
+
+def collect(out: Path, work: Path, names: list[str], done: dict[str, list[str | float]]) -> None:
+    """Write to OUT what there is so far: pages, tables, logs, and the table of steps."""
+    for name in MADE:
+        if (work / "results" / name).exists():
+            shutil.copy(work / "results" / name, out)
+    with tarfile.open(out / "logs.tar.gz", "w:gz") as archive:
+        for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
+            archive.add(path, path.relative_to(work))
+    rows = [row(name, str(done[name][0]), float(done[name][1])) if name in done else f"{name:<18}-" for name in names]
+    table = "\n".join([f"{'step':<18}{'result':<8}{'seconds':>8}", *rows, "", *cells(out / "summary.csv")])
+    (out / "table.txt").write_text(f"{table}\n", encoding="utf-8")
 
 
 def cells(summary: Path) -> list[str]:
