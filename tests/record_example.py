@@ -64,7 +64,9 @@ def content(**cell):
         "page_cache_residency_min": [0.0],
         "page_cache_residency_max": [0.0],
         "ranks": [
-            rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02, throttled_seconds=0.0),
+            rank_run(
+                1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02, throttled_seconds=0.0
+            ),
             rank_run(2.0, ["c.npy", "d.npy"]),
         ],
     }

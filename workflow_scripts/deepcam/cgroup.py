@@ -35,7 +35,7 @@ def throttled_seconds() -> float:
 
 def _groups(controller: str) -> Iterator[Path]:
     """Yield the folders of this process's groups that a controller may limit, from the highest visible one down."""
-    paths = {}
+    paths: dict[str, str] = {}
     for line in _read(PROC / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(","), path)  # of version 2: an empty name
@@ -46,8 +46,8 @@ def _groups(controller: str) -> Iterator[Path]:
         name = {"cgroup2": "", "cgroup": controller}.get(kind)
         if name is None or name not in paths or (name and name not in options.split(",")):
             continue
-        path = Path(paths[name])
-        parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+        group = Path(paths[name])
+        parts = group.relative_to(root).parts if group.is_relative_to(root) else ()
         yield from (Path(mount, *parts[:depth]) for depth in range(len(parts) + 1))
 
 

@@ -62,7 +62,7 @@ def share_cores(
         whole = [tuple(cores) for _, cores in itertools.groupby(allowed, places.__getitem__)]
         single = [(core,) for core in allowed]
         shares = _divide(places, whole, ranks) or _divide(places, single, ranks) or [tuple(allowed)] * ranks
-    limit = max(1, int(quota / ranks)) if quota else len(allowed)
+    limit = max(1, int(quota / ranks)) if quota else None
     return [_at_most(limit, cores, places) for cores in shares]
 
 
@@ -84,8 +84,8 @@ def _divide(places: Mapping[int, Place], units: Sequence[tuple[int, ...]], ranks
     ]
 
 
-def _at_most(limit: int, cores: Sequence[int], places: Mapping[int, Place]) -> tuple[int, ...]:
-    """Return so many of the cores, sorted: first one of each physical core, then its siblings."""
+def _at_most(limit: int | None, cores: Sequence[int], places: Mapping[int, Place]) -> tuple[int, ...]:
+    """Return so many of the cores, or all of them, sorted: first one of each physical core, then its siblings."""
     siblings = [
         list(of) for _, of in itertools.groupby(sorted(cores, key=lambda core: (places[core], core)), places.get)
     ]

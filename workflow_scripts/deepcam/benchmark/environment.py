@@ -68,9 +68,7 @@ def describe(ranks: int) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
         "variables": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name in VARIABLES or name.startswith(PREFIXES)
+            name: value for name, value in sorted(os.environ.items()) if name in VARIABLES or name.startswith(PREFIXES)
         },
     }
 

@@ -85,7 +85,7 @@ def _wait_for_holder(address: str) -> None:
 
 
 def _holder(connection: socket.socket) -> str:
-    """Name the process at the other end. In another container, its number is 0 here."""
+    """Name the process at the other end. Outside of this container, its number is 0 here."""
     process, user, _ = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     )
@@ -93,4 +93,4 @@ def _holder(connection: socket.socket) -> str:
         name = pwd.getpwuid(user).pw_name
     except KeyError:
         name = str(user)
-    return f"process {process} of user {name}" if process else f"in another container, of user {name}"
+    return f"process {process} of user {name}" if process else f"a process outside of this container, of user {name}"

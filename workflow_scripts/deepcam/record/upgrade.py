@@ -21,15 +21,17 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     """
     content = {key: value for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
-    _add_cores(content)
+    content |= _with_cores(content)
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
 
 
-def _add_cores(content: Mapping[str, Any]) -> None:
-    for node in content["environment"]["nodes"]:
-        node |= {"cpu_quota": None, "memory_limit_bytes": None, "machine_lock": "not recorded"}
-    for run in content["runs"]:
-        for rank in run["ranks"]:
-            rank |= {"throttled_seconds": None, "thread_cores": None}
+def _with_cores(old: Mapping[str, Any]) -> dict[str, Any]:
+    node = {"cpu_quota": None, "memory_limit_bytes": None, "machine_lock": "not recorded"}
+    rank = {"throttled_seconds": None, "thread_cores": None}
+    environment = old["environment"]
+    return {
+        "environment": {**environment, "nodes": [{**one, **node} for one in environment["nodes"]]},
+        "runs": [{**run, "ranks": [{**one, **rank} for one in run["ranks"]]} for run in old["runs"]],
+    }
