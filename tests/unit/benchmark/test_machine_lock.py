@@ -85,7 +85,9 @@ def test_another_user_waits_and_then_holds_it() -> None:
 def test_a_container_of_another_name_waits() -> None:
     container = ["unshare", "--uts", "--pid", "--fork", "sh", "-c", 'hostname of-a-container && exec "$@"', "sh"]
     with machine_lock.held(), another(before=container) as waiting:
-        assert line(waiting).startswith("waiting for another benchmark on this machine, a process outside of this container")
+        assert line(waiting).startswith(
+            "waiting for another benchmark on this machine, a process outside of this container"
+        )
 
 
 def test_nodes_that_slurm_plays_on_one_machine_do_not_wait_for_each_other() -> None:

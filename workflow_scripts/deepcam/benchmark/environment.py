@@ -157,15 +157,13 @@ def _git_commit() -> str:
     Outside of a checkout, return the variable DEEPCAM_COMMIT, which a container image sets. Of a checkout in which git
     fails, return "unknown" and what git says.
     """
-    folder = Path(__file__).parent
+    here = Path(__file__)
     # Otherwise git refuses a checkout that another user owns, whose programs this process runs anyway.
-    command = ["git", "-c", "safe.directory=*", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-c", "safe.directory=*", "-C", here.parent, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
-    except subprocess.CalledProcessError as error:
-        words = error.stderr.strip()
     except (OSError, subprocess.SubprocessError) as error:
-        words = str(error)
-    if "DEEPCAM_COMMIT" in os.environ or not any((parent / ".git").exists() for parent in folder.parents):
+        said = str(getattr(error, "stderr", None) or error).partition("\n")[0]
+    if "DEEPCAM_COMMIT" in os.environ or not any((folder / ".git").exists() for folder in here.parents):
         return os.environ.get("DEEPCAM_COMMIT", "")
-    return f"unknown ({words.partition(chr(10))[0]})"
+    return f"unknown ({said})"
