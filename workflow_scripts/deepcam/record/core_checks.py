@@ -47,7 +47,7 @@ def _throttling(record: Measurement) -> list[Check]:
     ]
     if not shares:
         return []
-    expected = f"cores that the CPU quota withheld for at most {THROTTLED_LIMIT:.0%} of a run's time"
+    expected = f"at most {THROTTLED_LIMIT:.0%} of the time of the job's cores withheld for want of CPU quota"
     return [_check("cpu_throttling", expected, f"{max(shares):.1%}", max(shares) <= THROTTLED_LIMIT)]
 
 
