@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+import numpy as np
 import pytest
-from deepcam.benchmark import machine_lock
+from deepcam.benchmark import arguments, machine_lock, run
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534
@@ -98,6 +101,22 @@ def test_nodes_that_slurm_plays_on_one_machine_do_not_wait_for_each_other() -> N
 def test_a_node_that_has_its_hosts_name_in_slurm_is_the_machine() -> None:
     with machine_lock.held(), another(SLURMD_NODENAME=os.uname().nodename.partition(".")[0]) as waiting:
         assert "waiting" in line(waiting)
+
+
+def test_a_job_holds_the_lock_while_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class MeasuringError(Exception):
+        pass
+
+    def measure(*_: object) -> NoReturn:
+        with socket.socket(socket.AF_UNIX) as another_one, pytest.raises(OSError, match="Address already in use"):
+            another_one.bind(f"\0{machine_lock.NAME}")
+        raise MeasuringError
+
+    monkeypatch.setattr(run, "_measure", measure)
+    np.save(tmp_path / "data-0.npy", np.zeros((16, 64, 16), np.float32))
+    places = ["--data-dirs", str(tmp_path), "--outputfile", str(tmp_path / "record.json")]
+    with pytest.raises(MeasuringError):
+        run.run(arguments.parse([*"--mode io --reader pread --cache warm --batch-size 1".split(), *places]))
 
 
 def test_a_network_of_its_own_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
