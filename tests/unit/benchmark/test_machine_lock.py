@@ -114,9 +114,10 @@ def test_a_job_holds_the_lock_while_it_measures(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(run, "_measure", measure)
     np.save(tmp_path / "data-0.npy", np.zeros((16, 64, 16), np.float32))
+    options = ["--mode", "io", "--reader", "pread", "--cache", "warm", "--batch-size", "1"]
     places = ["--data-dirs", str(tmp_path), "--outputfile", str(tmp_path / "record.json")]
     with pytest.raises(MeasuringError):
-        run.run(arguments.parse([*"--mode io --reader pread --cache warm --batch-size 1".split(), *places]))
+        run.run(arguments.parse([*options, *places]))
 
 
 def test_a_network_of_its_own_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
