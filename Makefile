@@ -73,9 +73,10 @@ image: ## build a container image with podman or docker; KIND=gpu for GPUs
 	$(container) build --file envs/Containerfile --build-arg COMMIT=$$(git describe --always --dirty --abbrev=12 2> /dev/null) \
 		--build-arg KIND=$(KIND) --tag deepcam:$(KIND) $(ARGS) .
 
-# The records' node is this one, not the container's number. Where SELinux is on, it keeps containers out of this folder
+# The records' node is this one, not the container's number. With a network of its own, a container would not see that
+# another benchmark runs on this machine. Where SELinux is on, it keeps containers out of this folder
 # and the data, unless all their files are relabelled or, as here, it leaves this container alone.
-IN_IMAGE = run --rm --ipc=host --hostname $$(uname -n) --security-opt label=disable --volume $(CURDIR):/work
+IN_IMAGE = run --rm --ipc=host --network=host --hostname $$(uname -n) --security-opt label=disable --volume $(CURDIR):/work
 # What is written belongs to the caller: podman's root is its caller, docker is told the caller's number. podman hides
 # the properties of the disk, by which a record knows what a cold cache means on it.
 IN_IMAGE += $(if $(findstring podman,$(container)),--user 0:0 --security-opt unmask=/sys/dev/block,--user $$(id -u):$$(id -g))

@@ -23,6 +23,8 @@ def rank_run(seconds, names, **more):
         "cpu_seconds": seconds,
         "node_cpu_utilisation": None,
         "background_cpu_load": None,
+        "throttled_seconds": None,
+        "thread_cores": ["0-1"],
         "peak_rss_bytes": 3,
         "bytes_read_from_storage": 2_000_000_000,
         "reader": {"o_direct": True},
@@ -39,6 +41,9 @@ def node(name, **facts):
         "governor": None,
         "numa_nodes": 1,
         "memory_bytes": 2**34,
+        "cpu_quota": None,
+        "memory_limit_bytes": None,
+        "machine_lock": "machine",
         "gpus": [],
         "driver": None,
         "kernel": "6",
@@ -59,7 +64,9 @@ def content(**cell):
         "page_cache_residency_min": [0.0],
         "page_cache_residency_max": [0.0],
         "ranks": [
-            rank_run(1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02),
+            rank_run(
+                1.0, ["a.npy", "b.npy"], node_cpu_utilisation=0.5, background_cpu_load=0.02, throttled_seconds=0.0
+            ),
             rank_run(2.0, ["c.npy", "d.npy"]),
         ],
     }

@@ -48,6 +48,12 @@ def test_what_is_written_is_the_callers(make, runtimes, user):
     assert code == 0 and user in asked and asked.endswith(" deepcam:cpu --configfile config/tiny.yaml\n")
 
 
+def test_containers_share_the_machines_lock(make):
+    """It is a socket, and containers with a network of their own have sockets of their own."""
+    code, asked = make("image-run", runtimes=("docker",))
+    assert code == 0 and " --network=host " in asked
+
+
 def test_the_data_may_lie_elsewhere(make, tmp_path):
     (tmp_path / "fast").mkdir()
     code, asked = make("image-run", "DATA=fast", runtimes=("podman",))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deepcam import machine
+from deepcam import cgroup, machine
 from deepcam.machine import CpuTime
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -129,6 +129,15 @@ def test_a_core_that_goes_offline_is_left_out(kernel: Kernel) -> None:
     del kernel.idle[1]
     kernel.write()
     assert since() == CpuTime(pytest.approx(0.24), 1.0, pytest.approx(0.24), 1.0)
+
+
+def test_time_without_cpu_for_want_of_quota_is_that_of_the_period(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "throttled_seconds", iter([5.0, 5.5]).__next__)
+    since = machine.start_cpu_meter([10], {1})
+    kernel.passes(1.0, idle=(0.0, 0.5), job=0.5)
+    assert since().throttled == 0.5
 
 
 def test_shares_of_several_periods_are_those_of_their_sum() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from deepcam import cgroup
+
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 """CPU flags of bfloat16 multiplication in hardware. Without one, oneDNN emulates it, which is slower than float32."""
 
@@ -63,6 +65,8 @@ class CpuTime:
     """Time that processes outside the job took on the job's own cores."""
     own: float = 0.0
     """Time of the job's own cores."""
+    throttled: float = 0.0
+    """Time for which the kernel held back this process's control groups, for their CPU quota, on all cores."""
 
     def __add__(self, other: CpuTime) -> CpuTime:
         return CpuTime(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
@@ -107,6 +111,7 @@ def start_cpu_meter(job: Iterable[int], cores: Collection[int]) -> Callable[[], 
             node=elapsed * len(busy),
             background=sum(busy[core] for core in own) - job_seconds,
             own=elapsed * len(own),
+            throttled=after.throttled - before.throttled,
         )
 
     return since
@@ -121,10 +126,12 @@ class _Clocks(NamedTuple):
     job: float
     kernel: dict[int, float]
     """Of each kernel thread."""
+    throttled: float
 
 
 def _read_clocks(job: tuple[int, ...]) -> _Clocks:
-    return _Clocks(time.perf_counter(), _idle_seconds(), cpu_seconds(job), _kernel_clocks())
+    wall, throttled = time.perf_counter(), cgroup.throttled_seconds()
+    return _Clocks(wall, _idle_seconds(), cpu_seconds(job), _kernel_clocks(), throttled)
 
 
 def _idle_seconds() -> dict[int, float]:

@@ -2,6 +2,10 @@
 
 import contextlib
 import dataclasses
+import itertools
+import os
+import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from deepcam import cgroup
 from deepcam.benchmark import measure, page_cache, ranks, timed_loop
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch, Options
@@ -161,6 +166,37 @@ def test_a_run_reports_its_cpu_load_memory_and_bytes_read(files: tuple[Path, ...
         assert 0 <= rank.background_cpu_load <= rank.node_cpu_utilisation <= 1
         assert rank.peak_rss_bytes > 10e6  # Python alone has that
         assert rank.bytes_read_from_storage >= 0.99 * sum(path.stat().st_size for path in files)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="binding to one of several cores needs two")
+def test_a_run_reports_the_cores_of_the_readers_processes_and_threads(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    bound, done = threading.Event(), threading.Event()
+
+    def bind() -> None:
+        os.sched_setaffinity(0, {first})
+        bound.set()
+        done.wait()
+
+    thread = threading.Thread(target=bind)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            thread.start()
+            bound.wait()
+            os.sched_setaffinity(process.pid, {second})
+            monkeypatch.setattr(MadeUpReader, "processes", (process.pid,))
+            runs, _ = made_up_runs(monkeypatch, files, lambda opened, batch: 0.1)
+        finally:
+            done.set()
+            process.kill()
+    assert {str(first), str(second)} < set(runs[0].ranks[0].thread_cores)
+
+
+def test_a_quota_that_held_the_job_back_is_in_its_run(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "throttled_seconds", itertools.count(0, 0.25).__next__)
+    assert [run.ranks[0].throttled_seconds for run in runs_of(files)] == [0.25] * 2
 
 
 def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> None:

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from deepcam import machine
+from deepcam import cgroup, machine
 from deepcam.benchmark import ranks
-from deepcam.benchmark.ranks import check_even_distribution, init_ranks, share_of_cores, started_ranks
+from deepcam.benchmark.ranks import check_even_distribution, init_ranks, started_ranks
 from deepcam.errors import InputError
 from mpirun import ROOT, mpirun
 
@@ -144,19 +144,14 @@ def test_a_machine_that_stays_busy_is_waited_for_no_longer_than_2_seconds(listen
     assert listening([0.9, 0.9, 0.9, 0.9, 0.8]) == (0.8, [0.1, 0.5, 0.5, 0.5, 0.5])
 
 
-@pytest.mark.parametrize(("cores", "ranks"), [(8, 1), (8, 2), (8, 3), (2, 2), (64, 8)])
-def test_shares_are_even_and_disjoint(cores, ranks):
-    shares = [share_of_cores([list(range(cores))] * ranks, rank) for rank in range(ranks)]
-    assert {len(share) for share in shares} == {cores // ranks}
-    assert len(set().union(*shares)) == ranks * (cores // ranks)
-
-
-def test_more_ranks_than_cores_share_all_cores():
-    assert share_of_cores([[4, 5]] * 3, 2) == (4, 5)
-
-
-def test_the_binding_of_the_launcher_is_kept():
-    assert share_of_cores([[0, 1], [2, 3]], 1) == (2, 3)
+def test_a_rank_is_bound_to_its_share_of_the_quota(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 1.5)
+    try:
+        cores = init_ranks(1).cores
+        assert len(cores) == 1 and os.sched_getaffinity(0) == set(cores) <= allowed
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.parametrize("ranks_of", [{"a": 1}, {"a": 4}, {"a": 4, "b": 4}, {"a": 3, "b": 2}, {"a": 2, "b": 2, "c": 1}])

@@ -32,6 +32,8 @@ def test_a_record_of_version_6_is_converted():
     assert new.start.model_dump() == old["start"]
     assert new.engine.model_dump() == old["engine"]
     assert [run.epochs for run in new.runs] == [run["epochs"] for run in old["runs"]]
+    [node] = new.environment.nodes
+    assert (node.cpu_quota, node.memory_limit_bytes, node.machine_lock) == (None, None, "not recorded")
 
 
 def test_a_converted_record_is_judged_anew():

@@ -193,6 +193,18 @@ def test_differences_name_machine_software_settings_dataset_engine_and_configura
     ]
 
 
+def test_differences_name_a_quota_and_a_cleared_binding():
+    old, new = (
+        measured(GRID[0], nodes=[node("n", cpu_quota=quota)], variables=variables)
+        for quota, variables in ((None, {}), (0.5, {"DEEPCAM_CLEARED_OMP_PROC_BIND": "close"}))
+    )
+    found = differences.differences(Results("a", {GRID[0]: [old]}, None), Results("b", {GRID[0]: [new]}, None))
+    assert [dataclasses.astuple(each) for each in found] == [
+        ("environment.node.cpu_quota", "null", "0.5"),
+        ("environment.variables.DEEPCAM_CLEARED_OMP_PROC_BIND", "-", "close"),
+    ]
+
+
 def test_configurations_differ_only_if_both_are_known():
     known, unknown = Results("a", {}, {"devices": "cpu"}), Results("b", {}, None)
     assert differences.differences(known, unknown) == []

@@ -24,6 +24,11 @@ def cautions(*records):
     return [plain(caution) for caution in provenance.cautions(rows.prepare(summary), records)]
 
 
+def test_the_header_says_what_a_container_was_allowed():
+    found = provenance.provenance([changed(facts={"cpu_quota": 0.5, "memory_limit_bytes": 3 * 2**29})])
+    assert found.machine == "x, 2 logical cores, CPU quota of 0.5 cores, 16 GiB memory, memory limit 1.5 GiB, no GPU"
+
+
 def test_the_header_says_what_was_measured_with_what():
     disk = {"type": "xfs", "device": "/dev/nvme0n1", "model": "Fast SSD", "caveat": ""}
     facts = {"gpus": ["H100", "H100"], "driver": "580", "logical_cores": 1024, "file_system": disk}

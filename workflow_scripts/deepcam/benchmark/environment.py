@@ -11,14 +11,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from deepcam import machine
+from deepcam import cgroup, machine
+from deepcam.benchmark import machine_lock, thread_binding
 
-VARIABLES = (
-    "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "CUFILE_ENV_PATH_JSON", "DALI_GDS_CHUNK_SIZE",
-    "DALI_ODIRECT_CHUNK_SIZE", "GLIBC_TUNABLES", "KMP_AFFINITY", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS",
-    "NCCL_DEBUG", "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "SLURM_JOB_ID",
+VARIABLES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "LD_PRELOAD", "NCCL_DEBUG", "SLURM_JOB_ID")
+
+PREFIXES = (
+    "ATEN_", "CUFILE_", "DALI_", "DNNL_", "GOMP_", "KMP_", "MALLOC_", "MKL_", "OMP_", "ONEDNN_",
+    thread_binding.CLEARED,
 )  # fmt: skip
-"""Environment variables that affect results. No others are recorded, because some hold secrets."""
+"""VARIABLES and those with these prefixes affect results. No others are recorded, because some hold secrets."""
 
 CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "apptainer": "/.singularity.d"}
 """Files by which the containers of each runtime are recognised."""
@@ -57,7 +59,7 @@ PACKAGES = (
 
 
 def describe(ranks: int) -> dict[str, Any]:
-    """Describe the software of a job with that many ranks, and the time. Of environment variables, only VARIABLES."""
+    """Describe the software of a job with that many ranks, and the time. Of environment variables, only some."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -65,7 +67,9 @@ def describe(ranks: int) -> dict[str, Any]:
         "mpi": _mpi() if ranks > 1 else "",
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": {
+            name: value for name, value in sorted(os.environ.items()) if name in VARIABLES or name.startswith(PREFIXES)
+        },
     }
 
 
@@ -79,6 +83,9 @@ def describe_node(data: Path) -> dict[str, Any]:
         "governor": machine.governor(),
         "numa_nodes": machine.numa_nodes(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "cpu_quota": cgroup.cpu_quota(),
+        "memory_limit_bytes": cgroup.memory_limit(),
+        "machine_lock": machine_lock.scope(),
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
@@ -147,11 +154,16 @@ def _mpi() -> str:
 def _git_commit() -> str:
     """Return the commit of the workflow, with "-dirty" if tracked files differ.
 
-    Outside of a checkout, return the variable DEEPCAM_COMMIT, which a container image sets.
+    Outside of a checkout, return the variable DEEPCAM_COMMIT, which a container image sets. Of a checkout in which git
+    fails, return "unknown" and what git says.
     """
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    here = Path(__file__)
+    # Otherwise git refuses a checkout that another user owns, whose programs this process runs anyway.
+    command = ["git", "-c", "safe.directory=*", "-C", here.parent, "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        said = str(getattr(error, "stderr", None) or error).partition("\n")[0]
+    if "DEEPCAM_COMMIT" in os.environ or not any((folder / ".git").exists() for folder in here.parents):
         return os.environ.get("DEEPCAM_COMMIT", "")
+    return f"unknown ({said})"

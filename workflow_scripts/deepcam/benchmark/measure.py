@@ -171,6 +171,8 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         cpu_seconds=sum(part.cpu_seconds for part in parts),
         node_cpu_utilisation=node.node_utilisation if node else None,
         background_cpu_load=node.background_load if node else None,
+        throttled_seconds=node.throttled if node else None,
+        thread_cores=sorted(frozenset[str]().union(*(part.thread_cores for part in parts))),
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
         reader=parts[0].reader,

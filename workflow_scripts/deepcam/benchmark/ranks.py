@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from deepcam import machine
+from deepcam import cgroup, machine, machine_topology
 from deepcam.benchmark import environment
 from deepcam.errors import InputError
 
@@ -132,7 +132,7 @@ class Ranks:
 
 
 def init_ranks(expected_size: int) -> Ranks:
-    """Bind this process to an even, disjoint share of its node's cores. Initialises MPI if there are several ranks.
+    """Bind this process to its share of its node's cores. Initialises MPI if there are several ranks.
 
     Raises InputError if the launcher started another number of ranks than `expected_size`, or spread them unevenly over
     nodes. For example, srun without PMIx starts N jobs of one rank each, whose results would all be wrong.
@@ -146,7 +146,8 @@ def init_ranks(expected_size: int) -> Ranks:
     check_even_distribution([name for name, _ in places])
     node = comm.Split(sorted(set(places)).index(places[comm.Get_rank()]), comm.Get_rank())
     affinities = node.allgather(sorted(os.sched_getaffinity(0)))
-    shares = [share_of_cores(affinities, local_rank) for local_rank in range(node.Get_size())]
+    topology = machine_topology.topology(itertools.chain.from_iterable(affinities))
+    shares = machine_topology.share_cores(topology, affinities, cgroup.cpu_quota())
     cores = shares[node.Get_rank()]
     os.sched_setaffinity(0, cores)
     return Ranks(
@@ -197,16 +198,3 @@ def check_even_distribution(nodes: Sequence[str]) -> None:
             f"ranks: {most} of {len(nodes)} started on {name}, one of {len(ranks_of)} nodes; spread them evenly "
             "(srun: --ntasks-per-node, mpirun: --map-by ppr:N:node)"
         )
-
-
-def share_of_cores(affinities: list[list[int]], local_rank: int) -> tuple[int, ...]:
-    """Return the cores of one of a node's ranks. `affinities` are the cores that each of these ranks may use.
-
-    If all ranks may use the same cores, their shares are contiguous, even and disjoint; if there are more ranks than
-    cores, every rank keeps all of them. If the launcher has bound the ranks to different cores, its choice is kept.
-    """
-    own = affinities[local_rank]
-    each = len(own) // len(affinities)
-    if each == 0 or any(cores != own for cores in affinities):
-        return tuple(own)
-    return tuple(own[local_rank * each : (local_rank + 1) * each])

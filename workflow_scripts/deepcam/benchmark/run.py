@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from deepcam import files
-from deepcam.benchmark import environment, page_cache, ranks
+from deepcam.benchmark import environment, machine_lock, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.measure import measure
 from deepcam.benchmark.timed_loop import Workload
@@ -22,10 +20,6 @@ from deepcam.record.environment_schema import Environment, Node, RankPlace
 from deepcam.record.predictions import Prediction
 from deepcam.record.run_schema import Run
 from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement, Record
-
-MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
-"""Held on every node for the length of a job: two benchmarks at once would measure each other. A killed workflow may
-leave a job behind that no resource of the workflow counts."""
 
 VISUALIZED = 3
 """Number of samples to draw."""
@@ -49,7 +43,7 @@ def run(job: Job) -> list[Prediction]:
         load_engine=_engine_loader(job, place, me),
         run_length=job.run_length,
     )
-    with files.locked(MACHINE_LOCK) if me.node_leader else contextlib.nullcontext():
+    with machine_lock.held() if me.node_leader else contextlib.nullcontext():
         background_load, runs = _measure(workload, me)
     places = me.gather(
         RankPlace(

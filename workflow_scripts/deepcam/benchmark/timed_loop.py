@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcam import machine
+from deepcam import machine, machine_topology
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
@@ -48,6 +48,7 @@ class Part:
     cpu_seconds: float
     node: machine.CpuTime | None
     """How the cores of the rank's node were used; None on ranks that do not lead their node."""
+    thread_cores: frozenset[str]
     peak_rss_bytes: int
     bytes_read_from_storage: int
     reader: dict[str, Any]
@@ -109,6 +110,8 @@ def _timed(
     batches: list[list[str]] = []
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [os.getpid(), *helpers]
+    # Before and after: some readers' threads start with the clock, others end before it.
+    thread_cores = machine_topology.thread_affinities(processes)
     node = ranks.start_cpu_meter(processes)
     meter = device.start_metering()
     storage = _storage_bytes(processes)
@@ -134,6 +137,7 @@ def _timed(
         samples=collections.Counter(os.path.basename(name) for files in batches for name in files if name),
         cpu_seconds=cpu,
         node=node(),
+        thread_cores=thread_cores | machine_topology.thread_affinities(processes),
         peak_rss_bytes=sum(map(machine.peak_rss_bytes, processes)),
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,

@@ -36,6 +36,18 @@ class Node(Model):
     governor: str | None = Field(description="CPU frequency governor; null if the kernel does not set the frequency.")
     numa_nodes: Count = Field(description="Number of NUMA nodes.")
     memory_bytes: Count = Field(description="Physical memory, bytes.")
+    cpu_quota: Amount | None = Field(
+        description="CPU quota of the job's control group or of one above it, in cores; null without one, and in "
+        "records of version 6."
+    )
+    memory_limit_bytes: Count | None = Field(
+        description="Memory limit of the job's control group or of one above it, bytes; null without one, and in "
+        "records of version 6."
+    )
+    machine_lock: str = Field(
+        description="What the lock that keeps other benchmarks waiting covered: machine, or network namespace if "
+        "containers with other networks do not see it; not recorded in records of version 6."
+    )
     gpus: list[str] = Field(description="GPU models, in the order of their bus addresses.")
     driver: str | None = Field(description="Version of the NVIDIA driver; null without one.")
     kernel: str = Field(description="Kernel release.")

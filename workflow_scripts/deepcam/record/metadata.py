@@ -17,7 +17,7 @@ PER_JOB_KEYS = re.compile(
 """Per-job keys (date, load, build time), ignored when configurations are compared."""
 
 MACHINE_KEYS = re.compile(
-    r"environment\.(node\.(cpu|isa|logical_cores|governor|numa_nodes|memory_gibibytes|gpus|driver|kernel"
+    r"environment\.(node\.(cpu|isa|logical_cores|governor|numa_nodes|memory_gibibytes|cpu_quota|memory_limit_bytes|gpus|driver|kernel"
     r"|file_system\.(type|model))|python|packages\..+|mpi|hdf5|git_commit|container)"
 )
 """Keys whose values must be equal for two records to come from the same kind of machine with the same software."""

@@ -49,6 +49,15 @@ class RankRun(Model):
         description="Share of the time of the job's own cores on this node that processes outside the job took, "
         "without kernel threads. One rank per node measures it; null on the others.",
     )
+    throttled_seconds: Amount | None = Field(
+        description="Time for which the kernel held back the control groups of the job's processes on this node, "
+        "because their CPU quota was used up, seconds, summed over cores. One rank per node measures it; null on the "
+        "others, and in records of version 6."
+    )
+    thread_cores: list[str] | None = Field(
+        description="The different sets of cores that the rank's threads were allowed to use, those of its reader's "
+        "processes included, such as 0-3,8; null in records of version 6."
+    )
     peak_rss_bytes: Count = Field(
         description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,17 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
 
     Raises KeyError, TypeError, AttributeError or pydantic's ValidationError for anything else.
     """
-    content = {key: value for key, value in old.items() if key not in ("checks", "metrics")}
+    content = {key: copy.deepcopy(value) for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
+    _add_cores(content)
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
+
+
+def _add_cores(content: dict[str, Any]) -> None:
+    for node in content.get("environment", {}).get("nodes", ()):
+        node |= {"cpu_quota": None, "memory_limit_bytes": None, "machine_lock": "not recorded"}
+    for run in content.get("runs", ()):
+        for rank in run.get("ranks", ()):
+            rank |= {"throttled_seconds": None, "thread_cores": None}

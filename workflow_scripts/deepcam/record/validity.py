@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deepcam.record import metadata, metrics, precision
+from deepcam.record import core_checks, metadata, metrics, precision
 from deepcam.record.environment_schema import FileSystem
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
@@ -61,6 +61,7 @@ def checks(record: Measurement) -> list[Check]:
         _duration(record),
         _background_load(record),
         *_nodes(record),
+        *core_checks.checks(record),
     ]
     if cell.cache == "cold":
         worst = max(share for run in runs for share in run.page_cache_residency_max)

@@ -67,7 +67,9 @@ def _machine(node: Node, container: str | None) -> str:
     parts = [
         node.cpu,
         f"{node.logical_cores:,} logical cores",
+        f"CPU quota of {node.cpu_quota:g} cores" if node.cpu_quota else "",
         f"{node.memory_bytes / 2**30:,.0f} GiB memory",
+        f"memory limit {node.memory_limit_bytes / 2**30:,.3g} GiB" if node.memory_limit_bytes else "",
         gpus or "no GPU",
         f"driver {node.driver}" if node.driver else "",
         f"in a {container} container" if container else "",

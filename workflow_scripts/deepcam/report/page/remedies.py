@@ -34,6 +34,14 @@ REMEDIES = {
         Markup("Other processes used some of the job’s cores"),
         Markup("Usable, but imprecise. Measure again on a quiet machine before you compare small differences."),
     ),
+    "cpu_throttling": (
+        Markup("The CPU quota of the container or job was used up during a run"),
+        Markup("Raise or remove the quota (<code>--cpus</code>), or give the container whole cores."),
+    ),
+    "thread_cores": (
+        Markup("Threads were bound to fewer cores than their rank had"),
+        Markup("Find the library or program that binds them, with the check’s entry in docs/results.md."),
+    ),
     "run_seconds": (
         Markup("Runs shorter than <code>benchmark.min_seconds</code>"),
         Markup(

@@ -1,0 +1,55 @@
+"""Did the job have the cores that its record states? Pure functions."""
+
+from __future__ import annotations
+
+import collections
+
+from deepcam.machine_topology import parse_list
+from deepcam.record import metrics
+from deepcam.record.schema import Check, Measurement
+
+THROTTLED_LIMIT = 0.01
+"""Share of the time of the job's cores for which the kernel may hold it back, because its CPU quota is used up. A job
+that keeps all cores of its quota busy is held back for some moments by the kernel's way of counting."""
+
+
+def checks(record: Measurement) -> list[Check]:
+    """The checks of cores; none of a record of version 6, which did not say what they need."""
+    return [*_thread_cores(record), *_throttling(record)]
+
+
+def _thread_cores(record: Measurement) -> list[Check]:
+    """Every thread may use all of its rank's cores."""
+    places = record.environment.ranks
+    if any(rank.thread_cores is None for run in record.runs for rank in run.ranks):
+        return []
+    bound = sorted(
+        f"threads of rank {number} on {place.node} that may use {cores} only"
+        for run in record.runs
+        for number, (place, rank) in enumerate(zip(places, run.ranks, strict=True))
+        for cores in rank.thread_cores or ()
+        if not parse_list(cores).issuperset(place.cores)
+    )
+    actual = bound[0] if bound else "such threads only"
+    return [_check("thread_cores", "threads that may use all cores of their rank", actual, not bound)]
+
+
+def _throttling(record: Measurement) -> list[Check]:
+    """The kernel did not hold the job back: the mean over a node's cores in the worst run."""
+    cores: dict[str, set[int]] = collections.defaultdict(set)
+    for place in record.environment.ranks:
+        cores[place.node] |= set(place.cores)
+    shares = [
+        rank.throttled_seconds / metrics.run_seconds(run) / len(cores[place.node])
+        for run in record.runs
+        for place, rank in zip(record.environment.ranks, run.ranks, strict=True)
+        if rank.throttled_seconds is not None
+    ]
+    if not shares:
+        return []
+    expected = f"at most {THROTTLED_LIMIT:.0%} of the time of the job's cores withheld for want of CPU quota"
+    return [_check("cpu_throttling", expected, f"{max(shares):.1%}", max(shares) <= THROTTLED_LIMIT)]
+
+
+def _check(name: str, expected: str, actual: str, ok: bool) -> Check:
+    return Check(name=name, level="error", expected=expected, actual=actual, ok=ok)
