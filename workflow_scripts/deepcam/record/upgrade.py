@@ -21,6 +21,13 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     """
     content = {key: value for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
+    content["verification"] = None
+    content["runs"] = [
+        {**run, "ranks": [{**rank, "delivery": None} for rank in run["ranks"]]} for run in content.get("runs", [])
+    ]
+    environment = content.get("environment", {})
+    places = [{**place, "engine_sha256": None} for place in environment.get("ranks", [])]
+    content["environment"] = {**environment, "ranks": places}
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
