@@ -164,6 +164,7 @@ def test_a_reader_that_is_honest_in_timed_passes_only_is_found(
     plant(monkeypatch, shortens, honest=lambda opened: opened > 1)
     made = measured(files, mode, cache)
     assert "delivered_bytes" in failed(made)
+    assert made.verification[0].delivery.wrong_samples == len(files)
     assert [rank.delivery.wrong_samples for run in made.runs for rank in run.ranks] == [0, 0]
 
 
@@ -188,6 +189,28 @@ def test_honest_readers_pass(files: tuple[Path, ...], reader: str, mode: str, ca
 @pytest.mark.parametrize("reader", ["pread", "dali-mmap", "torch"])
 def test_honest_readers_of_a_gpu_pass(files: tuple[Path, ...], reader: str, mode: str, cache: str) -> None:
     assert failed(measured(files, mode, cache, reader, device="cuda:0")) == set()
+
+
+class HostTensors:
+    """The part of a GPU that evidence uses, with tensors in the host's memory."""
+
+    @staticmethod
+    def to_device(batch: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(batch.copy())
+
+
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_batches_may_be_tensors_as_on_a_gpu(files: tuple[Path, ...], wrong: int) -> None:
+    names, device = [str(path) for path in files[:2]], HostTensors()
+    delivered = torch.from_numpy(np.stack([np.load(path) for path in files[:2]])) + (1 if wrong else 0)
+    full = delivery.FullEvidence(files[:2], 1, VALUES, 2, True)
+    for evidence in (full, delivery.TimedEvidence(files[:2], VALUES, device)):
+        batch = Batch(names, delivered.clone())
+        evidence.keep(batch)
+        evidence.keep_mask(batch, masks_of(batch.array))
+        batch.array[:] = 0  # the reader uses the memory again
+        assert evidence.delivery(0).wrong_samples == wrong
+    assert (full.masks(masks_of, device).differing_pixels > 0) is bool(wrong)
 
 
 @pytest.mark.gpu

@@ -152,6 +152,7 @@ def test_a_cold_run_repeats_epochs_with_eviction_before_each(files: tuple[Path, 
         assert rank.samples == {path.name: run.epochs for path in files}
         assert len(run.page_cache_residency_max) == run.epochs
         assert max(run.page_cache_residency_max) <= 0.01
+        assert rank.delivery.samples == run.epochs * len(files)
         assert rank.bytes_read_from_storage >= 0.99 * run.epochs * sum(path.stat().st_size for path in files)
 
 

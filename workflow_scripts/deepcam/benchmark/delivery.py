@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -39,8 +40,8 @@ EDGE_SHARE = 0.125
 BLOCK_VALUES, RANDOM_BLOCKS = 1024, 2
 """Values of a block (4 KiB), and blocks at random places. The first and the last block are always compared, too."""
 
-WHOLE_SAMPLES = 2
-"""Samples of a rank that are compared as a whole in a configuration's first start."""
+WHOLE_SAMPLES, CHUNK_VALUES = 2, 2**18
+"""Samples of a rank that are compared as a whole in a configuration's first start, in chunks of 1 MiB."""
 
 MASK_SAMPLES = 64
 """Samples whose masks are compared in a configuration's first start; in others, those of one batch are."""
@@ -52,14 +53,20 @@ Engine = Callable[[Any], Any]
 
 
 class Piece(NamedTuple):
-    """Values that were kept of a sample."""
+    """What was kept of a sample: the hash of some values, so that whole samples take no memory."""
 
     number: int
     """Place of the sample in the pass."""
     file: str
     start: int
-    """Place of the first value in the sample."""
-    content: bytes
+    """Place of the first byte in the sample."""
+    length: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, number: int, file: str, start: int, values: np.ndarray) -> Piece:
+        """The piece with these values of the sample, the first of which is number `start`."""
+        return cls(number, file, start * 4, values.nbytes, _digest(values.tobytes()))
 
 
 class Evidence(abc.ABC):
@@ -113,7 +120,7 @@ class Evidence(abc.ABC):
         return Delivery(
             proof="bytes",
             samples=len({piece.number for piece in pieces}),
-            bytes=sum(len(piece.content) for piece in pieces),
+            bytes=sum(piece.length for piece in pieces),
             wrong_samples=len({piece.number for piece in differing}),
             first_wrong=os.path.basename(min(differing).file) if differing else None,
         )
@@ -127,7 +134,7 @@ class Evidence(abc.ABC):
             return [
                 piece
                 for piece in pieces
-                if os.pread(opened.fileno(), len(piece.content), offset + piece.start * 4) != piece.content
+                if _digest(os.pread(opened.fileno(), piece.length, offset + piece.start)) != piece.digest
             ]
 
 
@@ -159,7 +166,7 @@ class TimedEvidence(Evidence):
     def _pieces(self) -> list[Piece]:
         kept, count = _on_host(self._kept), len(self._places)
         chosen = self._random.choice(count, min(count, MOST_SAMPLES), replace=False) if count else []
-        return [Piece(int(number), *self._places[number], kept[number].tobytes()) for number in chosen]
+        return [Piece.of(int(number), *self._places[number], kept[number]) for number in chosen]
 
 
 class FullEvidence(Evidence):
@@ -181,7 +188,8 @@ class FullEvidence(Evidence):
             for number in some(count, MOST_SAMPLES)
         }
         for number in some(count, WHOLE_SAMPLES if first_start else 0):
-            self._spans[number] = [(0, sample_values)]
+            starts = range(0, sample_values, CHUNK_VALUES)
+            self._spans[number] = [(start, min(CHUNK_VALUES, sample_values - start)) for start in starts]
         batches = math.ceil(MASK_SAMPLES / batch_size) if first_start else 1
         self._mask_batches = set(some(math.ceil(count / batch_size), batches))
         self._number = self._batch = 0
@@ -196,8 +204,8 @@ class FullEvidence(Evidence):
     def _keep(self, names: list[str], values: Any) -> None:
         for row, name in enumerate(names):
             for start, length in self._spans.get(self._number, []):
-                content = _on_host(values[row, start : start + length]).tobytes()
-                self._found.append(Piece(self._number, name, start, content))
+                kept = _on_host(values[row, start : start + length])
+                self._found.append(Piece.of(self._number, name, start, kept))
             self._number += 1
 
     def _pieces(self) -> list[Piece]:
@@ -219,3 +227,7 @@ class FullEvidence(Evidence):
 def _on_host(array: Any) -> np.ndarray:
     """A NumPy array, or a torch tensor copied to one, after the work that is queued before it."""
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -35,7 +35,7 @@ def _delivered_bytes(record: Measurement) -> list[Check]:
             name="delivered_bytes",
             level="error",
             expected="the bytes of the files in every pass",
-            actual=f"{missing} passes without proof"
+            actual=f"no proof for {missing} of {len(found)} passes"
             if missing
             else f"{wrong} of {sum(delivery.samples for delivery in known)} samples differ{first}",
             ok=not missing and not wrong,
