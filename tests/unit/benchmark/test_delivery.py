@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from deepcam.benchmark import delivery, measure, ranks, timed_loop
 from deepcam.benchmark.devices import open_device
-from deepcam.benchmark.readers import Batch, Options
+from deepcam.benchmark.readers import Batch
 from deepcam.grid import READERS, Cell
 from deepcam.record import delivery_checks
 from deepcam.record.schema import Measurement, Settings
+from planted_reader import FAULTS, Planted, plant, shortens
 from record_example import content, measurement
 
 SHAPE = (16, 24, 16)
@@ -63,76 +61,6 @@ def measured(
 
 def failed(made: Measurement) -> set[str]:
     return {check.name for check in delivery_checks.checks(made) if not check.ok and check.level == "error"}
-
-
-class Planted:
-    """A reader that delivers the samples of its files, and then does what `fault` does to each batch."""
-
-    details: ClassVar[dict[str, object]] = {}
-    processes = ()
-
-    def __init__(self, files: Sequence[Path], size: int, fault: Callable[[np.ndarray], np.ndarray | None]) -> None:
-        self.batches = [files[start : start + size] for start in range(0, len(files), size)]
-        self.fault = fault
-
-    def __iter__(self) -> Iterator[Batch]:
-        for paths in self.batches:
-            yield Batch([str(path) for path in paths], self.fault(np.stack([np.load(path) for path in paths])))
-
-
-def plant(
-    monkeypatch: pytest.MonkeyPatch,
-    fault: Callable[[np.ndarray], np.ndarray | None],
-    honest: Callable[[int], bool] = lambda opened: False,
-) -> None:
-    """Every reader is a planted one, except when `honest` says so of the number of readers that were opened."""
-    opened = []
-
-    def open_reader(name: str, files: Sequence[Path], options: Options) -> contextlib.nullcontext[Planted]:
-        opened.append(name)
-        done = honest(len(opened))
-        return contextlib.nullcontext(Planted(files, options.batch_size, (lambda batch: batch) if done else fault))
-
-    monkeypatch.setattr(timed_loop, "open_reader", open_reader)
-
-
-def skips(batch: np.ndarray) -> np.ndarray:
-    """The second sample was not read: its place holds something else."""
-    batch[1] = 0.75
-    return batch
-
-
-def repeats(batch: np.ndarray) -> np.ndarray:
-    batch[1] = batch[0]
-    return batch
-
-
-def swaps(batch: np.ndarray) -> np.ndarray:
-    return batch[::-1].copy()
-
-
-def shortens(batch: np.ndarray) -> np.ndarray:
-    """The last of 16 lines of each sample was not read."""
-    batch[:, -1] = 0
-    return batch
-
-
-def zeroes(batch: np.ndarray) -> np.ndarray:
-    return np.zeros_like(batch)
-
-
-def fills_later(batch: np.ndarray) -> np.ndarray:
-    handed_out = np.zeros_like(batch)
-
-    def fill() -> None:
-        time.sleep(0.02)
-        handed_out[:] = batch
-
-    threading.Thread(target=fill).start()
-    return handed_out
-
-
-FAULTS = [skips, repeats, swaps, shortens, zeroes, fills_later]
 
 
 @pytest.mark.parametrize(("mode", "cache"), CASES)
@@ -280,8 +208,9 @@ def test_mode_train_has_no_masks(files: tuple[Path, ...]) -> None:
     ("first_start", "bytes_", "masks"), [(True, 2 * VALUES * 4 + 4 * 4 * 4096, 6), (False, 6 * 4 * 4096, 2)]
 )
 def test_a_first_start_compares_whole_samples_and_all_masks(
-    files: tuple[Path, ...], first_start: bool, bytes_: int, masks: int
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, first_start: bool, bytes_: int, masks: int
 ) -> None:
+    monkeypatch.setattr(delivery, "CHUNK_VALUES", 1000)
     device, paths = open_device("cpu"), [str(path) for path in files]
     evidence = delivery.FullEvidence(files, 1, VALUES, 2, first_start)
     for start in range(0, 6, 2):
