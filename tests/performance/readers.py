@@ -215,7 +215,7 @@ class Resident:
 
     def __init__(self, batch_size: int) -> None:
         self.details: dict[str, Any] = {}
-        self.batch = Batch(["data.npy"] * batch_size, np.empty((batch_size, *SHAPE), np.float32))
+        self.batch = Batch(["data.npy"] * batch_size, np.ones((batch_size, *SHAPE), np.float32))
 
     def __iter__(self) -> Iterator[Batch]:
         return (self.batch for _ in range(CLOCKED_BATCHES))
