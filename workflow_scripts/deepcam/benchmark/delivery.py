@@ -28,8 +28,8 @@ from deepcam.data import npy
 from deepcam.record.delivery_schema import Delivery, MaskComparison
 
 MOST_SAMPLES = 1000
-"""Largest number of samples of a rank and pass that are compared, chosen at random. Reading blocks of so many takes 0.1
-to 1 s, in which storage of 10 GB/s delivers 20 to 200 samples of 56 MB."""
+"""Largest number of samples of a rank and pass that are compared, chosen at random. So many samples have 57 GB, beside
+which the few blocks that are compared are little to read."""
 
 TIMED_VALUES = 16
 """Values that are kept of each sample of a timed pass: all channels at one place."""
