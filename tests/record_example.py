@@ -29,7 +29,13 @@ def rank_run(seconds, names, **more):
         "bytes_read_from_storage": 2_000_000_000,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
+        "delivery": delivery(),
     } | more
+
+
+def delivery(**fields):
+    """What proves that a reader delivered two samples."""
+    return {"proof": "bytes", "samples": 2, "bytes": 128, "wrong_samples": 0, "first_wrong": None} | fields
 
 
 def node(name, **facts):
@@ -49,6 +55,17 @@ def node(name, **facts):
         "kernel": "6",
         "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
     } | facts
+
+
+def place(name, local_rank):
+    """Where a rank ran."""
+    return {"node": name, "local_rank": local_rank, "device": "cpu", "cores": [local_rank], "engine_sha256": None}
+
+
+def verification(mode):
+    """What a rank of a cell of this mode compared outside the clock."""
+    masks = {"samples": 2, "pixels": 8, "differing_pixels": 0}
+    return {"delivery": delivery(bytes=1024), "masks": masks if mode == "inference" else None}
 
 
 def start(number, **probe):
@@ -103,9 +120,10 @@ def content(**cell):
             "container": None,
             "variables": {},
             "nodes": [node("n")],
-            "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],
+            "ranks": [place("n", i) for i in range(2)],
             "background_cpu_load": 0.01,
         },
+        "verification": [verification(cell.get("mode")) for _ in range(2)],
         "runs": [run, faster],
     }
 
@@ -147,10 +165,8 @@ def cell_content(seconds=2.0, **fields):
             rank["batch_samples"] = [len(rank["samples"])]
             rank["batch_interval_seconds"] = [seconds]
             rank["bytes_read_from_storage"] = len(rank["samples"]) * 1_000_000_000 if cold else 0
-    made["environment"]["ranks"] = [
-        {"node": f"n{index // 2}", "local_rank": index % 2, "device": "cpu", "cores": [index % 2]}
-        for index in range(ranks)
-    ]
+    made["environment"]["ranks"] = [place(f"n{index // 2}", index % 2) for index in range(ranks)]
+    made["verification"] = [verification(fields.get("mode")) for _ in range(ranks)]
     made["environment"]["nodes"] = [node(f"n{index}") for index in range(math.ceil(ranks / 2))]
     if fields.get("engine", "none") != "none":
         made["engine"] = {"precision": "fp16", "accuracy": []}
@@ -176,5 +192,6 @@ def verdict(cyclones=0.9, passed=True):
         "median_logit_margin": 5.0,
         "min_iou_ratio": 0.99,
         "min_pixel_agreement": 0.995,
+        "engine_sha256": "0" * 64,
         "passed": passed,
     }

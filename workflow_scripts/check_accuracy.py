@@ -22,7 +22,8 @@ def main() -> None:
     arguments = parser.parse_args()
     samples = accuracy.EvaluationSet.read(arguments.dataset)
     masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
-    verdict = accuracy.compare(masks, np.load(arguments.reference, mmap_mode="r"), samples.labels)
+    margins, engine_sha256 = np.load(arguments.reference, mmap_mode="r"), files.sha256(arguments.engine_file)
+    verdict = accuracy.compare(masks, margins, samples.labels, engine_sha256)
     log.info(
         "%s: %s, %.4f of the pixels agree with the reference, mean IoU %.4f (reference %.4f), largest logit margin "
         "lost %.2g (the reference's median margin is %.2g)",

@@ -27,6 +27,7 @@ import common  # first: it finds the project's code
 import numpy as np
 from deepcam import climate, files
 from deepcam.benchmark import measure, page_cache, ranks, timed_loop
+from deepcam.benchmark.delivery import TimedEvidence
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import NONE, READERS, Cell
@@ -144,7 +145,8 @@ def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     """GB/s of one of this project's readers in the timed loop."""
     warm = cell.cache == "warm"
     workload = timed_loop.Workload(cell, paths, SHAPE, one_run(int(warm), MIN_SECONDS))
-    [run] = measure.measure(workload, ranks.init_ranks(1)) or []
+    measured = measure.measure(workload, ranks.init_ranks(1))
+    [run] = measured.runs if measured else []
     check_residency(cell, min(run.page_cache_residency_min))
     if run.ranks[0].samples != {path.name: run.epochs for path in paths}:
         raise RuntimeError(f"{cell.id}: did not read every sample once per epoch")
@@ -213,7 +215,7 @@ class Resident:
 
     def __init__(self, batch_size: int) -> None:
         self.details: dict[str, Any] = {}
-        self.batch = Batch(["data.npy"] * batch_size, np.empty((batch_size, *SHAPE), np.float32))
+        self.batch = Batch(["data.npy"] * batch_size, np.ones((batch_size, *SHAPE), np.float32))
 
     def __iter__(self) -> Iterator[Batch]:
         return (self.batch for _ in range(CLOCKED_BATCHES))
@@ -233,7 +235,9 @@ def benchmark_loop(batch_size: int) -> float:
     workload = timed_loop.Workload(cell, (Path("data.npy"),), SHAPE, one_run(warmup_runs=0, min_seconds=0))
     with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
         loop = timed_loop.ReadingLoop(workload, open_device("cpu"), None)
-        return loop((Path("data.npy"),), ranks.init_ranks(1)).seconds
+        files = (Path("data.npy"),) * (CLOCKED_BATCHES * batch_size)
+        evidence = TimedEvidence(files, math.prod(SHAPE), open_device("cpu"))
+        return loop(files[:1], ranks.init_ranks(1), evidence).seconds
 
 
 def bare_loop(batch_size: int) -> float:

@@ -218,8 +218,17 @@ def peak_rss_bytes(process: int) -> int:
 
 def bytes_read_from_storage(process: int) -> int:
     """Return how many bytes the kernel has read from storage for a process (read_bytes of /proc/PID/io)."""
+    return _io_count(process, "read_bytes")
+
+
+def bytes_returned_by_reads(process: int) -> int:
+    """Return how many bytes read calls have returned to a process, wherever they came from (rchar of /proc/PID/io)."""
+    return _io_count(process, "rchar")
+
+
+def _io_count(process: int, name: str) -> int:
     counts = (PROC / f"{process}/io").read_text(encoding="ascii")
-    return int(counts.partition("\nread_bytes:")[2].split()[0])
+    return int(f"\n{counts}".partition(f"\n{name}:")[2].split()[0])
 
 
 def isa() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import record_example
 from deepcam.benchmark import arguments, ranks, run
 from deepcam.errors import InputError
 from deepcam.record.schema import Settings
@@ -154,6 +155,21 @@ def test_what_does_not_fit_the_engine_or_the_data_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=error):
         check(parse(folder, words.format(engines=engines)))
+
+
+def test_an_accuracy_file_that_names_no_engine_file_is_refused(folder: Path, engines: Path) -> None:
+    old = engines / "accuracy.json"
+    content = record_example.verdict()
+    del content["engine_sha256"]
+    old.write_text(json.dumps(content))
+    job = parse(folder, f"--mode inference --trt-model-dir {engines} --accuracy-files {old}")
+    with pytest.raises(InputError, match=r"accuracy\.json: does not say which engine file it judged; delete it and"):
+        run.describe_subject(job)
+
+
+def test_an_engine_without_its_file_is_refused_before_the_runs(folder: Path, engines: Path) -> None:
+    with pytest.raises(InputError, match=r"cpu\.pt2: missing; rebuild it with: snakemake --forcerun compile_engine"):
+        run.run(parse(folder, f"--mode inference --trt-model-dir {engines}"))
 
 
 def test_masks_are_drawn_beside_labels_only(folder: Path, engines: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def workload_of(files: tuple[Path, ...], cache: str = "warm", **changes: object)
 def runs_of(files: tuple[Path, ...], cache: str = "warm", **changes: object) -> list[Run]:
     found = measure.measure(workload_of(files, cache, **changes), ranks.init_ranks(1))
     assert found is not None
-    return found
+    return found.runs
 
 
 class Clock:
@@ -88,7 +88,7 @@ def made_up_runs(
     workload = dataclasses.replace(workload_of(files, **changes), run_length=run_length)
     found = measure.measure(workload, ranks.init_ranks(1))
     assert found is not None
-    return found, epochs
+    return found.runs, epochs
 
 
 def bursts(opened: int, batch: int) -> float:
@@ -157,6 +157,7 @@ def test_a_cold_run_repeats_epochs_with_eviction_before_each(files: tuple[Path, 
         assert rank.samples == {path.name: run.epochs for path in files}
         assert len(run.page_cache_residency_max) == run.epochs
         assert max(run.page_cache_residency_max) <= 0.01
+        assert rank.delivery.samples == run.epochs * len(files)
         assert rank.bytes_read_from_storage >= 0.99 * run.epochs * sum(path.stat().st_size for path in files)
 
 
@@ -204,9 +205,14 @@ def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> N
     page_cache.evict(files)
     part = measure._ReadingPart(workload_of(files), ranks.init_ranks(1), open_device("cpu"), None)
     part._order = SimpleNamespace(files=lambda epochs: files[:2])
-    seen = []
-    part._loop = lambda *_: seen.extend(page_cache.resident_fraction([path]) for path in files)
-    assert part(1) == (None, (1.0, 1.0))
+    seen, loop = [], part._loop
+
+    def seeing_loop(*arguments: Any) -> timed_loop.Part:
+        seen.extend(page_cache.resident_fraction([path]) for path in files)
+        return loop(*arguments)
+
+    part._loop = seeing_loop
+    assert part(1)[1] == (1.0, 1.0)
     assert seen == [1.0, 1.0, 0.0, 0.0, 0.0]
 
 

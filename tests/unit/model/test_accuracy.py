@@ -19,6 +19,8 @@ from record_example import record
 TRUTH = np.array([[0] * 90 + [1] * 5 + [2] * 5] * 20, dtype=np.uint8)
 """20 x 100 pixels."""
 
+SHA256 = "0" * 64
+
 
 def write_labels(folder: Path, count: int) -> list[Path]:
     paths = [folder / f"label-{i}.npy" for i in range(count)]
@@ -33,7 +35,7 @@ def margins(reference: np.ndarray) -> np.ndarray:
 
 
 def verdict(folder: Path, mask: np.ndarray, reference: np.ndarray = TRUTH) -> AccuracyVerdict:
-    return accuracy.compare(mask[None], margins(reference)[None], write_labels(folder, 1))
+    return accuracy.compare(mask[None], margins(reference)[None], write_labels(folder, 1), SHA256)
 
 
 def test_the_labels_as_masks_are_perfect(tmp_path: Path) -> None:
@@ -77,14 +79,14 @@ def test_margin_loss_is_the_references_margin_over_the_engines_class(
     reference[:, 0, :2] = np.transpose([(0, 0.25, 1), (0, 0.5, 3)])
     mask = np.zeros_like(TRUTH)
     mask[0, :2] = engine_prefers
-    found = accuracy.compare(mask[None], reference[None], write_labels(tmp_path, 1))
+    found = accuracy.compare(mask[None], reference[None], write_labels(tmp_path, 1), SHA256)
     assert (found.max_logit_margin_loss, found.median_logit_margin) == (lost, 4)
 
 
 def test_a_class_that_does_not_occur_is_not_counted(tmp_path: Path) -> None:
     path = tmp_path / "label.npy"
     np.save(path, np.zeros((20, 100, 2), dtype=np.float32))
-    found = accuracy.compare(np.zeros_like(TRUTH)[None], margins(np.zeros_like(TRUTH))[None], [path])
+    found = accuracy.compare(np.zeros_like(TRUTH)[None], margins(np.zeros_like(TRUTH))[None], [path], SHA256)
     assert found.iou == dict(zip(CLASSES, (1.0, None, None), strict=True))
     assert found.mean_iou == 1.0
 
@@ -116,7 +118,7 @@ def test_a_reference_whose_margins_are_not_finite_is_refused(tmp_path: Path, log
 
 def test_masks_of_other_samples_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not of the same samples"):
-        accuracy.compare(TRUTH[None], np.stack([margins(TRUTH)] * 2), write_labels(tmp_path, 1))
+        accuracy.compare(TRUTH[None], np.stack([margins(TRUTH)] * 2), write_labels(tmp_path, 1), SHA256)
 
 
 def test_samples_are_run_in_the_largest_batches_of_the_engine(tmp_path: Path) -> None:

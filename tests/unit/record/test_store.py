@@ -30,10 +30,13 @@ def test_a_record_of_version_6_is_converted():
     assert new.schema_version == 7
     assert dataclasses.asdict(new.cell) == old["cell"]
     assert new.start.model_dump() == old["start"]
-    assert new.engine.model_dump() == old["engine"]
+    [verdict] = old["engine"].pop("accuracy")
+    assert new.engine.model_dump() == old["engine"] | {"accuracy": [verdict | {"engine_sha256": None}]}
     assert [run.epochs for run in new.runs] == [run["epochs"] for run in old["runs"]]
     [node] = new.environment.nodes
     assert (node.cpu_quota, node.memory_limit_bytes, node.machine_lock) == (None, None, "not recorded")
+    assert new.verification is new.runs[0].ranks[0].delivery is new.environment.ranks[0].engine_sha256 is None
+    assert {"delivered_bytes", "masks", "engine_file"}.isdisjoint(check.name for check in new.checks)
 
 
 def test_a_converted_record_is_judged_anew():

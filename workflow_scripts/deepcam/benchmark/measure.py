@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
+import math
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,31 +13,44 @@ from typing import Any, TypeVar
 
 from deepcam.benchmark import page_cache
 from deepcam.benchmark.calibration import RunLength
+from deepcam.benchmark.delivery import Evidence, FullEvidence, TimedEvidence
 from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
+from deepcam.grid import MODES
 from deepcam.machine import CpuTime
+from deepcam.record.delivery_schema import Delivery, Verification
 from deepcam.record.run_schema import DeviceUsage, RankRun, Run
 
-Reading = TypeVar("Reading", int, float, CpuTime)
+Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
 
 MOST_CORRECTIONS = 3
 """How many runs that should count are repeated with more work because they were too short."""
 
 
-def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """The runs that count, and what each rank verified in the pass outside the clock; None in mode compute."""
+
+    runs: list[Run]
+    verification: list[Verification] | None
+
+
+def measure(workload: Workload, ranks: Ranks) -> Measured | None:
     """Warm-up runs, then the runs that count. Collective: every rank calls it. Returns them on rank 0, None elsewhere.
 
     Every run that counts lasts at least `min_seconds`. A cold run repeats one epoch, with eviction before each, until
     reading has taken that long. Other runs have as many epochs, or in mode compute as many batches, as whole runs have
     shown to take that long. After a warm-up, a run in which a batch size occurs for the first time does not count: it
     includes one-time work, such as the choice of kernels.
+
+    The pass in which the samples are verified is the first of the warm-up, or, without a warm-up, one after the runs.
     """
     settings = workload.settings
     runs = _Runs(workload, ranks)
     length = RunLength(settings.min_seconds, workload.run_length or 1)
-    for _ in range(settings.warmup_runs):
-        runs.run(length.amount, settings.min_seconds)
+    for number in range(settings.warmup_runs):
+        runs.run(length.amount, settings.min_seconds, verify=number == 0)
     calibrated = workload.cell.cache == "cold" or workload.run_length is not None
     measured: list[Run] = []
     corrections = 0
@@ -50,7 +65,8 @@ def measure(workload: Workload, ranks: Ranks) -> list[Run] | None:
             measured.append(run)
         else:
             corrections += 1
-    return measured if ranks.rank == 0 else None
+    verification = runs.verification()
+    return Measured(measured, verification) if ranks.rank == 0 else None
 
 
 class _Runs:
@@ -59,14 +75,15 @@ class _Runs:
     def __init__(self, workload: Workload, ranks: Ranks) -> None:
         device = open_device(workload.device)
         engine = workload.load_engine() if workload.load_engine else None
-        reads = workload.cell.mode != "compute"
+        reads = MODES[workload.cell.mode].reads
         self._part = (_ReadingPart if reads else _ComputingPart)(workload, ranks, device, engine)
         self._cold, self._ranks = workload.cell.cache == "cold", ranks
         self._batch_sizes: set[int] = set()
 
-    def run(self, amount: int, min_seconds: float) -> tuple[Run | None, float, bool]:
+    def run(self, amount: int, min_seconds: float, verify: bool = False) -> tuple[Run | None, float, bool]:
         """One run with this number of epochs or batches; a cold one has epochs until it lasts `min_seconds`.
 
+        With `verify`, its first epoch is the pass outside the clock, so that the run must not count.
         Returns the run, which is None on all ranks but rank 0, its duration in seconds, and whether any rank had a
         batch of a size that it had not had before.
         """
@@ -74,7 +91,7 @@ class _Runs:
         residency: list[tuple[float, float]] = []
         seconds = 0.0
         while not parts or (self._cold and seconds < min_seconds):
-            part, resident = self._part(1 if self._cold else amount)
+            part, resident = self._part(1 if self._cold else amount, verify and not parts)
             parts.append(part)
             residency.append(resident)
             seconds += self._ranks.allreduce_max(part.seconds)
@@ -93,6 +110,14 @@ class _Runs:
         )
         return run, seconds, new_batch_size
 
+    def verification(self) -> list[Verification] | None:
+        """What each rank verified, on rank 0; None elsewhere and in mode compute. Makes the pass if there was none."""
+        if isinstance(self._part, _ComputingPart):
+            return None
+        if self._part.verification is None:
+            self._part(1, verify=True)
+        return self._ranks.gather(self._part.verification)
+
 
 class _ReadingPart:
     """A part of a run that reads: it starts with the page cache in the state that the cell asks for.
@@ -101,13 +126,17 @@ class _ReadingPart:
     """
 
     def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
-        self._workload, self._ranks = workload, ranks
+        self._workload, self._ranks, self._device, self._engine = workload, ranks, device, engine
+        self.verification: Verification | None = None
         self._order = _SampleOrder(workload, ranks)
         self._loop = ReadingLoop(workload, device, engine)
         self._evict_first = True
 
-    def __call__(self, epochs: int) -> tuple[Part, tuple[float, float]]:
-        """The part, and the lowest and highest residency of all ranks just before it."""
+    def __call__(self, epochs: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
+        """The part, and the lowest and highest residency of all ranks just before it.
+
+        With `verify`, the samples of the first epoch and their masks are compared thoroughly, which takes time.
+        """
         files = self._order.files(epochs)
         own = sorted(set(files))
         self._ranks.barrier()  # no rank still reads the files or has them mapped
@@ -121,7 +150,20 @@ class _ReadingPart:
             page_cache.preload(own)
             self._evict_first = False
         resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
-        return self._loop(files, self._ranks), resident
+        values = math.prod(self._workload.sample_shape)
+        if not verify:
+            return self._read(files, TimedEvidence(files, values, self._device)), resident
+        cell = self._workload.cell
+        evidence = FullEvidence(files, epochs, values, cell.local_batch_size, self._workload.first_start)
+        part = self._read(files, evidence)
+        masks = evidence.masks(self._engine, self._device) if MODES[cell.mode].infers else None
+        self.verification = Verification(delivery=part.delivery, masks=masks)
+        return part, resident
+
+    def _read(self, files: tuple[Path, ...], evidence: Evidence) -> Part:
+        """Read with the clock on. The samples are compared afterwards, before a rank evicts or loads files again."""
+        part = self._loop(files, self._ranks, evidence)
+        return dataclasses.replace(part, delivery=evidence.delivery(part.bytes_returned_by_reads))
 
     def epochs(self, amount: int) -> int:
         return amount
@@ -133,7 +175,7 @@ class _ComputingPart:
     def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
         self._ranks, self._loop = ranks, ComputeLoop(workload, device, engine)
 
-    def __call__(self, batches: int) -> tuple[Part, tuple[float, float]]:
+    def __call__(self, batches: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
         return self._loop(batches, self._ranks), (0.0, 0.0)
 
     def epochs(self, amount: int) -> int:
@@ -181,6 +223,17 @@ def _joined(parts: Sequence[Part]) -> RankRun:
             utilisation=_mean(parts, lambda part: part.device.utilisation),
             memory_bytes=_known(max, [part.device.memory_bytes for part in parts]),
         ),
+        delivery=_known(_all_delivered, [part.delivery for part in parts]),
+    )
+
+
+def _all_delivered(parts: Sequence[Delivery]) -> Delivery:
+    return Delivery(
+        proof=parts[0].proof,
+        samples=sum(part.samples for part in parts),
+        bytes=sum(part.bytes for part in parts),
+        wrong_samples=sum(part.wrong_samples for part in parts),
+        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), None),
     )
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from deepcam import files
 from deepcam.benchmark import environment, machine_lock, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
-from deepcam.benchmark.measure import measure
+from deepcam.benchmark.measure import Measured, measure
 from deepcam.benchmark.timed_loop import Workload
 from deepcam.errors import InputError
 from deepcam.grid import MODES
-from deepcam.model.fingerprint import read_fingerprint
+from deepcam.model.fingerprint import ADVICE, read_fingerprint
 from deepcam.record import cell_summary, store, validity
 from deepcam.record.environment_schema import Environment, Node, RankPlace
 from deepcam.record.predictions import Prediction
-from deepcam.record.run_schema import Run
 from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement, Record
 
 VISUALIZED = 3
@@ -42,16 +42,22 @@ def run(job: Job) -> list[Prediction]:
         device=job.devices[place],
         load_engine=_engine_loader(job, place, me),
         run_length=job.run_length,
+        first_start=job.start is None or job.start.number == 0,
     )
+    engine_sha256 = _hash_engine(job.engine_files[place]) if job.engine_files else None
     with machine_lock.held() if me.node_leader else contextlib.nullcontext():
-        background_load, runs = _measure(workload, me)
+        background_load, measured = _measure(workload, me)
     places = me.gather(
         RankPlace(
-            node=environment.node_name(), local_rank=me.local_rank, device=job.devices[place], cores=list(me.cores)
+            node=environment.node_name(),
+            local_rank=me.local_rank,
+            device=job.devices[place],
+            cores=list(me.cores),
+            engine_sha256=engine_sha256,
         )
     )
     nodes = me.gather(environment.describe_node(job.dataset.files[0]) if me.node_leader else None)
-    if runs is None or places is None or nodes is None:
+    if measured is None or places is None or nodes is None:
         return []
     measurement = Measurement(
         schema_version=SCHEMA_VERSION,
@@ -63,7 +69,8 @@ def run(job: Job) -> list[Prediction]:
             ranks=places,
             background_cpu_load=background_load,
         ),
-        runs=runs,
+        verification=measured.verification,
+        runs=measured.runs,
     )
     checks = validity.checks(measurement)
     metrics = cell_summary.summarize([measurement], checks)
@@ -131,7 +138,7 @@ def describe_subject(job: Job) -> dict[str, Any]:
     }
 
 
-def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, list[Run] | None]:
+def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, Measured | None]:
     """The background load before the start, and what `measure` returns."""
     me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
     return me.wait_until_quiet(validity.BACKGROUND_LOAD_LIMIT), measure(workload, me)
@@ -145,7 +152,17 @@ def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> Eng
         return EngineDescription(**train_step.describe(job.training, job.devices[0]))
     if not fingerprints:
         return None
-    return EngineDescription(**fingerprints[0], accuracy=[store.read_verdict(path) for path in job.accuracy_files])
+    verdicts = [store.read_verdict(path) for path in job.accuracy_files]
+    for path, verdict in zip(job.accuracy_files, verdicts, strict=True):
+        if verdict.engine_sha256 is None:
+            raise InputError(f"{path}: does not say which engine file it judged; delete it and run the workflow again")
+    return EngineDescription(**fingerprints[0], accuracy=verdicts)
+
+
+def _hash_engine(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: missing; {ADVICE}")
+    return files.sha256(path)
 
 
 def _predictions(job: Job) -> list[Prediction]:

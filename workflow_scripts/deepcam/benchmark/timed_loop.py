@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from deepcam import machine, machine_topology
+from deepcam.benchmark.delivery import Evidence
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.grid import Cell
+from deepcam.record.delivery_schema import Delivery
 from deepcam.record.run_schema import DeviceUsage
 from deepcam.record.schema import Settings
 
@@ -35,6 +37,8 @@ class Workload:
     """Called once per rank, outside the clock; the engine maps a batch (n, H, W, C) to a mask (n, H, W)."""
     run_length: int | None = None
     """Epochs of a run that is not cold, in mode compute batches, if an earlier start has found the number."""
+    first_start: bool = True
+    """True in the first start of the configuration, in which more is verified."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +57,14 @@ class Part:
     bytes_read_from_storage: int
     reader: dict[str, Any]
     device: DeviceUsage
+    bytes_returned_by_reads: int
+    """What read calls of the rank's processes returned, from storage or from memory."""
+    delivery: Delivery | None = None
+    """How the samples compare with the files; None before they are compared, and in mode compute."""
 
 
 class ReadingLoop:
-    """Reads samples and, with an engine, computes on each batch."""
+    """Reads samples, keeps evidence of what was read, and, with an engine, computes on each batch."""
 
     def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
         self._device, self._engine, self._reader = device, engine, workload.cell.reader
@@ -69,15 +77,16 @@ class ReadingLoop:
             device=workload.device,
         )
 
-    def __call__(self, files: tuple[Path, ...], ranks: Ranks) -> Part:
+    def __call__(self, files: tuple[Path, ...], ranks: Ranks, evidence: Evidence) -> Part:
         with open_reader(self._reader, files, self._options) as reader:
-            return _timed(self._steps(reader), ranks, self._device, reader.details, reader.processes)
+            return _timed(self._steps(reader, evidence), ranks, self._device, reader.details, reader.processes)
 
-    def _steps(self, reader: Reader) -> Iterator[list[str]]:
+    def _steps(self, reader: Reader, evidence: Evidence) -> Iterator[list[str]]:
         engine = self._engine
         for batch in reader:
+            evidence.keep(batch)
             if engine is not None:
-                engine(batch.array)
+                evidence.keep_mask(batch, engine(batch.array))
             yield batch.files
 
 
@@ -114,7 +123,7 @@ def _timed(
     thread_cores = machine_topology.thread_affinities(processes)
     node = ranks.start_cpu_meter(processes)
     meter = device.start_metering()
-    storage = _storage_bytes(processes)
+    storage, returned = _storage_bytes(processes), _returned_bytes(processes)
     ranks.barrier()
     cpu = machine.cpu_seconds(processes)  # without the time that a rank waits in MPI, which keeps its core busy
     start = time.perf_counter()
@@ -130,6 +139,7 @@ def _timed(
     end = time.perf_counter()
     usage = meter()
     cpu = machine.cpu_seconds(processes) - cpu
+    returned = _returned_bytes(processes) - returned
     return Part(
         seconds=end - start,
         batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
@@ -142,8 +152,13 @@ def _timed(
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,
+        bytes_returned_by_reads=returned,
     )
 
 
 def _storage_bytes(processes: Iterable[int]) -> int:
     return sum(map(machine.bytes_read_from_storage, processes))
+
+
+def _returned_bytes(processes: Iterable[int]) -> int:
+    return sum(map(machine.bytes_returned_by_reads, processes))

@@ -68,8 +68,10 @@ def _batches(engine: LoadedEngine, samples: EvaluationSet) -> Iterator[np.ndarra
         yield made
 
 
-def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> AccuracyVerdict:
+def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path], engine_sha256: str) -> AccuracyVerdict:
     """Compare `masks` (samples, H, W) uint8 with the labels and the reference's `margins` (samples, classes, H, W).
+
+    `engine_sha256` is the hash of the engine file that made the masks.
 
     An engine passes if its mean IoU and its pixel agreement reach MIN_IOU_RATIO and MIN_PIXEL_AGREEMENT, and if some
     pixels of at least two classes agree with the labels: broken weights give the same class everywhere, to the engine
@@ -100,6 +102,7 @@ def compare(masks: np.ndarray, margins: np.ndarray, labels: list[Path]) -> Accur
         median_logit_margin=float(np.median(np.partition(margins, 1, axis=1)[:, 1])),
         min_iou_ratio=MIN_IOU_RATIO,
         min_pixel_agreement=MIN_PIXEL_AGREEMENT,
+        engine_sha256=engine_sha256,
         passed=bool(as_good and found_classes > 1),
     )
 

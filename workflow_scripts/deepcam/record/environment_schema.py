@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from deepcam.record.columns import Model
-from deepcam.record.fields import Amount, Count, Positive
+from deepcam.record.fields import Amount, Count, Positive, Sha256
 
 
 class FileSystem(Model):
@@ -61,6 +61,9 @@ class RankPlace(Model):
     local_rank: Count = Field(description="Number of the rank among those of its node.")
     device: str = Field(description="Device that it computed on: cpu, or cuda:N.")
     cores: list[Count] = Field(min_length=1, description="Numbers of its logical cores.")
+    engine_sha256: Sha256 | None = Field(
+        description="SHA-256 of the engine file that it ran; null without one and if it was not recorded."
+    )
 
 
 class Environment(Model):

@@ -20,5 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Duration = Annotated[float, Field(ge=1e-9, le=1e9)]
 """Seconds, from a nanosecond to 30 years."""
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
 Json = TypeAliasType("Json", "bool | Int64 | float | str | list[Json] | dict[str, Json] | None")
 """Any JSON value. Not pydantic's JsonValue, which lets NaN and integers of any length through."""

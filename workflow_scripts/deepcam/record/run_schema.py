@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from deepcam.grid import LARGEST_NUMBER
 from deepcam.record.columns import Model
+from deepcam.record.delivery_schema import Delivery
 from deepcam.record.fields import Amount, Count, Duration, Json, Positive, Share
 
 
@@ -66,6 +67,10 @@ class RankRun(Model):
     )
     reader: dict[str, Json] = Field(description="How the reader read, such as chunk size and O_DIRECT.")
     device: DeviceUsage = Field(description="What the rank's device used.")
+    delivery: Delivery | None = Field(
+        description="How the samples compare with the files, by a few bytes of each; null in mode compute and if it "
+        "was not recorded."
+    )
 
 
 class Run(Model):

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from deepcam.climate import CLASSES
 from deepcam.grid import NAME, Cell
 from deepcam.record.columns import Metrics, Model
+from deepcam.record.delivery_schema import Verification
 from deepcam.record.environment_schema import Environment
-from deepcam.record.fields import Amount, Count, Int64, Json, Level, Positive, Share
+from deepcam.record.fields import Amount, Count, Int64, Json, Level, Positive, Sha256, Share
 from deepcam.record.run_schema import Run
 
 SCHEMA_VERSION: Final = 7
@@ -68,6 +69,9 @@ class AccuracyVerdict(Model):
     )
     min_iou_ratio: Share = Field(description="Required ratio of `mean_iou` to `reference_mean_iou`.")
     min_pixel_agreement: Share = Field(description="Required `pixel_agreement`.")
+    engine_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the engine file that was judged; null if it was not recorded."
+    )
     passed: bool = Field(
         description="True if both requirements are met and pixels of at least two classes agree with the labels."
     )
@@ -123,6 +127,10 @@ class Measurement(Model):
     dataset: DatasetSummary = Field(description="The samples that were read.")
     engine: EngineDescription | None = Field(description="What computed; null in mode io.")
     environment: Environment = Field(description="Machine and software.")
+    verification: list[Verification] | None = Field(
+        description="What each rank compared in a pass outside the clock, by rank; null in mode compute and if it was "
+        "not recorded."
+    )
     runs: list[Run] = Field(min_length=1, description="The measured runs, in order.")
 
     @model_validator(mode="after")
@@ -130,6 +138,8 @@ class Measurement(Model):
         for run in self.runs:
             if len(run.ranks) != len(self.environment.ranks):
                 raise ValueError(f"run of {len(run.ranks)} ranks in an environment of {len(self.environment.ranks)}")
+        if self.verification is not None and len(self.verification) != len(self.environment.ranks):
+            raise ValueError(f"verification of {len(self.verification)} ranks, not {len(self.environment.ranks)}")
         return self
 
 

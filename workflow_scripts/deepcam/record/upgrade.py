@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     content = {key: copy.deepcopy(value) for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
     _add_cores(content)
+    _add_delivery(content)
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
@@ -31,6 +32,18 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
 def _add_cores(content: dict[str, Any]) -> None:
     for node in content.get("environment", {}).get("nodes", ()):
         node |= {"cpu_quota": None, "memory_limit_bytes": None, "machine_lock": "not recorded"}
+    for rank in _rank_runs(content):
+        rank |= {"throttled_seconds": None, "thread_cores": None}
+
+
+def _add_delivery(content: dict[str, Any]) -> None:
+    content["verification"] = None
+    for place in content.get("environment", {}).get("ranks", ()):
+        place["engine_sha256"] = None
+    for rank in _rank_runs(content):
+        rank["delivery"] = None
+
+
+def _rank_runs(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for run in content.get("runs", ()):
-        for rank in run.get("ranks", ()):
-            rank |= {"throttled_seconds": None, "thread_cores": None}
+        yield from run.get("ranks", ())

@@ -43,9 +43,9 @@ class Options:
 class Batch:
     """A batch of n samples, and their files in order, as the reader itself reports them.
 
-    `array` is a contiguous (n, H, W, C) float32 array on the device that has `__dlpack__`. It is valid until the next
-    batch is requested, and on a GPU for all work queued on the current stream by then. It is None if the reader
-    discards the bytes.
+    `array` is a contiguous (n, H, W, C) float32 array: of NumPy on the CPU, a torch tensor on a GPU. It is valid until
+    the next batch is requested, and on a GPU for all work queued on the current stream by then. It is None if the
+    reader discards the bytes.
     """
 
     files: list[str]

@@ -77,6 +77,24 @@ REMEDIES = {
         Markup("Engine misses the accuracy target"),
         Markup("Use a higher precision; see tables/accuracy.csv."),
     ),
+    "delivered_bytes": (
+        Markup("Samples that readers delivered differ from their files"),
+        Markup(
+            "The reader has a bug, or the files changed during the run. Run <code>snakemake verify</code>; "
+            "if they are right, report the record."
+        ),
+    ),
+    "masks": (
+        Markup("End-to-end masks differ from those of the same samples in memory"),
+        Markup("The engine ran before its batch was complete, or it is not deterministic. Report the record."),
+    ),
+    "engine_file": (
+        Markup("The engine that ran is not the one whose accuracy was checked"),
+        Markup(
+            "Delete the engine’s folder in <code>results/accuracy</code> and the folders of these configurations, and "
+            "run the same command again."
+        ),
+    ),
     "homogeneous_nodes": (
         Markup("Nodes of different kinds"),
         Markup("Restrict the job to one kind of node with <code>cluster.partition</code>."),

@@ -1,0 +1,40 @@
+"""The data model of what proves that readers delivered the samples, and that masks are those of the samples."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from deepcam.record.columns import Model
+from deepcam.record.fields import Count
+
+
+class Delivery(Model):
+    """How what a reader delivered in one pass compares with the files."""
+
+    proof: Literal["bytes", "read calls"] = Field(
+        description="How it was proved: bytes of the samples were compared with the files, or, for a reader that "
+        "discards what it reads, the kernel counted how many bytes its read calls returned."
+    )
+    samples: Count = Field(description="Number of samples that were compared or counted.")
+    bytes: Count = Field(description="Bytes that were compared, or that read calls returned.")
+    wrong_samples: Count = Field(
+        description="Number of samples that differ from their files, or by which the read calls fall short."
+    )
+    first_wrong: str | None = Field(description="File name of the first sample that differs; null without one.")
+
+
+class MaskComparison(Model):
+    """How masks of samples that a reader delivered compare with masks of the same samples from a resident batch."""
+
+    samples: Count = Field(description="Number of samples whose masks were compared.")
+    pixels: Count = Field(description="Number of pixels that were compared.")
+    differing_pixels: Count = Field(description="Number of pixels that have another class.")
+
+
+class Verification(Model):
+    """What one rank compared in the pass outside the clock."""
+
+    delivery: Delivery = Field(description="Blocks of all samples, and whole samples in a configuration's first start.")
+    masks: MaskComparison | None = Field(description="Masks of the pass; null except in mode inference.")
