@@ -168,6 +168,7 @@ def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> N
     page_cache.evict(files)
     part = measure._ReadingPart(workload_of(files), ranks.init_ranks(1), open_device("cpu"), None)
     part._order = SimpleNamespace(files=lambda epochs: files[:2])
+    part._storage = None
     seen = []
     part._loop = lambda *_: seen.extend(page_cache.resident_fraction([path]) for path in files)
     assert part(1) == (None, (1.0, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from deepcam.benchmark import page_cache
 from deepcam.benchmark.calibration import RunLength
 from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.ranks import Ranks
+from deepcam.benchmark.storage_meter import StorageMeter
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
 from deepcam.machine import CpuTime
 from deepcam.record.run_schema import DeviceUsage, RankRun, Run
@@ -104,6 +106,7 @@ class _ReadingPart:
         self._workload, self._ranks = workload, ranks
         self._order = _SampleOrder(workload, ranks)
         self._loop = ReadingLoop(workload, device, engine)
+        self._storage = StorageMeter(workload.files) if ranks.node_leader else None
         self._evict_first = True
 
     def __call__(self, epochs: int) -> tuple[Part, tuple[float, float]]:
@@ -121,7 +124,10 @@ class _ReadingPart:
             page_cache.preload(own)
             self._evict_first = False
         resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
-        return self._loop(files, self._ranks), resident
+        storage = self._storage.start() if self._storage else None
+        part = self._loop(files, self._ranks)
+        self._ranks.barrier()  # all ranks have read their files
+        return dataclasses.replace(part, storage=storage()) if storage else part, resident
 
     def epochs(self, amount: int) -> int:
         return amount
@@ -173,7 +179,9 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         background_cpu_load=node.background_load if node else None,
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
-        reader=parts[0].reader,
+        disk_bytes=_known(sum, [part.storage.disks for part in parts]),
+        network_bytes_read=_known(sum, [part.storage.network for part in parts]),
+        reader=parts[-1].reader,  # some counts are since the start of the process
         device=DeviceUsage(
             energy_joules=_known(sum, [part.device.energy_joules for part in parts]),
             utilisation=_mean(parts, lambda part: part.device.utilisation),

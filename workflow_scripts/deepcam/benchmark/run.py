@@ -56,7 +56,7 @@ def run(job: Job) -> list[Prediction]:
             node=environment.node_name(), local_rank=me.local_rank, device=job.devices[place], cores=list(me.cores)
         )
     )
-    nodes = me.gather(environment.describe_node(job.dataset.files[0]) if me.node_leader else None)
+    nodes = me.gather(environment.describe_node(job.dataset.files) if me.node_leader else None)
     if runs is None or places is None or nodes is None:
         return []
     measurement = Measurement(

@@ -16,6 +16,7 @@ from deepcam import machine
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
+from deepcam.benchmark.storage_meter import UNKNOWN, StorageBytes
 from deepcam.grid import Cell
 from deepcam.record.run_schema import DeviceUsage
 from deepcam.record.schema import Settings
@@ -52,6 +53,8 @@ class Part:
     bytes_read_from_storage: int
     reader: dict[str, Any]
     device: DeviceUsage
+    storage: StorageBytes = UNKNOWN
+    """What the storage of the rank's node delivered; unknown on ranks that do not lead their node."""
 
 
 class ReadingLoop:
