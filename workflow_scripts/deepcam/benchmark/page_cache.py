@@ -92,7 +92,7 @@ def _resident_share(path: Path, pages: int) -> float:
             return counted / pages
         # None can also mean that the pages are those of another file, as on overlayfs. Only mincore follows it there,
         # and it calls all pages of another user's read-only file resident.
-        owned = os.geteuid() in (0, os.fstat(descriptor).st_uid) or os.access(path, os.W_OK)
+        owned = os.geteuid() in (0, os.fstat(descriptor).st_uid) or os.access(path, os.W_OK, effective_ids=True)
         return _mincore(descriptor, pages) / pages if owned else _probe(descriptor, path, pages)
     finally:
         os.close(descriptor)

@@ -25,7 +25,7 @@ COUNTED_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "f2fs")
 """Local, uncompressed file systems, on which the kernel's count of bytes read is known to be that of the files."""
 
 COUNTING_FILE_SYSTEMS = (
-    *COUNTED_FILE_SYSTEMS, "btrfs", "bcachefs", "overlay", "nfs", "nfs4", "cifs", "smb3", "squashfs", "erofs", "jfs",
+    *COUNTED_FILE_SYSTEMS, "btrfs", "overlay", "nfs", "nfs4", "squashfs", "erofs", "jfs",
     "nilfs2", "gfs2", "ocfs2", "ntfs3", "exfat", "vfat",
 )  # fmt: skip
 """File systems on which the kernel counts bytes read, possibly compressed or in larger blocks."""
