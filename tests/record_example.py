@@ -25,6 +25,8 @@ def rank_run(seconds, names, **more):
         "background_cpu_load": None,
         "peak_rss_bytes": 3,
         "bytes_read_from_storage": 2_000_000_000,
+        "disk_bytes": None,
+        "network_bytes_read": None,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
     } | more
@@ -42,7 +44,8 @@ def node(name, **facts):
         "gpus": [],
         "driver": None,
         "kernel": "6",
-        "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
+        "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": "", "memory_below": "", "layers": ["vda"]},
+        "other_file_systems": [],
     } | facts
 
 
