@@ -84,6 +84,12 @@ def test_the_meter_gives_the_traffic_of_a_period(monkeypatch, tmp_path, mountsta
     assert since() == (None, None)
 
 
+def test_the_meter_knows_nothing_if_one_of_the_file_systems_has_no_counter(monkeypatch, mountstats):
+    mounts = [Mount("/mnt/my data", "nfs4", "server:/export"), Mount("/g", "gpfs", "g")]
+    monkeypatch.setattr(storage, "holders", lambda files: [(mount, storage.Medium()) for mount in mounts])
+    assert storage_meter.StorageMeter([]).start()() == (None, None)
+
+
 def test_the_meter_counts_the_disks_below_only_where_all_are_visible(monkeypatch, tmp_path):
     (tmp_path / "8:0").mkdir()
     stat = tmp_path / "8:0/stat"

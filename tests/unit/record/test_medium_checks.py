@@ -94,6 +94,12 @@ def test_the_counters_of_network_clients_decide_where_they_are_visible(shares, n
     )
 
 
+def test_reads_are_not_proved_if_a_node_has_no_counter():
+    made = fetched(on("lustre"), 1.0, 1.0)
+    made["environment"]["nodes"].append(node("m"))
+    assert "reads_not_proved" in failed(made)
+
+
 def test_reads_that_nothing_counts_are_not_proved_and_the_page_says_so():
     check = failed(on("gpfs", "ext4"))["reads_not_proved"]
     assert check.actual == "not proved: none is visible here for gpfs"
