@@ -244,7 +244,7 @@ def _caveat_of_disk(folder: Path, model: str) -> str:
         # With multipathing, a disk belongs to a subsystem, and the subsystem has the controllers.
         transports = {_read(file) for pattern in ("", "nvme*/") for file in folder.glob(f"device/{pattern}transport")}
         served = served or not transports or transports - LOCAL_NVME
-    return f"{name} is the disk of a storage server, which may have a cache that is not evicted" if served else ""
+    return f"{name} may be the disk of a storage server, whose cache is not evicted" if served else ""
 
 
 def _model(folder: Path) -> str:
