@@ -92,7 +92,7 @@ def large():
                         continue
                     number = len(made)
                     fault = {
-                        "invalid_reasons": "gpudirect_storage: expected nvidia-fs, got cuFile's compatibility mode"
+                        "invalid_reasons": "gpudirect_storage: expected nvidia-fs or P2PDMA only, got posix 12"
                         if reader == "dali-gds" and threads > 4
                         else "",
                         "warnings": "" if number % 9 else "storage_local: expected a file system, got nfs: servers",

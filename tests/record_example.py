@@ -27,6 +27,8 @@ def rank_run(seconds, names, **more):
         "thread_cores": ["0-1"],
         "peak_rss_bytes": 3,
         "bytes_read_from_storage": 2_000_000_000,
+        "disk_bytes": None,
+        "network_bytes_read": None,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
         "delivery": delivery(),
@@ -53,7 +55,8 @@ def node(name, **facts):
         "gpus": [],
         "driver": None,
         "kernel": "6",
-        "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
+        "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": "", "memory_below": "", "layers": ["vda"]},
+        "other_file_systems": [],
     } | facts
 
 

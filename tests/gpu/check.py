@@ -44,7 +44,7 @@ ENVIRONMENT = """
 import json
 from pathlib import Path
 from deepcam.benchmark import environment
-print(json.dumps(environment.describe_node(Path('.')) | environment.describe(1), indent=1))
+print(json.dumps(environment.describe_node([Path('.')]) | environment.describe(1), indent=1))
 """
 
 TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps")

@@ -39,7 +39,7 @@ def in_turns(ways: Mapping[Key, Callable[[], Value]], repeats: int) -> dict[Key,
 
 def machine(place: Path) -> dict[str, Any]:
     """Description of this machine, of the storage under `place`, and of the software."""
-    return environment.describe_node(place) | environment.describe(1)
+    return environment.describe_node([place]) | environment.describe(1)
 
 
 def headline(result: Mapping[str, Any]) -> str:

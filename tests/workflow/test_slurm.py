@@ -178,6 +178,7 @@ def test_the_whole_workflow_runs_on_slurm(finished):
     # Two nodes on one machine, and everything else on it, disturb each other.
     assert {reason.partition(":")[0] for reason in reasons if reason} <= {
         "background_cpu_load",
+        "background_storage_load",
         "run_seconds",
     }
     assert set(finished.records()) == set(CELLS)

@@ -49,7 +49,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-NOISE = {"background_cpu_load", "run_seconds"}
+NOISE = {"background_cpu_load", "background_storage_load", "run_seconds"}
 """Checks that fail where tests share a machine, and on runs as short as these."""
 
 

@@ -17,6 +17,7 @@ from deepcam import cgroup
 from deepcam.benchmark import measure, page_cache, ranks, timed_loop
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch, Options
+from deepcam.benchmark.storage_meter import StorageBytes
 from deepcam.grid import Cell
 from deepcam.record.run_schema import Run
 from deepcam.record.schema import Settings
@@ -198,6 +199,39 @@ def test_a_run_reports_the_cores_of_the_readers_processes_and_threads(
 def test_a_quota_that_held_the_job_back_is_in_its_run(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "throttled_seconds", itertools.count(0, 0.25).__next__)
     assert [run.ranks[0].throttled_seconds for run in runs_of(files)] == [0.25] * 2
+
+
+def test_a_run_reports_what_disks_and_servers_delivered_in_all_of_its_parts(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Meter:
+        def __init__(self, of: Sequence[Path]) -> None:
+            assert of == files
+
+        def start(self) -> Callable[[], StorageBytes]:
+            return lambda: StorageBytes(disks=10, network=None)
+
+    monkeypatch.setattr(measure, "StorageMeter", Meter)
+    for run in runs_of(files, cache="cold", min_seconds=0.1):
+        (rank,) = run.ranks
+        assert (rank.disk_bytes, rank.network_bytes_read) == (10 * run.epochs, None)
+
+
+def test_counts_of_a_reader_since_the_start_of_the_process_are_those_after_the_last_part(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = itertools.count(1)
+    open_reader = timed_loop.open_reader
+
+    @contextlib.contextmanager
+    def counting(*arguments: object) -> Iterator[object]:
+        with open_reader(*arguments) as reader:
+            yield reader
+            reader.details["count"] = next(counts)  # when it is closed
+
+    monkeypatch.setattr(timed_loop, "open_reader", counting)
+    (run,) = runs_of(files, cache="cold", min_seconds=0.3, warmup_runs=0, runs=1)
+    assert run.ranks[0].reader["count"] == run.epochs > 1
 
 
 def test_a_rank_loads_only_the_files_that_it_reads(files: tuple[Path, ...]) -> None:

@@ -61,16 +61,6 @@ def test_a_reader_that_did_not_read_as_its_name_says_is_found():
     assert failed(made) == ["o_direct"]
 
 
-def test_gds_in_compatibility_mode_is_never_valid():
-    made = content(reader="dali-gds")
-    for run in made["runs"]:
-        for rank in run["ranks"]:
-            rank["reader"] = {"gds": True}
-    assert failed(made) == []
-    made["runs"][0]["ranks"][1]["reader"] = {"gds": False}
-    assert failed(made) == ["gpudirect_storage"]
-
-
 @pytest.mark.parametrize(
     ("cache", "fetched", "ok"),
     [("cold", 0.99, True), ("cold", 0.9, False), ("cold", 1.2, False), ("warm", 0.01, True), ("warm", 0.02, False)],
@@ -98,18 +88,6 @@ def test_pages_of_a_library_may_be_read_in_one_warm_run_of_three():
         assert failed(made) == failures
 
 
-def test_bytes_read_are_a_warning_on_file_systems_that_do_not_count_them():
-    made = content()
-    server = {"type": "nfs4", "device": "server:/", "caveat": "only this node's page cache is evicted"}
-    made["environment"]["nodes"] = [node("n0"), node("n1", file_system=server)]
-    for rank in each_rank(made):
-        rank["bytes_read_from_storage"] = 0
-    row = judged(made).metrics
-    assert row.valid
-    assert "bytes_read_from_storage" in row.warnings
-    assert "nfs4: only this node's page cache is evicted" in row.warnings
-
-
 @pytest.mark.parametrize(
     ("second", "differences"),
     [
@@ -128,13 +106,6 @@ def test_nodes_of_different_kinds_are_a_warning(second, differences):
         if check.name == "homogeneous_nodes" and not check.ok
     ]
     assert warned == ([differences] if differences else [])
-
-
-def test_bytes_that_gds_reads_are_not_counted():
-    made = content(reader="dali-gds")
-    for rank in each_rank(made):
-        rank |= {"reader": {"gds": True}, "bytes_read_from_storage": 0}
-    assert failed(made) == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from deepcam.benchmark.calibration import RunLength
 from deepcam.benchmark.delivery import Evidence, FullEvidence, TimedEvidence
 from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.ranks import Ranks
+from deepcam.benchmark.storage_meter import StorageMeter
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
 from deepcam.grid import MODES
 from deepcam.machine import CpuTime
@@ -130,6 +131,7 @@ class _ReadingPart:
         self.verification: Verification | None = None
         self._order = _SampleOrder(workload, ranks)
         self._loop = ReadingLoop(workload, device, engine)
+        self._storage = StorageMeter(workload.files) if ranks.node_leader else None
         self._evict_first = True
 
     def __call__(self, epochs: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
@@ -162,7 +164,11 @@ class _ReadingPart:
 
     def _read(self, files: tuple[Path, ...], evidence: Evidence) -> Part:
         """Read with the clock on. The samples are compared afterwards, before a rank evicts or loads files again."""
+        storage = self._storage.start() if self._storage else None
         part = self._loop(files, self._ranks, evidence)
+        self._ranks.barrier()  # all ranks have read their files
+        if storage:
+            part = dataclasses.replace(part, storage=storage())
         return dataclasses.replace(part, delivery=evidence.delivery(part.bytes_returned_by_reads))
 
     def epochs(self, amount: int) -> int:
@@ -217,7 +223,9 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         thread_cores=sorted(frozenset[str]().union(*(part.thread_cores for part in parts))),
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
-        reader=parts[0].reader,
+        disk_bytes=_known(sum, [part.storage.disks for part in parts]),
+        network_bytes_read=_known(sum, [part.storage.network for part in parts]),
+        reader=parts[-1].reader,  # some counts are since the start of the process
         device=DeviceUsage(
             energy_joules=_known(sum, [part.device.energy_joules for part in parts]),
             utilisation=_mean(parts, lambda part: part.device.utilisation),

@@ -56,7 +56,7 @@ def run(job: Job) -> list[Prediction]:
             engine_sha256=engine_sha256,
         )
     )
-    nodes = me.gather(environment.describe_node(job.dataset.files[0]) if me.node_leader else None)
+    nodes = me.gather(environment.describe_node(job.dataset.files) if me.node_leader else None)
     if measured is None or places is None or nodes is None:
         return []
     measurement = Measurement(

@@ -17,6 +17,7 @@ from deepcam.benchmark.delivery import Evidence
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
+from deepcam.benchmark.storage_meter import UNKNOWN, StorageBytes
 from deepcam.grid import Cell
 from deepcam.record.delivery_schema import Delivery
 from deepcam.record.run_schema import DeviceUsage
@@ -61,6 +62,8 @@ class Part:
     """What read calls of the rank's processes returned, from storage or from memory."""
     delivery: Delivery | None = None
     """How the samples compare with the files; None before they are compared, and in mode compute."""
+    storage: StorageBytes = UNKNOWN
+    """What the storage of the rank's node delivered; unknown on ranks that do not lead their node."""
 
 
 class ReadingLoop:

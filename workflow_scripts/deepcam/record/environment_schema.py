@@ -16,6 +16,15 @@ class FileSystem(Model):
     device: str = Field(description="Device or server that is mounted.")
     options: str = Field(default="", description="Mount options.")
     caveat: str = Field(description="Why a cold page cache may not mean that storage was read; empty if it does.")
+    memory_below: str = Field(
+        default="",
+        description="Why reads come from memory although the page cache is cold, such as a RAM disk; empty otherwise.",
+    )
+    layers: list[str] | None = Field(
+        default=None,
+        description="Block devices below, from the uppermost to the disks; empty if none is visible, null if not "
+        "recorded.",
+    )
     model: str | None = Field(default=None, description="Model of the block device; null if unknown.")
     rotational: str | None = Field(
         default=None, description="1 for a disk with rotating platters, else 0; null if unknown."
@@ -51,7 +60,15 @@ class Node(Model):
     gpus: list[str] = Field(description="GPU models, in the order of their bus addresses.")
     driver: str | None = Field(description="Version of the NVIDIA driver; null without one.")
     kernel: str = Field(description="Kernel release.")
-    file_system: FileSystem = Field(description="The file system that holds the dataset.")
+    file_system: FileSystem = Field(description="The file system that holds the dataset, or its first sample.")
+    other_file_systems: list[FileSystem] | None = Field(
+        default=None, description="Others that hold samples; null if not recorded."
+    )
+
+    @property
+    def file_systems(self) -> list[FileSystem]:
+        """All that are recorded."""
+        return [self.file_system, *(self.other_file_systems or [])]
 
 
 class RankPlace(Model):

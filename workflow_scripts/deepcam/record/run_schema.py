@@ -65,6 +65,17 @@ class RankRun(Model):
     bytes_read_from_storage: Count = Field(
         description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
     )
+    disk_bytes: Count | None = Field(
+        default=None,
+        description="Bytes that the disks below the dataset read and wrote on this node during the run, for all "
+        "processes. One rank per node measures it; null on the others, where no disk is visible, and if not recorded.",
+    )
+    network_bytes_read: Count | None = Field(
+        default=None,
+        description="Bytes that the clients of network file systems fetched from their servers on this node during "
+        "the run, for all processes. One rank per node measures it; null on the others, where a file system of the "
+        "dataset has no such counter, and if not recorded.",
+    )
     reader: dict[str, Json] = Field(description="How the reader read, such as chunk size and O_DIRECT.")
     device: DeviceUsage = Field(description="What the rank's device used.")
     delivery: Delivery | None = Field(

@@ -8,8 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deepcam.record import core_checks, delivery_checks, metadata, metrics, precision
-from deepcam.record.environment_schema import FileSystem
+from deepcam.record import core_checks, delivery_checks, medium_checks, metadata, metrics, precision
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
 
@@ -19,12 +18,6 @@ WARNING: Final = "warning"
 
 COLD_LIMIT, WARM_LIMIT = 0.01, 0.99
 """Largest page cache residency of a cold run, and smallest of a warm run."""
-
-COLD_READ_RATIO = (0.99, 1.1)
-"""Allowed ratio of bytes read from storage to dataset bytes in a cold run; the margin covers headers and read-ahead."""
-
-WARM_READ_RATIO = 0.01
-"""Largest ratio of bytes read from storage to dataset bytes in the median warm run; libraries' own pages count too."""
 
 JUMP_LIMIT = 1.25
 """Largest ratio of a start's fastest run to its slowest. At a deviation of 5 % within starts, which is common, one
@@ -46,9 +39,6 @@ BACKGROUND_LOAD_LIMIT, BACKGROUND_LOAD_ERROR = 0.10, 0.50
 """Share of the job's own cores that other processes may keep busy before the start and in the median run: more than the
 limit is a warning. Above the second one, it is an error: the others had more of the cores than is left for the job."""
 
-COUNTED_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "f2fs")
-"""Local, uncompressed file systems, on which the kernel's count of bytes read is known to be that of the files."""
-
 
 def checks(record: Measurement) -> list[Check]:
     """All checks of a measurement."""
@@ -66,13 +56,16 @@ def checks(record: Measurement) -> list[Check]:
     if cell.cache == "cold":
         worst = max(share for run in runs for share in run.page_cache_residency_max)
         found.append(_check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
-        found.append(_storage(record))
     if cell.cache == "warm":
         worst = min(share for run in runs for share in run.page_cache_residency_min)
         found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
-    if cell.cache in ("cold", "warm") and cell.reader != "dali-gds":  # the kernel does not count what GDS reads
-        found.append(_bytes_read(record))
-    return [*found, *_reader(record), *_accuracy(record), *delivery_checks.checks(record)]
+    return [
+        *found,
+        *medium_checks.checks(record),
+        *_reader(record),
+        *_accuracy(record),
+        *delivery_checks.checks(record),
+    ]
 
 
 def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
@@ -171,50 +164,12 @@ def _duration(record: Measurement) -> Check:
     return _check("run_seconds", f"at least {needed:.2g} s", f"{shortest:.2g} s", shortest >= needed)
 
 
-def _storage(record: Measurement) -> Check:
-    """A cold page cache means that the bytes came from the storage medium."""
-    mounted = {(system.type, system.caveat) for system in _file_systems(record)}
-    return _check(
-        "storage_local",
-        "a file system whose only cache is this node's page cache",
-        ", ".join(": ".join(filter(None, words)) for words in sorted(mounted)),
-        not any(caveat for _, caveat in mounted),
-        WARNING,
-    )
-
-
-def _file_systems(record: Measurement) -> list[FileSystem]:
-    return [node.file_system for node in record.environment.nodes]
-
-
-def _bytes_read(record: Measurement) -> Check:
-    """Compare the bytes that the kernel read from storage for the job's processes with the bytes of the samples."""
-    size = metrics.sample_bytes(record)
-    ratios = [
-        sum(rank.bytes_read_from_storage for rank in run.ranks) / (metrics.run_samples(run) * size)
-        for run in record.runs
-    ]
-    low, high = min(ratios), max(ratios)
-    if record.cell.cache == "cold":
-        expected = f"{COLD_READ_RATIO[0]:.0%} to {COLD_READ_RATIO[1]:.0%} of the bytes"
-        ok = COLD_READ_RATIO[0] <= low and high <= COLD_READ_RATIO[1]
-    else:
-        expected = f"at most {WARM_READ_RATIO:.0%} of the bytes in the median run"
-        ok = statistics.median(ratios) <= WARM_READ_RATIO
-    counted = all(system.type in COUNTED_FILE_SYSTEMS for system in _file_systems(record))
-    level: Level = ERROR if counted else WARNING
-    return _check("bytes_read_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, level)
-
-
 def _reader(record: Measurement) -> list[Check]:
-    """The reader worked as its name says: with O_DIRECT, or through nvidia-fs rather than cuFile's fallback."""
+    """The reader worked as its name says: with O_DIRECT."""
     details = [rank.reader for run in record.runs for rank in run.ranks]
     if record.cell.reader == "dali-direct":
         direct = all(detail.get("o_direct") for detail in details)
         return [_check("o_direct", True, direct, direct)]
-    if record.cell.reader == "dali-gds":
-        gds = all(detail.get("gds") for detail in details)
-        return [_check("gpudirect_storage", "nvidia-fs", "nvidia-fs" if gds else "cuFile's compatibility mode", gds)]
     return []
 
 

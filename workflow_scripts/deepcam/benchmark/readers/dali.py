@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcam.benchmark.readers import Batch, Options, require_o_direct
+from deepcam.benchmark.readers import Batch, Options, cufile, require_o_direct
 from deepcam.errors import InputError
 
 QUEUE_DEPTH = 4
@@ -36,9 +36,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 CHUNK_VARIABLES = {"dali-direct": "DALI_ODIRECT_CHUNK_SIZE", "dali-gds": "DALI_GDS_CHUNK_SIZE"}
-
-NVIDIA_FS = Path("/proc/driver/nvidia-fs")
-"""Exists if the kernel module of GPUDirect Storage is loaded. Without it cuFile reads into host memory and copies."""
 
 
 def chunk_bytes(sample_bytes: int, intra_threads: int) -> int:
@@ -74,9 +71,6 @@ class DaliReader:
         if variable := CHUNK_VARIABLES.get(name):
             self.details["chunk_bytes"] = chunk_bytes(math.prod(options.sample_shape) * 4, options.intra_threads)
             os.environ[variable] = str(self.details["chunk_bytes"])  # DALI reads it once, when it is loaded
-        if name == "dali-gds":
-            self.details["gds"] = NVIDIA_FS.exists()
-            os.environ["CUFILE_ALLOW_COMPAT_MODE"] = "true"  # `gds` records whether this mode is used
         if name == "dali-direct":
             require_o_direct(files[0], name, f"{name} from benchmark.readers")
         self._shape = tuple(options.sample_shape)
@@ -85,6 +79,9 @@ class DaliReader:
             import torch  # before DALI, so that torch loads its own CUDA libraries
 
             self._stream = torch.cuda.current_stream(options.device)
+        self._gds = name == "dali-gds"
+        if self._gds:
+            cufile.start_counting()
 
         from nvidia.dali import Pipeline, fn
 
@@ -119,8 +116,8 @@ class DaliReader:
                 raise
             reason = next(line for line in str(error).splitlines() if "CUFile" in line)
             raise InputError(
-                f"dali-gds: {reason.strip()} GPUDirect Storage needs the nvidia-fs driver and a file system that it "
-                "supports; install it, or remove dali-gds from benchmark.readers"
+                f"dali-gds: {reason.strip()} GPUDirect Storage needs nvidia-fs or PCI P2PDMA, and a file system that "
+                "supports it; see cufile.log, or remove dali-gds from benchmark.readers"
             ) from error
 
     def _first(self, tensor: Any, size: int) -> Any:
@@ -138,5 +135,7 @@ class DaliReader:
         return array[:size]
 
     def close(self) -> None:
+        if self._gds:
+            self.details["cufile_reads"] = cufile.reads()
         # Deleting the last reference joins DALI's threads and unmaps the files.
         del self._pipeline

@@ -18,7 +18,10 @@ MOST_KINDS = 4
 
 MISSING = Markup("Missing records"), Markup("Run the same command again. It measures only what is missing.")
 
-WORST = {"background_cpu_load", "background_cpu_load_small", "bottleneck", "cpu_throttling"}
+WORST = {
+    "background_cpu_load", "background_cpu_load_small", "background_storage_load", "background_storage_load_small",
+    "bottleneck", "cpu_throttling",
+}  # fmt: skip
 """Checks that found percentages, of which a larger one is worse."""
 
 

@@ -51,7 +51,7 @@ def provenance(records: Sequence[Record]) -> Provenance:
     return Provenance(
         host=node.name,
         machine=(f"{nodes} nodes, each " if nodes > 1 else "") + _machine(node, environment.container),
-        storage=_storage(node.file_system),
+        storage=", ".join(map(_storage, node.file_systems)),
         dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
         f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
         when=_when(record.environment.date for record in records),
@@ -136,7 +136,8 @@ def _caches(records: Sequence[Record]) -> Iterable[str]:
         (system.type, system.caveat): system
         for record in records
         if record.cell.cache == "cold"
-        for system in (node.file_system for node in record.environment.nodes)
+        for node in record.environment.nodes
+        for system in node.file_systems
         if system.caveat
     }
     for (kind, caveat), system in sorted(systems.items()):

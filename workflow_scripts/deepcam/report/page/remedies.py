@@ -61,8 +61,31 @@ REMEDIES = {
         Markup("Bytes did not come from where they should"),
         Markup("See the check’s entry in docs/results.md."),
     ),
+    "bytes_read_from_servers": (
+        Markup("The network file system fetched less from its servers than was read"),
+        Markup("Something on this node caches the data. See the check’s entry in docs/results.md."),
+    ),
+    "reads_not_proved": (
+        Markup("Cold reads are not proved: nothing here counts the bytes that storage delivered"),
+        Markup("Compare the throughput with the counters of the storage itself."),
+    ),
+    "storage_in_memory": (
+        Markup("The files are in memory, although the page cache is cold"),
+        Markup("Move <code>data.dir</code> to a disk, or mount the image with <code>losetup --direct-io=on</code>."),
+    ),
+    "background_storage_load": (
+        Markup("Other processes had more than half of the disks’ traffic"),
+        Markup(
+            "Stop other work on these disks. Then delete the folders of these configurations and run the same "
+            "command again."
+        ),
+    ),
+    "background_storage_load_small": (
+        Markup("Other processes used the same disks"),
+        Markup("Usable, but imprecise. Measure again on quiet disks before you compare small differences."),
+    ),
     "storage_local": (
-        Markup("Storage has a cache that cannot be dropped from here"),
+        Markup("Storage may have a cache that cannot be dropped from here"),
         Markup("Cold results may be too high. Use a dataset larger than that cache, or measure on the host."),
     ),
     "o_direct": (
@@ -70,8 +93,8 @@ REMEDIES = {
         Markup("Use the versions that envs/ pins, or remove the reader from <code>benchmark.readers</code>."),
     ),
     "gpudirect_storage": (
-        Markup("<code>dali-gds</code> fell back to cuFile’s compatibility mode"),
-        Markup("Install and load nvidia-fs, or remove <code>dali-gds</code> from <code>benchmark.readers</code>."),
+        Markup("<code>dali-gds</code> did not read all data past host memory"),
+        Markup("See cufile.log, or remove <code>dali-gds</code> from <code>benchmark.readers</code>."),
     ),
     "accuracy": (
         Markup("Engine misses the accuracy target"),
