@@ -24,6 +24,7 @@ def rank_run(seconds, names, **more):
         "node_cpu_utilisation": None,
         "background_cpu_load": None,
         "peak_rss_bytes": 3,
+        "page_faults": 4,
         "bytes_read_from_storage": 2_000_000_000,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
@@ -42,6 +43,7 @@ def node(name, **facts):
         "gpus": [],
         "driver": None,
         "kernel": "6",
+        "transparent_huge_pages": "madvise",
         "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": ""},
     } | facts
 
@@ -94,6 +96,7 @@ def content(**cell):
             "mpi": "Open MPI",
             "git_commit": "abc",
             "container": None,
+            "allocator": "glibc 2",
             "variables": {},
             "nodes": [node("n")],
             "ranks": [{"node": "n", "local_rank": i, "device": "cpu", "cores": [i]} for i in range(2)],

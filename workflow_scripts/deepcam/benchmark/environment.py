@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from deepcam import machine
+from deepcam import allocator, machine
 
 VARIABLES = (
     "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "CUFILE_ENV_PATH_JSON", "DALI_GDS_CHUNK_SIZE",
@@ -65,6 +65,7 @@ def describe(ranks: int) -> dict[str, Any]:
         "mpi": _mpi() if ranks > 1 else "",
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
+        "allocator": allocator.describe(os.environ),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
@@ -82,6 +83,7 @@ def describe_node(data: Path) -> dict[str, Any]:
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
+        "transparent_huge_pages": allocator.transparent_huge_pages(),
         "file_system": file_system(data),
     }
 

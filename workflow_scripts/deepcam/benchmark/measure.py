@@ -172,6 +172,7 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         node_cpu_utilisation=node.node_utilisation if node else None,
         background_cpu_load=node.background_load if node else None,
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
+        page_faults=sum(part.page_faults for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
         reader=parts[0].reader,
         device=DeviceUsage(

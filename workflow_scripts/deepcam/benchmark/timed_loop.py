@@ -49,6 +49,8 @@ class Part:
     node: machine.CpuTime | None
     """How the cores of the rank's node were used; None on ranks that do not lead their node."""
     peak_rss_bytes: int
+    page_faults: int
+    """Of this process."""
     bytes_read_from_storage: int
     reader: dict[str, Any]
     device: DeviceUsage
@@ -113,6 +115,7 @@ def _timed(
     meter = device.start_metering()
     storage = _storage_bytes(processes)
     ranks.barrier()
+    faults = machine.page_faults()
     cpu = machine.cpu_seconds(processes)  # without the time that a rank waits in MPI, which keeps its core busy
     start = time.perf_counter()
     for files in steps:
@@ -127,6 +130,7 @@ def _timed(
     end = time.perf_counter()
     usage = meter()
     cpu = machine.cpu_seconds(processes) - cpu
+    faults = machine.page_faults() - faults
     return Part(
         seconds=end - start,
         batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
@@ -135,6 +139,7 @@ def _timed(
         cpu_seconds=cpu,
         node=node(),
         peak_rss_bytes=sum(map(machine.peak_rss_bytes, processes)),
+        page_faults=faults,
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

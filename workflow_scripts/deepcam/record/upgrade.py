@@ -21,6 +21,14 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     """
     content = {key: value for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
+    content["environment"] = {
+        **old["environment"],
+        "allocator": "not recorded",
+        "nodes": [{**node, "transparent_huge_pages": None} for node in old["environment"]["nodes"]],
+    }
+    content["runs"] = [
+        {**run, "ranks": [{**rank, "page_faults": None} for rank in run["ranks"]]} for run in old["runs"]
+    ]
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))

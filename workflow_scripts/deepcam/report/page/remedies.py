@@ -34,6 +34,13 @@ REMEDIES = {
         Markup("Other processes used some of the job’s cores"),
         Markup("Usable, but imprecise. Measure again on a quiet machine before you compare small differences."),
     ),
+    "page_faults": (
+        Markup("Memory was mapped again with every batch, which makes computing slower"),
+        Markup(
+            "The workflow sets glibc’s allocator so that this does not happen. Start programs by hand with "
+            "<code>python -m keep_heap</code>, and remove other settings from GLIBC_TUNABLES."
+        ),
+    ),
     "run_seconds": (
         Markup("Runs shorter than <code>benchmark.min_seconds</code>"),
         Markup(
