@@ -17,6 +17,7 @@ ON_DEVICES = {
     "compile_engine",
     "predict_reference",
     "check_accuracy",
+    "choose_engine",
     "run_rounds",
     "predict_samples",
     "train_model",

@@ -129,7 +129,6 @@ def test_the_fingerprint_describes_the_engine(folder: Path, eager: Path) -> None
     fingerprint = engine.load(eager, "cpu").fingerprint
     expected = {
         "backend": "eager",
-        "requested_precision": "fp32",
         "precision": "fp32",
         "cuda_graphs": False,
         "driver": None,
