@@ -157,6 +157,17 @@ def test_an_engine_of_another_machine_is_rejected_with_the_field(eager: Path, tm
         engine.load(path, "cpu")
 
 
+def test_an_engine_that_auto_chose_from_other_candidates_is_rejected(eager: Path, tmp_path: Path) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    path = tmp_path / eager.name
+    fingerprint = json.loads(path.with_suffix(".json").read_text())
+    fingerprint |= {"requested_backend": "eager", "requested_precision": "auto", "candidates": []}
+    path.with_suffix(".json").write_text(json.dumps(fingerprint))
+    with pytest.raises(InputError, match=r"but here auto chooses from eager fp32, .*--forcerun compile_engine"):
+        engine.load(path, "cpu")
+
+
 @pytest.mark.parametrize("suffix", [".pt2", ".json"])
 def test_an_engine_or_fingerprint_alone_is_rejected(eager: Path, tmp_path: Path, suffix: str) -> None:
     shutil.copy(eager.with_suffix(suffix), tmp_path)

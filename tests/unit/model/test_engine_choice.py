@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import choose_engine
 import compile_engine
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from dataset_example import dataset
+from deepcam.benchmark import run
 from deepcam.config import Engine
 from deepcam.errors import InputError
+from deepcam.grid import Cell
 from deepcam.model import engine
 from deepcam.model.engine import LoadedEngine, choice
 from deepcam.model.engine.choice import PASSED, Candidate
@@ -68,12 +71,12 @@ class Machine:
         np.save(folder / "reference.npy", np.stack([margins, margins]).astype(np.float16))
 
     def plant(self, precision: str, seconds: float, mask: np.ndarray) -> None:
-        def run(batch: torch.Tensor) -> torch.Tensor:
+        def mask_of(batch: torch.Tensor) -> torch.Tensor:
             time.sleep(seconds)
             return torch.from_numpy(mask).expand(len(batch), *mask.shape)
 
         path = self.write(precision, {"backend": "eager", "precision": precision, "parameters": 5})
-        self.engines[path] = LoadedEngine(run, torch.device("cpu"), (*TRUTH.shape, 16), 2, {})
+        self.engines[path] = LoadedEngine(mask_of, torch.device("cpu"), (*TRUTH.shape, 16), 2, {})
 
     def write(self, precision: str, fingerprint: dict) -> Path:
         path = self.folder / f"{precision}.pt2"
@@ -173,3 +176,13 @@ def test_an_engine_that_auto_chose_from_other_candidates_is_refused() -> None:
     assert str(error.value).startswith(
         "auto.pt2: auto chose it from eager fp32, but here auto chooses from eager fp32, eager bf16; rebuild it with: "
     )
+
+
+def test_devices_for_which_auto_chose_differently_are_not_measured_together(tmp_path: Path) -> None:
+    paths = [tmp_path / "cuda0.pt2", tmp_path / "cuda1.pt2"]
+    for path, precision in zip(paths, ("fp16", "bf16"), strict=True):
+        path.with_suffix(".json").write_text(json.dumps({"backend": "eager", "precision": precision}))
+    cell = Cell("compute", "none", "none", "eager-auto", 2, 1, 1, 1)
+    job = SimpleNamespace(cell=cell, training=None, engine_files=paths, required={}, accuracy_files=[])
+    with pytest.raises(InputError, match=r"engine eager-auto: auto chose eager fp16, eager bf16 for the devices"):
+        run._describe_engine(job, run.read_fingerprints(job))
