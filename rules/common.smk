@@ -74,6 +74,11 @@ GROUPS = grid.groups(CELLS.values(), settings.benchmark.ranks_per_node)
 ROUNDS = [paths.rounds(group) for group in GROUPS]
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENGINES = {engine.name: engine for engine in settings.engines}
+# What is built: an engine of the configuration, or those that it is chosen from.
+CANDIDATES = {
+    (engine.name, device): engine_spec.candidates(engine, device) for engine in settings.engines for device in DEVICES
+}
+BUILT = {one.name: one for candidates in CANDIDATES.values() for one in candidates}
 # Engines that no cell uses are built on request only.
 ENGINES_USED = sorted({cell.engine for cell in CELLS.values()} - {grid.NONE})
 ENVIRONMENT = "../envs/cpu.yaml" if settings.devices == "cpu" else "../envs/gpu.yaml"
@@ -104,8 +109,8 @@ def check_devices():
         else:
             grid.check_training(CELLS.values(), DEVICES)
             for engine, device in itertools.product(settings.engines, DEVICES):
-                engine_spec.resolve_precision(engine.precision, device)
-            if any(engine.backend == "aotinductor" for engine in settings.engines):
+                engine_spec.check_precision(engine.precision, device)
+            if any(engine.backend == "aotinductor" for engine in BUILT.values()):
                 engine_spec.check_temporary_folder()
     except InputError as error:
         stop(error)
@@ -125,6 +130,11 @@ def ranks_of(group):
 def for_devices(path, engine):
     """The paths that `path` gives an engine's files, one per device."""
     return [path(engine, device) for device in DEVICES]
+
+
+def candidates(path, wildcards):
+    """The paths that `path` gives the engines from which an engine is chosen."""
+    return [path(one.name, wildcards.device) for one in CANDIDATES[wildcards.engine, wildcards.device]]
 
 
 def of_group(path, group):

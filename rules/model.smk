@@ -19,6 +19,11 @@ rule assemble_model:
         "python -m assemble_model --parts {params.folder:q} --output {output:q} > {log} 2>&1"
 
 
+# Engines that are chosen by measuring, and all others.
+AUTO_ENGINE = r"auto-[a-z0-9-]+|[a-z0-9]+-auto(-graphs)?"
+FIXED_ENGINE = rf"(?!({AUTO_ENGINE})/)[a-z0-9-]+"
+
+
 rule compile_engine:
     "Build one engine for one device: channel selection, normalisation, network and argmax in one graph."
     input:
@@ -29,15 +34,20 @@ rule compile_engine:
         fingerprint=paths.fingerprint("{engine}", "{device}"),
     log:
         paths.log("compile_engine/{engine}/{device}"),
+    wildcard_constraints:
+        engine=FIXED_ENGINE,
     conda:
         ENVIRONMENT
-    threads: 2
+    # Compiling mostly takes one core, and two candidates are built in parallel.
+    threads: 1
     resources:
         **DEVICE_JOB,
     params:
-        backend=lambda wildcards: ENGINES[wildcards.engine].backend,
-        precision=lambda wildcards: ENGINES[wildcards.engine].precision,
-        cuda_graphs=lambda wildcards: "--cuda-graphs" if ENGINES[wildcards.engine].cuda_graphs else "",
+        backend=lambda wildcards: BUILT[wildcards.engine].backend,
+        precision=lambda wildcards: BUILT[wildcards.engine].precision,
+        cuda_graphs=lambda wildcards: "--cuda-graphs" if BUILT[wildcards.engine].cuda_graphs else "",
+        # If it is only one of several to choose from, it need not be possible to build it.
+        candidate=lambda wildcards: "" if wildcards.engine in ENGINES else "--candidate",
         device=lambda wildcards: launch.torch_device(wildcards.device),
         max_batch=MAX_BATCH,
         width_multiplier=settings.model.width_multiplier,
@@ -46,8 +56,8 @@ rule compile_engine:
         machine=machine_identity,
         sources=engine_spec.source_sha256(),
     shell:
-        "python -m compile_engine --backend {params.backend} --precision {params.precision} {params.cuda_graphs}"
-        " --device {params.device} --model {input.model:q} --dataset {input.dataset:q} --max-batch {params.max_batch}"
+        "python -m keep_heap compile_engine --backend {params.backend} --precision {params.precision} {params.cuda_graphs}"
+        " {params.candidate} --device {params.device} --model {input.model:q} --dataset {input.dataset:q} --max-batch {params.max_batch}"
         " --width-multiplier {params.width_multiplier} --channels {params.channels} --output {output.engine:q}"
         " > {log} 2>&1"
 
@@ -74,7 +84,7 @@ rule predict_reference:
         # Not for the shell: a reference of other sources is stale, like an engine.
         sources=engine_spec.source_sha256(),
     shell:
-        "python -m predict_reference --device {params.device} --model {input.model:q} --dataset {input.dataset:q}"
+        "python -m keep_heap predict_reference --device {params.device} --model {input.model:q} --dataset {input.dataset:q}"
         " --max-batch {params.max_batch} --width-multiplier {params.width_multiplier}"
         " --channels {params.channels} --output {output:q} > {log} 2>&1"
 
@@ -90,6 +100,8 @@ rule check_accuracy:
         paths.accuracy("{engine}", "{device}"),
     log:
         paths.log("check_accuracy/{engine}/{device}"),
+    wildcard_constraints:
+        engine=FIXED_ENGINE,
     conda:
         ENVIRONMENT
     threads: 2
@@ -98,8 +110,39 @@ rule check_accuracy:
     params:
         device=lambda wildcards: launch.torch_device(wildcards.device),
     shell:
-        "python -m check_accuracy --engine-file {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
+        "python -m keep_heap check_accuracy --engine-file {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
         " --reference {input.reference:q} --output {output:q} > {log} 2>&1"
+
+
+rule choose_engine:
+    "Time the candidates for an engine whose backend or precision is auto, and take the fastest that is accurate enough."
+    input:
+        engines=lambda wildcards: candidates(paths.engine, wildcards),
+        fingerprints=lambda wildcards: candidates(paths.fingerprint, wildcards),
+        dataset=DATASET,
+        reference=paths.reference("{device}"),
+    output:
+        engine=paths.engine("{engine}", "{device}"),
+        fingerprint=paths.fingerprint("{engine}", "{device}"),
+        accuracy=paths.accuracy("{engine}", "{device}"),
+    log:
+        paths.log("choose_engine/{engine}/{device}"),
+    wildcard_constraints:
+        engine=AUTO_ENGINE,
+    conda:
+        ENVIRONMENT
+    resources:
+        **DEVICE_JOB,
+        # It has the machine to itself, as run_rounds has: see profiles/.
+        benchmark_slot=1,
+    params:
+        backend=lambda wildcards: ENGINES[wildcards.engine].backend,
+        precision=lambda wildcards: ENGINES[wildcards.engine].precision,
+        device=lambda wildcards: launch.torch_device(wildcards.device),
+    shell:
+        "python -m keep_heap choose_engine --backend {params.backend} --precision {params.precision}"
+        " --candidates {input.engines:q} --device {params.device} --dataset {input.dataset:q}"
+        " --reference {input.reference:q} --output {output.engine:q} --accuracy {output.accuracy:q} > {log} 2>&1"
 
 
 rule predict_samples:
@@ -121,7 +164,7 @@ rule predict_samples:
         device=launch.torch_device(DEVICES[0]),
         samples=3,
     shell:
-        "python -m predict_samples --engine {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
+        "python -m keep_heap predict_samples --engine {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
         " --samples {params.samples} --output {output:q} > {log} 2>&1"
 
 
@@ -145,7 +188,7 @@ rule train_model:
         width_multiplier=settings.model.width_multiplier,
         channels=list(settings.model.channels),
     shell:
-        "python -m train_model {params.recipe} --width-multiplier {params.width_multiplier}"
+        "python -m keep_heap train_model {params.recipe} --width-multiplier {params.width_multiplier}"
         " --channels {params.channels} --device {params.device} --threads {threads}"
         " --checkpoint {params.folder:q}/checkpoint.pt --output {output.model:q} --evaluation {output.evaluation:q}"
         " > {log} 2>&1"

@@ -26,6 +26,7 @@ def rank_run(seconds, names, **more):
         "throttled_seconds": None,
         "thread_cores": ["0-1"],
         "peak_rss_bytes": 3,
+        "page_faults": 4,
         "bytes_read_from_storage": 2_000_000_000,
         "disk_bytes": None,
         "network_bytes_read": None,
@@ -55,6 +56,7 @@ def node(name, **facts):
         "gpus": [],
         "driver": None,
         "kernel": "6",
+        "transparent_huge_pages": "madvise",
         "file_system": {"type": "ext4", "device": "/dev/vda", "caveat": "", "memory_below": "", "layers": ["vda"]},
         "other_file_systems": [],
     } | facts
@@ -121,6 +123,7 @@ def content(**cell):
             "mpi": "Open MPI",
             "git_commit": "abc",
             "container": None,
+            "allocator": "glibc 2",
             "variables": {},
             "nodes": [node("n")],
             "ranks": [place("n", i) for i in range(2)],

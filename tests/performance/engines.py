@@ -2,11 +2,12 @@
 
 `make perf-engines` runs this. It writes results/performance/engines.json and prints its tables. Each engine runs in a
 process of its own, so that its memory can be measured. The engines take turns, on a machine that should be idle
-otherwise.
+otherwise. Each runs with memory that stays in its process, as in the workflow, and each of ours also without.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import multiprocessing
 import os
@@ -24,9 +25,10 @@ import common  # first: it finds the project's code
 import dataset_example
 import mlperf
 import torch
-from deepcam import climate, files, machine
+from deepcam import allocator, climate, files, machine
 from deepcam.config import Engine
-from deepcam.model import checkpoint, engine, network, split_file
+from deepcam.model import accuracy, checkpoint, engine, engine_spec, network, split_file
+from deepcam.model.engine import choice
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
@@ -36,6 +38,8 @@ SPECS = {
     "aotinductor fp32": Engine(backend="aotinductor", precision="fp32"),
     "aotinductor bf16": Engine(backend="aotinductor", precision="bf16"),
 }
+HEAP_RETURNED = ", heap returned"
+"""End of the name of an engine in a process that returns freed memory to the kernel."""
 MAX_BATCH = 2  # of the default benchmark
 PAUSE_SECONDS = 0.3
 """Between calls: OpenMP's threads spin a while after their work, and would do so beside the next engine's."""
@@ -57,13 +61,16 @@ def main() -> None:
     }
     for width in arguments.widths:
         with tempfile.TemporaryDirectory() as folder:
-            result["widths"][str(width)] = measure(Path(folder), width, arguments.threads, arguments.repeats)
+            result["widths"] |= measure(Path(folder), width, arguments.threads, arguments.repeats)
     files.write_json(arguments.dir / "engines.json", result)
     print(tables(result))
 
 
 def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str, dict[str, Any]]:
-    """Build every engine of a width, call them in turns after one that does not count, and say what each took."""
+    """Build every engine of a width, and call them in turns after one call that does not count.
+
+    Returns what each call took, by width and batch size and then by engine.
+    """
     weights, dataset = folder / "model.pth", folder / "dataset.json"
     if width == 1.0:
         torch.save(mlperf.random_state(0), weights)
@@ -73,16 +80,39 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     workers = {}
     for name, spec in SPECS.items():
         run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
-        workers[name] = Worker(load_engine, folder / f"{spec.name}.pt2", threads)
+        for ending, keeps_heap in (("", True), (HEAP_RETURNED, False)):
+            workers[name + ending] = Worker(keeps_heap, load_engine, folder / f"{spec.name}.pt2", threads)
     convert_for_openvino(weights, width, folder / "openvino.xml")
-    workers["OpenVINO bf16"] = Worker(load_openvino, folder / "openvino.xml", threads)
-    calls = common.in_turns({name: worker.call for name, worker in workers.items()}, repeats)
+    workers["OpenVINO bf16"] = Worker(True, load_openvino, folder / "openvino.xml", threads)
+    calls = {
+        size: common.in_turns({name: functools.partial(worker.call, size) for name, worker in workers.items()}, repeats)
+        for size in range(1, MAX_BATCH + 1)
+    }
     ends = {name: worker.close() for name, worker in workers.items()}
     _, expected = ends["eager fp32"]
+    agreement = {name: (mask == expected).float().mean().item() for name, (_, mask) in ends.items()}
     return {
-        name: {"calls": calls[name], "peak_bytes": peak, "pixel_agreement": (mask == expected).float().mean().item()}
-        for name, (peak, mask) in ends.items()
+        f"{width}, batch {size}": {
+            name: {"calls": calls[size][name], "peak_bytes": peak, "pixel_agreement": agreement[name]}
+            for name, (peak, _) in ends.items()
+        }
+        for size in calls
     }
+
+
+def auto(found: dict[str, dict[str, Any]]) -> str:
+    """The engine that `backend: auto` takes by these times. Without labels, only the agreement of pixels is judged."""
+    names = [f"{one.backend} {one.precision}" for one in engine_spec.candidates(Engine(backend="auto"), "cpu")]
+    measured = [name for name in names if name in found]
+    judged = [
+        choice.Candidate(
+            *name.split(),
+            statistics.median(seconds for seconds, *_ in found[name]["calls"]),
+            choice.PASSED if found[name]["pixel_agreement"] >= accuracy.MIN_PIXEL_AGREEMENT else "inaccurate",
+        )
+        for name in measured
+    ]
+    return measured[choice.choose(judged)]
 
 
 def run_build(spec: Engine, weights: Path, dataset: Path, width: float, path: Path) -> None:
@@ -98,22 +128,25 @@ def run_build(spec: Engine, weights: Path, dataset: Path, width: float, path: Pa
 class Worker:
     """An engine in a process of its own, called when asked to."""
 
-    def __init__(self, load: Callable[..., Callable], *arguments: Any) -> None:
+    def __init__(self, keeps_heap: bool, load: Callable[..., Callable], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, load, arguments), daemon=True)
+        os.environ.pop(allocator.VARIABLE, None)
+        if keeps_heap:
+            os.environ.update(allocator.keeping_heap(os.environ))
         self.process.start()
         other.close()
 
-    def call(self) -> tuple[float, float]:
-        """Seconds of one call: on the clock, and of CPU time over all threads."""
+    def call(self, size: int) -> tuple[float, float, int]:
+        """One call on this many samples: seconds on the clock, seconds of CPU time of all threads, and page faults."""
         time.sleep(PAUSE_SECONDS)
-        self.pipe.send("call")
+        self.pipe.send(size)
         return self.pipe.recv()
 
     def close(self) -> tuple[int, torch.Tensor]:
         """Peak resident bytes, and the mask."""
-        self.pipe.send("close")
+        self.pipe.send(0)
         peak, mask = self.pipe.recv()
         self.process.join()
         return peak, torch.from_numpy(mask)
@@ -121,12 +154,12 @@ class Worker:
 
 def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> None:
     run = load(*arguments)
-    batch = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(0))
+    batch = torch.rand(MAX_BATCH, *SHAPE, generator=torch.Generator().manual_seed(0))
     mask = None
-    while pipe.recv() == "call":
-        started, cpu = time.perf_counter(), time.process_time()
-        mask = run(batch)
-        pipe.send((time.perf_counter() - started, time.process_time() - cpu))
+    while size := pipe.recv():
+        faults, started, cpu = machine.page_faults(), time.perf_counter(), time.process_time()
+        mask = run(batch[:size])
+        pipe.send((time.perf_counter() - started, time.process_time() - cpu, machine.page_faults() - faults))
     pipe.send((machine.peak_rss_bytes(os.getpid()), mask.numpy()))
 
 
@@ -155,7 +188,9 @@ def convert_for_openvino(weights: Path, width: float, path: Path) -> None:
     plain = network.DeepLabV3Plus(width_multiplier=width)
     checkpoint.load_into(plain, checkpoint.load_state(weights))
     graph = InferenceGraph(plain, [0.0] * 4, [1.0] * 4, torch.float32)
-    openvino.save_model(openvino.convert_model(export(graph, BuildTarget("fp32", "cpu", list(SHAPE), 1))), path, False)
+    openvino.save_model(
+        openvino.convert_model(export(graph, BuildTarget("fp32", "cpu", list(SHAPE), MAX_BATCH))), path, False
+    )
 
 
 def tables(result: dict[str, Any]) -> str:
@@ -165,8 +200,8 @@ def tables(result: dict[str, Any]) -> str:
         lines += [
             "",
             f"| width {width} | seconds | fastest to slowest | eager fp32 / this | CPU seconds | eager fp32 / this "
-            "| peak MiB | pixels that agree with eager fp32 |",
-            "|---|---|---|---|---|---|---|---|",
+            "| page faults | peak MiB | pixels that agree with eager fp32 |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         clocks = {
             name: [statistics.median(column) for column in zip(*row["calls"], strict=True)]
@@ -174,12 +209,13 @@ def tables(result: dict[str, Any]) -> str:
         }
         for name, row in found.items():
             wall = [call[0] for call in row["calls"]]
-            ratios = [mine / own for mine, own in zip(clocks["eager fp32"], clocks[name], strict=True)]
+            ratios = [mine / own for mine, own in zip(clocks["eager fp32"][:2], clocks[name][:2], strict=True)]
             lines.append(
                 f"| {name} | {clocks[name][0]:.2f} | {min(wall):.2f} to {max(wall):.2f} | {ratios[0]:.2f} "
-                f"| {clocks[name][1]:.2f} | {ratios[1]:.2f} | {row['peak_bytes'] / 2**20:,.0f} "
-                f"| {row['pixel_agreement']:.4f} |"
+                f"| {clocks[name][1]:.2f} | {ratios[1]:.2f} | {clocks[name][2]:,.0f} "
+                f"| {row['peak_bytes'] / 2**20:,.0f} | {row['pixel_agreement']:.4f} |"
             )
+        lines += ["", f"`backend: auto` takes {auto(found)}."]
     return "\n".join(lines)
 
 

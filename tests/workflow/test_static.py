@@ -17,6 +17,7 @@ ON_DEVICES = {
     "compile_engine",
     "predict_reference",
     "check_accuracy",
+    "choose_engine",
     "run_rounds",
     "predict_samples",
     "train_model",
@@ -50,7 +51,7 @@ def slurm_plan(tmp_path_factory):
     """The rule and resources of each job under the Slurm profile, with nodes of two GPUs and a rank on each."""
     folder = tmp_path_factory.mktemp("slurm")
     overlay = {
-        "engines": [{"backend": "aotinductor", "precision": "fp16"}],
+        "engines": [{"backend": "aotinductor", "precision": "fp16"}, {"backend": "eager", "precision": "auto"}],
         "devices": [0, 1],
         "cluster": {"account": "climate", "partition": "gpus", "minutes": 30},
         "benchmark": {"ranks_per_node": 1},
@@ -95,7 +96,9 @@ def local_rules():
 
 def test_slurm_gives_each_group_its_nodes_to_itself(slurm_plan):
     groups = [resources for rule, resources in slurm_plan if rule == "run_rounds"]
-    for resources in groups:
+    choices = [resources for rule, resources in slurm_plan if rule == "choose_engine"]
+    assert len(choices) == 2  # one for each device of a node
+    for resources in groups + choices:
         assert "benchmark_slot=1" in resources and "slurm_extra=--exclusive" in resources
     for ranks in (1, 2):
         assert sum(f"tasks={ranks}, nodes={ranks}," in resources for resources in groups) == 1

@@ -231,6 +231,12 @@ def _io_count(process: int, name: str) -> int:
     return int(f"\n{counts}".partition(f"\n{name}:")[2].split()[0])
 
 
+def page_faults() -> int:
+    """Return how many page faults this process has had: pages that were mapped, cleared or read in when touched."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_minflt + usage.ru_majflt
+
+
 def isa() -> list[str]:
     """Return the ISA_FLAGS that this CPU has, sorted."""
     return sorted(cpu()[1].intersection(ISA_FLAGS))

@@ -268,3 +268,18 @@ def test_caches_are_dropped_before_cold_runs_only(files: tuple[Path, ...], monke
     assert not dropped
     runs_of(files, cache="cold", drop_caches=True)
     assert len(dropped) == 3  # a warm-up and two runs
+
+
+def test_page_faults_are_those_of_the_timed_loop(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[np.ndarray] = []
+
+    def touch(opened: int, batch: int) -> float:
+        kept.append(np.ones(2**24, np.uint8))  # touches 16 MiB for the first time: 8 huge pages at least
+        return 0.01
+
+    runs, _ = made_up_runs(monkeypatch, files, touch)
+    touched = [run.ranks[0].page_faults for run in runs]
+    kept.clear()
+    runs, _ = made_up_runs(monkeypatch, files, lambda *_: 0.01)
+    untouched = [run.ranks[0].page_faults for run in runs]
+    assert min(touched) >= 20 and min(touched) > max(untouched)

@@ -129,7 +129,6 @@ def test_the_fingerprint_describes_the_engine(folder: Path, eager: Path) -> None
     fingerprint = engine.load(eager, "cpu").fingerprint
     expected = {
         "backend": "eager",
-        "requested_precision": "fp32",
         "precision": "fp32",
         "cuda_graphs": False,
         "driver": None,
@@ -155,6 +154,17 @@ def test_an_engine_of_another_machine_is_rejected_with_the_field(eager: Path, tm
     fingerprint = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps(fingerprint | {field: "other"}))
     with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*--forcerun compile_engine"):
+        engine.load(path, "cpu")
+
+
+def test_an_engine_that_auto_chose_from_other_candidates_is_rejected(eager: Path, tmp_path: Path) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    path = tmp_path / eager.name
+    fingerprint = json.loads(path.with_suffix(".json").read_text())
+    fingerprint |= {"requested_backend": "eager", "requested_precision": "auto", "candidates": []}
+    path.with_suffix(".json").write_text(json.dumps(fingerprint))
+    with pytest.raises(InputError, match=r"but here auto chooses from eager fp32, .*--forcerun compile_engine"):
         engine.load(path, "cpu")
 
 

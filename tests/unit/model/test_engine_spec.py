@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from deepcam import machine
 from deepcam.config import Engine
+from deepcam.config.types import Backend, Precision
 from deepcam.errors import InputError
 from deepcam.model import engine_spec
 
@@ -19,29 +20,49 @@ SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision", "device", "resolved"),
+    ("keys", "device", "names"),
     [
-        ({"amx_bf16"}, "auto", "cpu", "bf16"),
-        ({"avx512_bf16"}, "auto", "cpu", "fp32"),
-        ({"avx2"}, "auto", "cpu", "fp32"),
-        ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
-        ({"amx_bf16"}, "fp32", "cpu", "fp32"),
-        ({"avx2"}, "auto", "cuda:0", "fp16"),
-        ({"avx2"}, "bf16", "cuda:0", "bf16"),
-        ({"avx2"}, "tf32", "cuda:0", "tf32"),
+        ({"backend": "eager"}, "cpu", ["eager-fp32", "eager-bf16"]),
+        ({"backend": "eager", "cuda_graphs": True}, "cuda:0", ["eager-fp16-graphs", "eager-bf16-graphs"]),
+        ({"backend": "auto", "precision": "fp32"}, "cpu", ["aotinductor-fp32", "eager-fp32"]),
+        ({"backend": "auto", "precision": "fp16"}, "cuda1", ["tensorrt-fp16", "aotinductor-fp16", "eager-fp16"]),
+        ({"backend": "tensorrt"}, "cuda0", ["tensorrt-fp16", "tensorrt-bf16"]),
+        ({"backend": "aotinductor", "precision": "bf16"}, "cpu", ["aotinductor-bf16"]),
     ],
 )
-def test_precision_follows_the_hardware(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], precision: str, device: str, resolved: str
+def test_auto_has_the_candidates_that_the_device_offers(keys: dict[str, Any], device: str, names: list[str]) -> None:
+    found = engine_spec.candidates(Engine(**keys), device)
+    assert [engine.name for engine in found] == names
+
+
+def test_auto_offers_precisions_of_every_backend_that_are_in_order() -> None:
+    for backends in engine_spec.OFFERED.values():
+        for precisions in backends.values():
+            assert list(precisions) == sorted(precisions, key=engine_spec.PRECISIONS.index)
+    assert set().union(*engine_spec.OFFERED.values()) == set(get_args(Backend)) - {"auto"}
+    assert set(engine_spec.PRECISIONS) == set(get_args(Precision)) - {"auto"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "device", "precision"),
+    [({"amx_bf16"}, "cpu", "bf16"), ({"avx512_bf16"}, "cpu", "fp32"), ({"amx_bf16"}, "cuda:0", "fp16")],
+)
+def test_training_has_a_fast_and_safe_precision(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], device: str, precision: str
 ) -> None:
     monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset(flags)))
-    assert engine_spec.resolve_precision(precision, device) == resolved
+    assert engine_spec.training_precision(device) == precision
 
 
-def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flag", machine.BF16_FLAGS)
+def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
     monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"avx2"})))
     with pytest.raises(InputError, match=r"precision bf16 on cpu: .*emulated"):
-        engine_spec.resolve_precision("bf16", "cpu")
+        engine_spec.check_precision("bf16", "cpu")
+    engine_spec.check_precision("fp32", "cpu")
+    engine_spec.check_precision("bf16", "cuda:0")
+    monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"avx2", flag})))
+    engine_spec.check_precision("bf16", "cpu")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from deepcam.record import cell_summary, validity
-from record_example import content, judged, measurement, node
+from record_example import cell_content, content, judged, measurement, node
 from results_example import GRID, measured
 
 
@@ -202,3 +202,15 @@ def test_the_parts_of_a_cold_run_add_up_to_its_length():
     assert failed(made) == []
     made["runs"][0]["ranks"][0]["part_seconds"] = made["runs"][0]["ranks"][1]["part_seconds"] = [1.2, 1.2, 1.1]
     assert failed(made) == ["run_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "faults", "ok"),
+    [("compute", 2000, True), ("compute", 2001, False), ("inference", 10**6, True), ("compute", None, True)],
+)
+def test_memory_that_is_mapped_again_with_every_batch_is_a_warning(mode, faults, ok):
+    made = cell_content(mode=mode, cache="none" if mode == "compute" else "warm", engine="eager-fp32", ranks=1)
+    for rank in each_rank(made):
+        rank |= {"batch_samples": [1, 1], "page_faults": faults}
+    assert ("page_faults" not in failed(made)) is ok
+    assert judged(made).metrics.page_faults_per_batch == (None if faults is None else faults / 2)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deepcam import cgroup, machine
+from deepcam import allocator, cgroup, machine
 from deepcam.benchmark import machine_lock, storage, thread_binding
 
 VARIABLES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "LD_PRELOAD", "NCCL_DEBUG", "SLURM_JOB_ID")
@@ -41,6 +41,7 @@ def describe(ranks: int) -> dict[str, Any]:
         "mpi": _mpi() if ranks > 1 else "",
         "git_commit": _git_commit(),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
+        "allocator": allocator.describe(os.environ),
         "variables": {
             name: value for name, value in sorted(os.environ.items()) if name in VARIABLES or name.startswith(PREFIXES)
         },
@@ -64,6 +65,7 @@ def describe_node(files: Iterable[Path]) -> dict[str, Any]:
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),
         "kernel": platform.release(),
+        "transparent_huge_pages": allocator.transparent_huge_pages(),
         "file_system": file_system,
         "other_file_systems": others,
     }

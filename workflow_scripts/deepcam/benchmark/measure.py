@@ -222,6 +222,7 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         throttled_seconds=node.throttled if node else None,
         thread_cores=sorted(frozenset[str]().union(*(part.thread_cores for part in parts))),
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
+        page_faults=sum(part.page_faults for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
         disk_bytes=_known(sum, [part.storage.disks for part in parts]),
         network_bytes_read=_known(sum, [part.storage.network for part in parts]),

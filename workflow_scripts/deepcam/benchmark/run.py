@@ -152,6 +152,12 @@ def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> Eng
         return EngineDescription(**train_step.describe(job.training, job.devices[0]))
     if not fingerprints:
         return None
+    made = [f"{one.get('backend')} {one.get('precision')}" for one in fingerprints]
+    if len(set(made)) > 1:
+        raise InputError(
+            f"engine {job.cell.engine}: auto chose {', '.join(made)} for the devices, and ranks must compute "
+            "alike; name a backend and a precision in engines"
+        )
     verdicts = [store.read_verdict(path) for path in job.accuracy_files]
     for path, verdict in zip(job.accuracy_files, verdicts, strict=True):
         if verdict.engine_sha256 is None:

@@ -55,6 +55,8 @@ class Part:
     """How the cores of the rank's node were used; None on ranks that do not lead their node."""
     thread_cores: frozenset[str]
     peak_rss_bytes: int
+    page_faults: int
+    """Of this process."""
     bytes_read_from_storage: int
     reader: dict[str, Any]
     device: DeviceUsage
@@ -128,6 +130,7 @@ def _timed(
     meter = device.start_metering()
     storage, returned = _storage_bytes(processes), _returned_bytes(processes)
     ranks.barrier()
+    faults = machine.page_faults()
     cpu = machine.cpu_seconds(processes)  # without the time that a rank waits in MPI, which keeps its core busy
     start = time.perf_counter()
     for files in steps:
@@ -143,6 +146,7 @@ def _timed(
     usage = meter()
     cpu = machine.cpu_seconds(processes) - cpu
     returned = _returned_bytes(processes) - returned
+    faults = machine.page_faults() - faults
     return Part(
         seconds=end - start,
         batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
@@ -152,6 +156,7 @@ def _timed(
         node=node(),
         thread_cores=thread_cores | machine_topology.thread_affinities(processes),
         peak_rss_bytes=sum(map(machine.peak_rss_bytes, processes)),
+        page_faults=faults,
         bytes_read_from_storage=_storage_bytes(processes) - storage,
         reader=details,
         device=usage,

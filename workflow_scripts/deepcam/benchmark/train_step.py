@@ -19,7 +19,7 @@ from deepcam.benchmark.job import Training
 from deepcam.benchmark.ranks import Ranks
 from deepcam.climate import CLASSES
 from deepcam.model import training
-from deepcam.model.engine_spec import resolve_precision
+from deepcam.model.engine_spec import training_precision
 from deepcam.model.network import NetworkSpec
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -44,7 +44,7 @@ class TrainStep:
             network = nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
         self.network = network
         self.optimizer = torch.optim.AdamW(network.parameters(), weight_decay=training.WEIGHT_DECAY, fused=True)
-        dtype = DTYPES.get(precision(device))
+        dtype = DTYPES.get(training_precision(device))
         self.autocast = torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.channels = torch.tensor(recipe.channels, device=self.device)
@@ -63,16 +63,11 @@ class TrainStep:
         self.scaler.update()
 
 
-def precision(device: str) -> str:
-    """Return the precision that the network trains in on `device`."""
-    return resolve_precision("auto", device)
-
-
 def describe(recipe: Training, device: str) -> dict[str, Any]:
     """Return the description for the record, in place of an engine's fingerprint."""
     return {
         "backend": "training",
-        "precision": precision(device),
+        "precision": training_precision(device),
         "width_multiplier": recipe.width_multiplier,
         "channels": list(recipe.channels),
         "torch": torch.__version__,

@@ -132,9 +132,9 @@ class Train(Block):
 class Engine(Block):
     """How the network is run."""
 
-    backend: Backend = Field(description="What runs the network")
+    backend: Backend = Field(description="What runs the network; `auto` is the fastest that is accurate enough")
     precision: Precision = Field(
-        default="auto", description="`auto` is the fastest that the device has in hardware; `tf32` needs a GPU"
+        default="auto", description="`auto` is the fastest that is accurate enough; `tf32` needs a GPU"
     )
     cuda_graphs: Flag = Field(default=False, description="Replay one CUDA graph per batch size; needs a GPU")
 

@@ -18,6 +18,40 @@ SOURCES = ("model/engine/*.py", "model/network.py", "climate.py")
 """The modules that define what an engine computes and how it is compiled, relative to the package."""
 
 
+OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
+    "cpu": {
+        "aotinductor": ("fp32", "bf16"),
+        "eager": ("fp32", "bf16"),
+    },
+    "cuda": {
+        "tensorrt": ("fp16", "bf16"),
+        "aotinductor": ("fp16", "bf16"),
+        "eager": ("fp16", "bf16"),
+    },
+}
+"""Kind of device to the backends that it has, each with the precisions that `auto` chooses from. Whether a device has a
+precision in hardware, and a backend its packages, shows when the candidate is built."""
+
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+"""From the most to the least precise."""
+
+
+def is_auto(engine: Engine) -> bool:
+    """Whether the backend or the precision of an engine is chosen by measuring."""
+    return "auto" in (engine.backend, engine.precision)
+
+
+def candidates(engine: Engine, device: str) -> list[Engine]:
+    """The engines that `auto` chooses from on a device; of an engine without `auto`, itself alone."""
+    offered = OFFERED[device.rstrip("0123456789:")]
+    backends = list(offered) if engine.backend == "auto" else [engine.backend]
+    return [
+        engine.model_copy(update={"backend": backend, "precision": precision})
+        for backend in backends
+        for precision in (offered.get(backend, ()) if engine.precision == "auto" else [engine.precision])
+    ]
+
+
 def check_device(engine: Engine, device: str) -> None:
     """Raise InputError for an engine that no device of this kind can run. `device` is cpu, or cuda and a number."""
     if device != "cpu":
@@ -35,23 +69,21 @@ def check_device(engine: Engine, device: str) -> None:
         raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines, or devices to GPUs")
 
 
-def resolve_precision(precision: str, device: str) -> str:
-    """The precision that is meant: fp32, tf32, bf16 or fp16. `auto` is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
-
-    Raises InputError for bf16 on a CPU that only emulates it.
-    """
-    if device.startswith("cuda"):
-        return "fp16" if precision == "auto" else precision
-    flags = machine.cpu()[1]
-    if precision == "auto":
-        # AVX512-BF16 alone multiplied at half the rate of fp32 where it was measured: tests/performance/README.md.
-        return "bf16" if "amx_bf16" in flags else "fp32"
-    if precision == "bf16" and flags.isdisjoint(machine.BF16_FLAGS):
+def check_precision(precision: str, device: str) -> None:
+    """Raise InputError for bf16 on a CPU that only emulates it."""
+    if device == "cpu" and precision == "bf16" and machine.cpu()[1].isdisjoint(machine.BF16_FLAGS):
         raise InputError(
             f"precision bf16 on {device}: this CPU has neither {' nor '.join(machine.BF16_FLAGS)}, so bf16 would be "
             "emulated; use fp32 or auto"
         )
-    return precision
+
+
+def training_precision(device: str) -> str:
+    """The precision in which a training step is fast and safe: fp16 on a GPU, bf16 on a CPU with AMX, else fp32."""
+    if device.startswith("cuda"):
+        return "fp16"
+    # AVX512-BF16 alone is slower than fp32 on some CPUs, and faster on others: tests/performance/README.md.
+    return "bf16" if "amx_bf16" in machine.cpu()[1] else "fp32"
 
 
 def check_packages(engines: Iterable[Engine]) -> None:

@@ -23,7 +23,7 @@ from deepcam.model import checkpoint, training_data
 from deepcam.model.device import torch_device
 from deepcam.model.engine import artefact
 from deepcam.model.engine.graph import InferenceGraph
-from deepcam.model.engine_spec import resolve_precision
+from deepcam.model.engine_spec import training_precision
 from deepcam.model.network import STRIDE, DeepLabV3Plus, NetworkSpec
 from deepcam.model.training_data import Examples
 from deepcam.record import iou
@@ -224,13 +224,13 @@ def evaluate(network: nn.Module, held_out: Examples, precision: str, dataset_sam
 
 
 def evaluate_checkpoint(model: Path, recipe: Recipe, held_out: Examples) -> dict[str, Any]:
-    """Evaluate a saved checkpoint on held-out samples, in fp32 and in the default precision of engines.
+    """Evaluate a saved checkpoint on held-out samples, in fp32 and in the precision of training.
 
     Returns the contents of evaluation.json: IoU, the recipe, and the software and hardware.
     """
     device = held_out.fields.device
     network = dataclasses.replace(recipe.network, weights=model).create()
-    fast = resolve_precision("auto", str(device))
+    fast = training_precision(str(device))
     evaluations = [
         evaluate(network, held_out, "fp32", len(held_out)),
         evaluate(network, held_out, fast, len(held_out)),
@@ -253,7 +253,7 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = resolve_precision("auto", "cpu") == "bf16"
+        fast = training_precision("cpu") == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 

@@ -34,6 +34,7 @@ STAGES = {
     "compile_engine": "engines",
     "predict_reference": "engines",
     "check_accuracy": "engines",
+    "choose_engine": "engines",
     "run_rounds": "benchmark",
 }
 """Rules and their stages."""
@@ -107,7 +108,7 @@ def make(
     of_rule = collections.Counter(job.rule for job in jobs)
     of_stage = collections.Counter(STAGES.get(job.rule, LAST_STAGE) for job in jobs)
     described = samples if of_rule["describe_dataset"] else 0
-    predictions = of_rule["predict_reference"] + of_rule["check_accuracy"]
+    predictions = sum(of_rule[rule] for rule in ("predict_reference", "check_accuracy", "choose_engine"))
     seconds = {
         "data": downloaded * hdf5 / estimates.DOWNLOAD_RATE
         + estimates.synthesis(synthesized, data, cores)

@@ -55,6 +55,9 @@ def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metric
         straggler_node=statistics.mode(metrics.straggler_node(record, run) for record, run in runs),
         node_cpu_utilisation=float(np.median([metrics.node_cpu_utilisation(run) for _, run in runs])),
         peak_rss_bytes=max(sum(rank.peak_rss_bytes for rank in run.ranks) for _, run in runs),
+        page_faults_per_batch=None
+        if cell.mode == "io"
+        else _median(metrics.page_faults_per_batch(run) for _, run in runs),
         global_batch_size=cell.ranks * cell.local_batch_size,
         precision=first.engine.precision if first.engine else "",
         num_starts=len(records),

@@ -68,6 +68,9 @@ class Metrics(Model):
         description="Share of all cores of the job's nodes that any process kept busy; the median run's."
     )
     peak_rss_bytes: int = Field(description="Sum of the ranks' peak resident memory, with mapped files, bytes.")
+    page_faults_per_batch: float | None = Field(
+        description="Page faults of all ranks / their batches, the median run's; null in mode io and if not recorded."
+    )
     global_batch_size: int = Field(description="ranks x local_batch_size.")
     precision: str = Field(description="Precision that the engine computes in; empty in mode io.")
     num_starts: int = Field(description="Number of starts.")

@@ -60,6 +60,9 @@ class Node(Model):
     gpus: list[str] = Field(description="GPU models, in the order of their bus addresses.")
     driver: str | None = Field(description="Version of the NVIDIA driver; null without one.")
     kernel: str = Field(description="Kernel release.")
+    transparent_huge_pages: str | None = Field(
+        description="When the kernel gives huge pages: always, madvise or never; null if it has none, or not recorded."
+    )
     file_system: FileSystem = Field(description="The file system that holds the dataset, or its first sample.")
     other_file_systems: list[FileSystem] | None = Field(
         default=None, description="Others that hold samples; null if not recorded."
@@ -92,6 +95,10 @@ class Environment(Model):
     mpi: str = Field(description="MPI library and version; empty for one rank, which needs none.")
     git_commit: str = Field(description="Commit of the workflow; it ends in -dirty if tracked files differed.")
     container: str | None = Field(description="Container runtime; null outside of a container.")
+    allocator: str = Field(
+        description="Memory allocator: the C library and its version, or the name of a preloaded one. The settings of "
+        "glibc's are in `variables`, as GLIBC_TUNABLES."
+    )
     variables: dict[str, str] = Field(description="Environment variables that may affect performance.")
     nodes: list[Node] = Field(min_length=1, description="The nodes of the job.")
     ranks: list[RankPlace] = Field(min_length=1, description="Where each rank ran, by rank.")

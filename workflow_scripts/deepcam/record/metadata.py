@@ -12,7 +12,7 @@ from deepcam.grid import NONE
 from deepcam.record.schema import Measurement
 
 PER_JOB_KEYS = re.compile(
-    r"environment\.(date|background_cpu_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds)"
+    r"environment\.(date|background_cpu_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds|candidates)"
 )
 """Per-job keys (date, load, build time), ignored when configurations are compared."""
 

@@ -120,5 +120,11 @@ def cpu_utilisation(record: Measurement, run: Run) -> float:
     return sum(rank.cpu_seconds for rank in run.ranks) / (run_seconds(run) * len(cores))
 
 
+def page_faults_per_batch(run: Run) -> float | None:
+    """Page faults of all ranks / number of their batches; None if they were not recorded."""
+    faults = _combined(sum, [rank.page_faults for rank in run.ranks])
+    return None if faults is None else faults / sum(len(rank.batch_samples) for rank in run.ranks)
+
+
 def _places(record: Measurement, run: Run) -> Iterable[tuple[RankPlace, RankRun]]:
     return zip(record.environment.ranks, run.ranks, strict=True)

@@ -62,6 +62,9 @@ class RankRun(Model):
     peak_rss_bytes: Count = Field(
         description="Peak resident memory of the rank's processes since they started, with mapped files, bytes."
     )
+    page_faults: Count | None = Field(
+        description="Page faults of the rank's own process during the run; null if not recorded."
+    )
     bytes_read_from_storage: Count = Field(
         description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
     )

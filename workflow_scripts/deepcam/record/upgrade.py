@@ -23,6 +23,7 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     content = {key: copy.deepcopy(value) for key, value in old.items() if key not in ("checks", "metrics")}
     content["schema_version"] = SCHEMA_VERSION
     _add_cores(content)
+    _add_memory(content)
     _add_delivery(content)
     measured = Measurement.model_validate_json(to_json(content))
     checks = validity.checks(measured)
@@ -34,6 +35,14 @@ def _add_cores(content: dict[str, Any]) -> None:
         node |= {"cpu_quota": None, "memory_limit_bytes": None, "machine_lock": "not recorded"}
     for rank in _rank_runs(content):
         rank |= {"throttled_seconds": None, "thread_cores": None}
+
+
+def _add_memory(content: dict[str, Any]) -> None:
+    content["environment"] = content.get("environment", {}) | {"allocator": "not recorded"}
+    for node in content["environment"].get("nodes", ()):
+        node["transparent_huge_pages"] = None
+    for rank in _rank_runs(content):
+        rank["page_faults"] = None
 
 
 def _add_delivery(content: dict[str, Any]) -> None:

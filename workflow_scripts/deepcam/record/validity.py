@@ -8,7 +8,15 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deepcam.record import core_checks, delivery_checks, medium_checks, metadata, metrics, precision
+from deepcam.record import (
+    core_checks,
+    delivery_checks,
+    medium_checks,
+    memory_checks,
+    metadata,
+    metrics,
+    precision,
+)
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
 
@@ -65,6 +73,7 @@ def checks(record: Measurement) -> list[Check]:
         *_reader(record),
         *_accuracy(record),
         *delivery_checks.checks(record),
+        *memory_checks.checks(record),
     ]
 
 

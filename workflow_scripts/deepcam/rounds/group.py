@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from deepcam import files, job_log, paths
+from deepcam import allocator, files, job_log, paths
 from deepcam.benchmark.job import Job
 from deepcam.benchmark.run import check_job, describe_subject
 from deepcam.config import Config
@@ -24,12 +24,6 @@ from deepcam.record.schema import Record, Start
 from deepcam.rounds import command, process, schedule
 from deepcam.rounds.probe import MachineProbe
 from deepcam.rounds.progress import Progress
-
-HEAP = "glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=34359738368:glibc.malloc.hugetlb=1"
-"""GLIBC_TUNABLES with which memory that is freed stays in the process, in huge pages. Otherwise glibc gives each large
-block back to the kernel, and the next one is mapped and cleared anew, page by page, with the clock running. Engines ran
-1.2 to 1.5 times as fast with it on two cores of an AMD EPYC. Readers alone gained nothing, and DALI's cold reads were
-slower."""
 
 
 class Group:
@@ -107,8 +101,8 @@ class Group:
 
 
 def _environment(cell: Cell) -> Mapping[str, str]:
-    """This process's environment, with HEAP for a cell that computes unless the user has set something else."""
-    return ({"GLIBC_TUNABLES": HEAP} if cell.mode != "io" else {}) | os.environ
+    """This process's environment; for a cell that computes, with settings with which a process keeps its heap."""
+    return os.environ if cell.mode == "io" else allocator.keeping_heap(os.environ)
 
 
 def write(path: Path, configurations: Iterable[schedule.Configuration]) -> None:

@@ -17,9 +17,10 @@ from deepcam.config import Engine
 from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
 from deepcam.model.device import torch_device
+from deepcam.model.engine.choice import check_choice
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph
 from deepcam.model.engine.runtime import InferenceFunction, LoadedEngine, allow_tf32, wrap_for_gpu
-from deepcam.model.engine_spec import check_device, resolve_precision, source_sha256
+from deepcam.model.engine_spec import check_device, check_precision, source_sha256
 from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint
 from deepcam.model.network import STRIDE, NetworkSpec
 
@@ -44,7 +45,8 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
     if network.weights is None:
         raise InputError(f"{output}: an engine needs a checkpoint; give one")
     check_device(spec, device)
-    precision = resolve_precision(spec.precision, device)
+    precision = spec.precision
+    check_precision(precision, device)
     bound_to = fingerprint_fields(spec.backend, device)
     if device != "cpu":
         _check_native_precision(precision, device)
@@ -69,7 +71,6 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
             fingerprint_path(output),
             {
                 "backend": spec.backend,
-                "requested_precision": spec.precision,
                 "precision": precision,
                 "cuda_graphs": spec.cuda_graphs,
                 **bound_to,
@@ -103,6 +104,7 @@ def load(path: Path, device: str) -> LoadedEngine:
     for field, here in fingerprint_fields(backend, device).items():
         if built[field] != here:
             raise InputError(f"{path}: built with {field} {built[field]!r}, but here it is {here!r}; {ADVICE}")
+    check_choice(fingerprint, path, device)
     run = _backend(backend).load(path, device)
     return _loaded(run, precision, cuda_graphs, device, shape, max_batch, fingerprint)
 

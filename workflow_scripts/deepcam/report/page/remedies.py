@@ -42,6 +42,13 @@ REMEDIES = {
         Markup("Threads were bound to fewer cores than their rank had"),
         Markup("Find the library or program that binds them, with the check’s entry in docs/results.md."),
     ),
+    "page_faults": (
+        Markup("Memory was mapped again with every batch, which makes computing slower"),
+        Markup(
+            "The workflow sets glibc’s allocator so that this does not happen. Start programs by hand with "
+            "<code>python -m keep_heap</code>, and remove other settings from GLIBC_TUNABLES."
+        ),
+    ),
     "run_seconds": (
         Markup("Runs shorter than <code>benchmark.min_seconds</code>"),
         Markup(
