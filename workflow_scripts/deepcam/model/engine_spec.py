@@ -14,16 +14,19 @@ from deepcam import machine
 from deepcam.config import Engine
 from deepcam.errors import InputError
 
-SOURCES = ("model/engine/*.py", "model/network.py", "climate.py")
+SOURCES = ("model/engine/*.py", "model/calibration.py", "model/network.py", "climate.py")
 """The modules that define what an engine computes and how it is compiled, relative to the package."""
 
 
 def check_device(engine: Engine, device: str) -> None:
     """Raise InputError for an engine that no device of this kind can run. `device` is cpu, or cuda and a number."""
-    if device != "cpu":
-        return
     reason = None
-    if engine.backend == "tensorrt":
+    if engine.precision == "int8" and engine.backend != "openvino":
+        reason = "only the backend openvino has int8"
+    elif device != "cpu":
+        if engine.backend == "openvino":
+            reason = "engines of OpenVINO run on CPUs only"
+    elif engine.backend == "tensorrt":
         reason = "TensorRT runs on NVIDIA GPUs only"
     elif engine.cuda_graphs:
         reason = "CUDA graphs run on NVIDIA GPUs only"
@@ -32,13 +35,13 @@ def check_device(engine: Engine, device: str) -> None:
     elif engine.precision == "fp16":
         reason = "CPUs run this network in fp16 by emulation"
     if reason:
-        raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines, or devices to GPUs")
+        raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines or devices")
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """The precision that is meant: fp32, tf32, bf16 or fp16. `auto` is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
+    """The precision that is meant: fp32, tf32, bf16, fp16 or int8. `auto` is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
 
-    Raises InputError for bf16 on a CPU that only emulates it.
+    Raises InputError for bf16 on a CPU that only emulates it, and for int8 on one without AVX2.
     """
     if device.startswith("cuda"):
         return "fp16" if precision == "auto" else precision
@@ -51,12 +54,22 @@ def resolve_precision(precision: str, device: str) -> str:
             f"precision bf16 on {device}: this CPU has neither {' nor '.join(machine.BF16_FLAGS)}, so bf16 would be "
             "emulated; use fp32 or auto"
         )
+    if precision == "int8" and "avx2" not in flags:
+        raise InputError(
+            f"precision int8 on {device}: this CPU has no avx2, so int8 would be slower than fp32; use fp32 or auto"
+        )
     return precision
 
 
 def check_packages(engines: Iterable[Engine]) -> None:
     """Raise InputError for a backend whose Python package this interpreter lacks."""
     for engine in engines:
+        for package in ("openvino", "nncf") if engine.precision == "int8" else ("openvino",):
+            if engine.backend == "openvino" and importlib.util.find_spec(package) is None:
+                raise InputError(
+                    f"engines: {engine.name} needs the Python package {package}; install "
+                    "envs/requirements-openvino.txt, or change engines"
+                )
         if engine.backend == "tensorrt" and importlib.util.find_spec("torch_tensorrt") is None:
             raise InputError(
                 f"engines: {engine.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "
