@@ -26,6 +26,7 @@ SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
         ({"avx2"}, "auto", "cpu", "fp32"),
         ({"avx512_bf16"}, "bf16", "cpu", "bf16"),
         ({"amx_bf16"}, "fp32", "cpu", "fp32"),
+        ({"avx2"}, "int8", "cpu", "int8"),
         ({"avx2"}, "auto", "cuda:0", "fp16"),
         ({"avx2"}, "bf16", "cuda:0", "bf16"),
         ({"avx2"}, "tf32", "cuda:0", "tf32"),
@@ -42,6 +43,12 @@ def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"avx2"})))
     with pytest.raises(InputError, match=r"precision bf16 on cpu: .*emulated"):
         engine_spec.resolve_precision("bf16", "cpu")
+
+
+def test_int8_without_vector_instructions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"sse4_2"})))
+    with pytest.raises(InputError, match=r"precision int8 on cpu: this CPU has no avx2.*; use fp32 or auto"):
+        engine_spec.resolve_precision("int8", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,35 @@ def test_an_engine_that_a_cpu_cannot_run_is_refused_there_only(keys: dict[str, A
     with pytest.raises(InputError, match=f"engines: {reason}"):
         engine_spec.check_device(engine, "cpu")
     engine_spec.check_device(engine, "cuda0")
+
+
+def test_openvino_is_refused_on_gpus_only() -> None:
+    engine = Engine(backend="openvino", precision="int8")
+    engine_spec.check_device(engine, "cpu")
+    with pytest.raises(InputError, match="openvino-int8 on devices: cuda0: engines of OpenVINO run on CPUs only"):
+        engine_spec.check_device(engine, "cuda0")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda0"])
+def test_int8_is_refused_for_other_backends(device: str) -> None:
+    with pytest.raises(InputError, match=f"tensorrt-int8 on devices: {device}: only the backend openvino has int8"):
+        engine_spec.check_device(Engine(backend="tensorrt", precision="int8"), device)
+
+
+@pytest.mark.parametrize(
+    ("precision", "installed", "missing"),
+    [("bf16", set(), "openvino"), ("int8", {"openvino"}, "nncf"), ("bf16", {"openvino"}, None)],
+)
+def test_a_missing_optional_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, precision: str, installed: set[str], missing: str | None
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+    engines = [Engine(backend="openvino", precision=precision)]
+    if missing is None:
+        engine_spec.check_packages(engines)
+        return
+    with pytest.raises(InputError, match=f"needs the Python package {missing}; install envs/requirements-openvino.txt"):
+        engine_spec.check_packages(engines)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

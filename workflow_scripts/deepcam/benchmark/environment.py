@@ -52,7 +52,7 @@ BLOCK_DEVICE = {
 
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
-    "torch-tensorrt", "tensorrt",
+    "torch-tensorrt", "tensorrt", "openvino", "nncf",
 )  # fmt: skip
 
 

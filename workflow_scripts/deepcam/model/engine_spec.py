@@ -39,7 +39,7 @@ def check_device(engine: Engine, device: str) -> None:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """The precision that is meant: fp32, tf32, bf16, fp16 or int8. `auto` is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
+    """The precision that is meant; never `auto`, which is fp16 on CUDA, bf16 on a CPU with AMX, else fp32.
 
     Raises InputError for bf16 on a CPU that only emulates it, and for int8 on one without AVX2.
     """
