@@ -55,7 +55,7 @@ perf-data: venv ## compare downloads with curl and conversion with cp, and time 
 perf-readers: venv ## compare all readers with fio and with a plain DALI loop; needs fio and a quiet machine
 	python tests/performance/readers.py $(ARGS)
 
-perf-engines: venv ## compare the CPU engines with each other and with OpenVINO (pip install openvino); needs a quiet machine
+perf-engines: venv ## compare the CPU engines with each other (needs envs/requirements-openvino.txt); needs a quiet machine
 	python tests/performance/engines.py $(ARGS)
 
 perf-repeat: venv ## run the default grid twice and compare the two results; needs a quiet machine

@@ -1,4 +1,4 @@
-"""Compare engines on a CPU with each other and with OpenVINO: time and memory from a full-size batch to its mask.
+"""Compare engines on a CPU with each other: time and memory from a full-size batch to its mask.
 
 `make perf-engines` runs this. It writes results/performance/engines.json and prints its tables. Each engine runs in a
 process of its own, so that its memory can be measured. The engines take turns, on a machine that should be idle
@@ -8,7 +8,6 @@ otherwise. Each runs with memory that stays in its process, as in the workflow, 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import multiprocessing
 import os
 import statistics
@@ -27,9 +26,10 @@ import mlperf
 import torch
 from deepcam import allocator, climate, files, machine
 from deepcam.config import Engine
-from deepcam.model import accuracy, checkpoint, engine, engine_spec, network, split_file
+from deepcam.data import synthesis
+from deepcam.errors import InputError
+from deepcam.model import accuracy, engine, engine_spec, split_file
 from deepcam.model.engine import choice
-from deepcam.model.engine.graph import BuildTarget, InferenceGraph, export
 
 SHAPE = (climate.HEIGHT, climate.WIDTH, len(climate.CHANNELS))
 SPECS = {
@@ -37,10 +37,15 @@ SPECS = {
     "eager bf16": Engine(backend="eager", precision="bf16"),
     "aotinductor fp32": Engine(backend="aotinductor", precision="fp32"),
     "aotinductor bf16": Engine(backend="aotinductor", precision="bf16"),
+    "openvino fp32": Engine(backend="openvino", precision="fp32"),
+    "openvino bf16": Engine(backend="openvino", precision="bf16"),
+    "openvino int8": Engine(backend="openvino", precision="int8"),
 }
 HEAP_RETURNED = ", heap returned"
 """End of the name of an engine in a process that returns freed memory to the kernel."""
 MAX_BATCH = 2  # of the default benchmark
+SEED = 0
+"""Of the synthetic sample that the engines are called with."""
 PAUSE_SECONDS = 0.3
 """Between calls: OpenMP's threads spin a while after their work, and would do so beside the next engine's."""
 
@@ -51,8 +56,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of each engine")
     parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.25], choices=(1.0, 0.25))
     arguments = parser.parse_args()
-    if importlib.util.find_spec("openvino") is None:
-        sys.exit("error: perf-engines compares with OpenVINO, which is not installed; pip install openvino")
+    try:
+        engine_spec.check_packages(SPECS.values())
+    except InputError as error:
+        sys.exit(f"error: {error}")
     result: dict[str, Any] = {
         "machine": common.machine(common.ROOT),
         "threads": arguments.threads,
@@ -76,14 +83,13 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
         torch.save(mlperf.random_state(0), weights)
     else:
         split_file.assemble(common.ROOT / "share", weights)
-    dataset_example.dataset([(0.0, 1.0)] * SHAPE[2], SHAPE).write(dataset)
+    channels = synthesis.sample(SEED, *SHAPE[:2])[0].reshape(-1, SHAPE[2]).T
+    dataset_example.dataset([(float(values.min()), float(values.max())) for values in channels], SHAPE).write(dataset)
     workers = {}
     for name, spec in SPECS.items():
         run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
         for ending, keeps_heap in (("", True), (HEAP_RETURNED, False)):
             workers[name + ending] = Worker(keeps_heap, load_engine, folder / f"{spec.name}.pt2", threads)
-    convert_for_openvino(weights, width, folder / "openvino.xml")
-    workers["OpenVINO bf16"] = Worker(True, load_openvino, folder / "openvino.xml", threads)
     calls = {
         size: common.in_turns({name: functools.partial(worker.call, size) for name, worker in workers.items()}, repeats)
         for size in range(1, MAX_BATCH + 1)
@@ -154,7 +160,7 @@ class Worker:
 
 def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> None:
     run = load(*arguments)
-    batch = torch.rand(MAX_BATCH, *SHAPE, generator=torch.Generator().manual_seed(0))
+    batch = torch.stack([torch.from_numpy(synthesis.sample(SEED + i, *SHAPE[:2])[0]) for i in range(MAX_BATCH)])
     mask = None
     while size := pipe.recv():
         faults, started, cpu = machine.page_faults(), time.perf_counter(), time.process_time()
@@ -166,31 +172,6 @@ def serve(pipe: Connection, load: Callable[..., Callable], arguments: tuple) -> 
 def load_engine(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
     torch.set_num_threads(threads)
     return engine.load(path, "cpu")
-
-
-def load_openvino(path: Path, threads: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-
-    def run(batch: torch.Tensor) -> torch.Tensor:
-        request.infer([batch.numpy()], share_inputs=True)
-        return torch.from_numpy(request.get_output_tensor().data)
-
-    return run
-
-
-def convert_for_openvino(weights: Path, width: float, path: Path) -> None:
-    """The graph that engines are made of, for one sample, as OpenVINO's own file."""
-    import openvino
-
-    plain = network.DeepLabV3Plus(width_multiplier=width)
-    checkpoint.load_into(plain, checkpoint.load_state(weights))
-    graph = InferenceGraph(plain, [0.0] * 4, [1.0] * 4, torch.float32)
-    openvino.save_model(
-        openvino.convert_model(export(graph, BuildTarget("fp32", "cpu", list(SHAPE), MAX_BATCH))), path, False
-    )
 
 
 def tables(result: dict[str, Any]) -> str:

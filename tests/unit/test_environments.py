@@ -11,6 +11,7 @@ import yaml
 ENVS = Path(__file__).parents[2] / "envs"
 FILES = ("requirements-cpu.txt", "requirements-gpu.txt", "cpu.yaml", "gpu.yaml")
 DEV = "requirements-dev.txt"
+OPENVINO = "requirements-openvino.txt"
 NAMED_CPU = [
     "snakemake",
     "torch",
@@ -63,12 +64,12 @@ def pins(name: str) -> dict[str, str]:
     return {normalized(match[1]): match[2] for match in matches if match}
 
 
-@pytest.mark.parametrize("name", [*FILES, DEV])
+@pytest.mark.parametrize("name", [*FILES, DEV, OPENVINO])
 def test_every_line_is_an_exact_pin(name):
     assert [line for line in lines(name) if not PIN.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("name", [*FILES, DEV])
+@pytest.mark.parametrize("name", [*FILES, DEV, OPENVINO])
 def test_no_package_is_pinned_twice(name):
     names = [normalized(line.split("==")[0]) for line in lines(name)]
     assert sorted(names) == sorted(set(names))
@@ -76,6 +77,12 @@ def test_no_package_is_pinned_twice(name):
 
 def test_what_only_the_checks_need_is_not_installed_for_users():
     assert not pins(DEV).keys() & pins("requirements-gpu.txt").keys()
+
+
+def test_optional_packages_replace_no_version_of_another_file():
+    others = pins("requirements-gpu.txt") | pins(DEV)
+    optional = pins(OPENVINO)
+    assert {name: others.get(name, version) for name, version in optional.items()} == optional
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
@@ -101,7 +108,7 @@ def test_the_named_packages_are_there(name):
     assert [package for package in named if package not in pins(name)] == []
 
 
-@pytest.mark.parametrize("name", [*FILES, DEV, "bootstrap.sh"])
+@pytest.mark.parametrize("name", [*FILES, DEV, OPENVINO, "bootstrap.sh"])
 def test_no_file_names_a_host(name):
     assert "://" not in (ENVS / name).read_text()
 

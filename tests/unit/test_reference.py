@@ -40,7 +40,7 @@ def test_the_introduction_is_kept_and_every_key_has_a_row(readme, monkeypatch):
     assert text.startswith("An introduction.") and "An old table." not in text
     for row in (
         "| `data.num_files` | integer, at least 1, at most 1000000 or `all` | `8` | Number of samples",
-        "| `engines.N.backend` | `auto`, `eager`, `aotinductor`, `tensorrt` | required | What",
+        "| `engines.N.backend` | `auto`, `eager`, `aotinductor`, `tensorrt`, `openvino` | required | What",
         "| `benchmark.per_mode.compute` | keys `readers`, `cache`, `ranks`",
         "| `benchmark.min_seconds` | number, at least 0, at most 1000000 | `0.2` |",
     ):

@@ -32,6 +32,8 @@ NOT_RUN = {
     "cat /proc/driver/nvidia-fs/": "needs a GPU and the driver of GPUDirect Storage",
     "squeue ": "needs a Slurm cluster",
     'make run ARGS="--configfile mydata.yaml"': "needs the storage of a site",
+    ".venv/bin/python -m pip install ": "downloads packages",
+    'make run ARGS="--configfile openvino.yaml"': "needs packages that are optional",
 }
 """Beginnings of commands that are not run, and the reason for each."""
 

@@ -19,6 +19,7 @@ from deepcam.climate import MODEL_CHANNELS
 from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint, engine, network
+from deepcam.model.engine import graph
 from deepcam.model.network import DeepLabV3Plus, NetworkSpec
 from servers import missing
 from torch import nn
@@ -144,6 +145,18 @@ def test_the_fingerprint_describes_the_engine(folder: Path, eager: Path) -> None
     assert {key: fingerprint[key] for key in expected} == expected
     assert fingerprint["build_seconds"] > 0
     assert fingerprint["weights_sha256"] == checkpoint.files.sha256(folder / "model.pth")
+
+
+def test_a_backend_gets_the_dataset_and_adds_to_the_fingerprint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def package(inference: nn.Module, target: graph.BuildTarget, path: Path, scratch: Path) -> dict[str, object]:
+        path.touch()
+        return {"calibration": str(target.dataset)}
+
+    monkeypatch.setattr("deepcam.model.engine.eager.package", package)
+    written = build(folder, "eager", tmp_path / "engine.pt2").with_suffix(".json")
+    assert json.loads(written.read_text())["calibration"] == str(folder / "dataset.json")
 
 
 @pytest.mark.parametrize("field", engine.FINGERPRINT_FIELDS)

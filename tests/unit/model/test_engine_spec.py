@@ -24,7 +24,7 @@ SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
     [
         ({"backend": "eager"}, "cpu", ["eager-fp32", "eager-bf16"]),
         ({"backend": "eager", "cuda_graphs": True}, "cuda:0", ["eager-fp16-graphs", "eager-bf16-graphs"]),
-        ({"backend": "auto", "precision": "fp32"}, "cpu", ["aotinductor-fp32", "eager-fp32"]),
+        ({"backend": "auto", "precision": "fp32"}, "cpu", ["aotinductor-fp32", "openvino-fp32", "eager-fp32"]),
         ({"backend": "auto", "precision": "fp16"}, "cuda1", ["tensorrt-fp16", "aotinductor-fp16", "eager-fp16"]),
         ({"backend": "tensorrt"}, "cuda0", ["tensorrt-fp16", "tensorrt-bf16"]),
         ({"backend": "aotinductor", "precision": "bf16"}, "cpu", ["aotinductor-bf16"]),
@@ -65,6 +65,12 @@ def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch, flag: str) ->
     engine_spec.check_precision("bf16", "cpu")
 
 
+def test_int8_without_vector_instructions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"sse4_2"})))
+    with pytest.raises(InputError, match=r"precision int8 on cpu: this CPU has no avx2.*; use fp32 or auto"):
+        engine_spec.check_precision("int8", "cpu")
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
@@ -85,6 +91,35 @@ def test_an_engine_that_a_cpu_cannot_run_is_refused_there_only(keys: dict[str, A
     with pytest.raises(InputError, match=f"engines: {reason}"):
         engine_spec.check_device(engine, "cpu")
     engine_spec.check_device(engine, "cuda0")
+
+
+def test_openvino_is_refused_on_gpus_only() -> None:
+    engine = Engine(backend="openvino", precision="int8")
+    engine_spec.check_device(engine, "cpu")
+    with pytest.raises(InputError, match="openvino-int8 on devices: cuda0: engines of OpenVINO run on CPUs only"):
+        engine_spec.check_device(engine, "cuda0")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda0"])
+def test_int8_is_refused_for_other_backends(device: str) -> None:
+    with pytest.raises(InputError, match=f"tensorrt-int8 on devices: {device}: only the backend openvino has int8"):
+        engine_spec.check_device(Engine(backend="tensorrt", precision="int8"), device)
+
+
+@pytest.mark.parametrize(
+    ("precision", "installed", "missing"),
+    [("bf16", set(), "openvino"), ("int8", {"openvino"}, "nncf"), ("bf16", {"openvino"}, None)],
+)
+def test_a_missing_optional_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, precision: str, installed: set[str], missing: str | None
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+    engines = [Engine(backend="openvino", precision=precision)]
+    if missing is None:
+        engine_spec.check_packages(engines)
+        return
+    with pytest.raises(InputError, match=f"needs the Python package {missing}; install envs/requirements-openvino.txt"):
+        engine_spec.check_packages(engines)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "app
 
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
-    "torch-tensorrt", "tensorrt",
+    "torch-tensorrt", "tensorrt", "openvino", "nncf",
 )  # fmt: skip
 
 

@@ -134,7 +134,8 @@ class Engine(Block):
 
     backend: Backend = Field(description="What runs the network; `auto` is the fastest that is accurate enough")
     precision: Precision = Field(
-        default="auto", description="`auto` is the fastest that is accurate enough; `tf32` needs a GPU"
+        default="auto",
+        description="`auto` is the fastest that is accurate enough; `tf32` needs a GPU, `int8` needs OpenVINO",
     )
     cuda_graphs: Flag = Field(default=False, description="Replay one CUDA graph per batch size; needs a GPU")
 

@@ -18,12 +18,10 @@ import torch
 from deepcam.climate import CLASSES
 from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
+from deepcam.model.calibration import JUDGED_SAMPLES
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
 from deepcam.record.schema import AccuracyVerdict
-
-MAX_SAMPLES = 64
-"""Only the first samples of a dataset are evaluated. At full size these have 57 million pixels."""
 
 MIN_IOU_RATIO = 0.99
 """Required mean IoU as a fraction of the reference's. MLPerf Inference also requires 99 % of the fp32 accuracy."""
@@ -41,8 +39,8 @@ class EvaluationSet:
 
     @classmethod
     def read(cls, dataset: Path) -> EvaluationSet:
-        """Return the first samples, at most MAX_SAMPLES, of the dataset that the file dataset.json describes."""
-        samples = read_description(dataset).samples[:MAX_SAMPLES]
+        """Return the first samples, at most JUDGED_SAMPLES, of the dataset that the file dataset.json describes."""
+        samples = read_description(dataset).samples[:JUDGED_SAMPLES]
         return cls([sample.data for sample in samples], [sample.label for sample in samples])
 
 

@@ -14,13 +14,14 @@ from deepcam import machine
 from deepcam.config import Engine
 from deepcam.errors import InputError
 
-SOURCES = ("model/engine/*.py", "model/network.py", "climate.py")
+SOURCES = ("model/engine/*.py", "model/calibration.py", "model/network.py", "climate.py")
 """The modules that define what an engine computes and how it is compiled, relative to the package."""
 
 
 OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
     "cpu": {
         "aotinductor": ("fp32", "bf16"),
+        "openvino": ("fp32", "bf16", "int8"),
         "eager": ("fp32", "bf16"),
     },
     "cuda": {
@@ -32,7 +33,7 @@ OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
 """Kind of device to the backends that it has, each with the precisions that `auto` chooses from. Whether a device has a
 precision in hardware, and a backend its packages, shows when the candidate is built."""
 
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 """From the most to the least precise."""
 
 
@@ -54,10 +55,13 @@ def candidates(engine: Engine, device: str) -> list[Engine]:
 
 def check_device(engine: Engine, device: str) -> None:
     """Raise InputError for an engine that no device of this kind can run. `device` is cpu, or cuda and a number."""
-    if device != "cpu":
-        return
     reason = None
-    if engine.backend == "tensorrt":
+    if engine.precision == "int8" and engine.backend != "openvino":
+        reason = "only the backend openvino has int8"
+    elif device != "cpu":
+        if engine.backend == "openvino":
+            reason = "engines of OpenVINO run on CPUs only"
+    elif engine.backend == "tensorrt":
         reason = "TensorRT runs on NVIDIA GPUs only"
     elif engine.cuda_graphs:
         reason = "CUDA graphs run on NVIDIA GPUs only"
@@ -66,15 +70,22 @@ def check_device(engine: Engine, device: str) -> None:
     elif engine.precision == "fp16":
         reason = "CPUs run this network in fp16 by emulation"
     if reason:
-        raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines, or devices to GPUs")
+        raise InputError(f"engines: {engine.name} on devices: {device}: {reason}; change engines or devices")
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Raise InputError for bf16 on a CPU that only emulates it."""
-    if device == "cpu" and precision == "bf16" and machine.cpu()[1].isdisjoint(machine.BF16_FLAGS):
+    """Raise InputError for bf16 on a CPU that only emulates it, and for int8 on one without AVX2."""
+    if device != "cpu":
+        return
+    flags = machine.cpu()[1]
+    if precision == "bf16" and flags.isdisjoint(machine.BF16_FLAGS):
         raise InputError(
             f"precision bf16 on {device}: this CPU has neither {' nor '.join(machine.BF16_FLAGS)}, so bf16 would be "
             "emulated; use fp32 or auto"
+        )
+    if precision == "int8" and "avx2" not in flags:
+        raise InputError(
+            f"precision int8 on {device}: this CPU has no avx2, so int8 would be slower than fp32; use fp32 or auto"
         )
 
 
@@ -89,6 +100,12 @@ def training_precision(device: str) -> str:
 def check_packages(engines: Iterable[Engine]) -> None:
     """Raise InputError for a backend whose Python package this interpreter lacks."""
     for engine in engines:
+        for package in ("openvino", "nncf") if engine.precision == "int8" else ("openvino",):
+            if engine.backend == "openvino" and importlib.util.find_spec(package) is None:
+                raise InputError(
+                    f"engines: {engine.name} needs the Python package {package}; install "
+                    "envs/requirements-openvino.txt, or change engines"
+                )
         if engine.backend == "tensorrt" and importlib.util.find_spec("torch_tensorrt") is None:
             raise InputError(
                 f"engines: {engine.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "

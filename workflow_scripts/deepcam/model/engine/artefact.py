@@ -24,11 +24,13 @@ from deepcam.model.engine_spec import check_device, check_precision, source_sha2
 from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint
 from deepcam.model.network import STRIDE, NetworkSpec
 
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {
+    "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32,
+}  # fmt: skip
 
 FINGERPRINT_FIELDS = (
     "device_kind", "device_name", "compute_capability", "isa", "driver",
-    "torch", "torch_tensorrt", "tensorrt", "source_sha256",
+    "torch", "torch_tensorrt", "tensorrt", "openvino", "source_sha256",
 )  # fmt: skip
 """Fields that must be equal where an engine is built and where it is loaded."""
 
@@ -61,7 +63,8 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
         start = time.perf_counter()
         package = Path(scratch) / output.name
         allow_tf32(precision == "tf32")
-        backend.package(graph, BuildTarget(precision, device, shape, max_batch), package, Path(scratch))
+        target = BuildTarget(precision, device, shape, max_batch, dataset)
+        described = backend.package(graph, target, package, Path(scratch)) or {}
         seconds = time.perf_counter() - start
         # A process that dies here must not leave an old fingerprint beside a new engine.
         fingerprint_path(output).unlink(missing_ok=True)
@@ -72,6 +75,7 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
             {
                 "backend": spec.backend,
                 "precision": precision,
+                **described,
                 "cuda_graphs": spec.cuda_graphs,
                 **bound_to,
                 "weights_sha256": files.sha256(network.weights),

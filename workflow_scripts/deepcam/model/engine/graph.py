@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +86,8 @@ class BuildTarget:
     device: str
     shape: list[int]
     max_batch: int
+    dataset: Path | None = None
+    """dataset.json, on whose samples an int8 engine is calibrated."""
 
 
 def example(target: BuildTarget) -> Tensor:

@@ -20,7 +20,10 @@ SHORT_PASS = 2.0
 STRAGGLER = 0.1
 """Straggler gap from which on it is a caution."""
 
-PACKAGES = {"torch": "PyTorch", "tensorrt": "TensorRT", "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI"}
+PACKAGES = {
+    "torch": "PyTorch", "tensorrt": "TensorRT", "openvino": "OpenVINO",
+    "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI",
+}  # fmt: skip
 """Packages that the header shows, with their proper names."""
 
 
