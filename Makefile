@@ -43,9 +43,13 @@ run: venv ## run the whole workflow up to the report; for other settings, ARGS="
 report: venv ## rebuild the report from the existing records; measures nothing
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
-bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the report and repeat the run
+bundle: venv ## pack the results, to rebuild the report or repeat the run elsewhere; ANONYMISED=1 for a second one without names
 	@python workflow_scripts/prepare_run.py --keep-lock $(ARGS)
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
+ifeq ($(ANONYMISED),1)
+	@python workflow_scripts/anonymise_bundle.py results/bundle.tar.gz --output results/bundle-anonymised.tar.gz
+	@echo results/bundle-anonymised.tar.gz
+endif
 
 keep: venv ## keep the results as kept/NAME.tar.gz, a bundle that compare.py takes; needs a name, such as NAME=last-week
 	@[[ "$(NAME)" =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$$ ]] || { echo "error: NAME=$(NAME): give the results a name of letters, digits, dots and dashes, such as NAME=last-week" >&2; exit 1; }
