@@ -18,6 +18,8 @@ STOPS = """() => {
 }"""
 """Number what the Tab key must reach, and return how much that is."""
 
+ACTIVE = "[document.activeElement.dataset.stop, getComputedStyle(document.activeElement).outlineStyle]"
+
 CONTRAST = """() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const rgba = colour => {
@@ -68,23 +70,17 @@ def pages(tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["summary", "longest"])
 def test_page_1_of_the_pdf_ends_after_the_picture(name, scheme, pages):
-    def hide(selector):
-        page.evaluate(f"document.querySelectorAll('{selector}').forEach(element => element.hidden = true)")
-
-    def sheets():
-        return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
+    def printed(**options):
+        return re.sub(rb"\(D:[^)]*\)", b"", page.pdf(format="A4", tagged=False, **options))  # without dates
 
     with browser_page(color_scheme=scheme) as (page, _):
         page.goto(pages[name])
-        everything = sheets()
+        first, everything = printed(page_ranges="1"), printed()
+        page.evaluate("document.querySelector('.after-picture').hidden = true")
+        assert page.locator("figure").is_visible()
+        assert first == printed() != everything
         page.emulate_media(media="print")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        hide(".after-picture")
-        assert page.locator("figure").is_visible() and sheets() == 1
-        page.reload()
-        hide("header, main > :not(.after-picture)")
-        page.evaluate("document.querySelector('.after-picture').style.breakBefore = 'auto'")  # no empty page 1
-        assert page.locator(".after-picture").is_visible() and sheets() == everything - 1 >= 1
 
 
 @pytest.mark.parametrize("name", ["summary", "explorer"])
@@ -96,9 +92,9 @@ def test_the_tab_key_reaches_every_link_fold_and_field_in_the_order_of_the_page(
         reached = []
         for _ in range(stops):
             page.keyboard.press("Tab")
-            reached.append(page.evaluate("document.activeElement.dataset.stop"))
-            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline != "none", page.evaluate("document.activeElement.outerHTML")
+            number, outline = page.evaluate(ACTIVE)
+            reached.append(number)
+            assert outline != "none", number
         assert reached == [str(number) for number in range(stops)] and stops > 10
 
 
