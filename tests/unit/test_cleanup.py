@@ -161,9 +161,10 @@ def test_it_does_not_start_beside_a_run(folder, monkeypatch):
     assert left(*REBUILT) == {*REBUILT}
 
 
-def test_a_damaged_configuration_is_told_in_one_line(folder):
-    Path(paths.CONFIG).write_text("{")
-    with pytest.raises(InputError, match=r"results/config\.yaml: not YAML, so the place of the data is unknown"):
+@pytest.mark.parametrize("text", ["{", "a list", "data: {nowhere: 1}", ""])
+def test_a_damaged_configuration_is_told_in_one_line(text, folder):
+    Path(paths.CONFIG).write_text(text)
+    with pytest.raises(InputError, match=r"results/config\.yaml: not a configuration \(.+\), so the place of the data"):
         cleanup.find()
 
 

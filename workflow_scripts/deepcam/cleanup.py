@@ -52,8 +52,11 @@ def find() -> list[Leftovers]:
     made = Path(paths.CONFIG)
     try:
         data = config.parse(yaml.safe_load(made.read_text(encoding="utf-8"))).data if made.exists() else Data()
-    except yaml.YAMLError:
-        raise InputError(f"{made}: not YAML, so the place of the data is unknown; remove it and the data") from None
+    except (yaml.YAMLError, InputError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{made}: not a configuration ({reason}), so the place of the data is unknown; remove it and the data"
+        ) from None
     records, trained = _existing(RESULTS, MEASURED), _existing(RESULTS, ["training"])
     groups = [
         Leftovers("", _existing(RESULTS, REBUILT)),

@@ -106,6 +106,11 @@ def test_equal_names_stay_equal_and_different_ones_different():
     assert made[1].checks[0].actual.startswith("node-2 and address-1")
 
 
+def test_a_node_without_a_name_changes_no_text():
+    [made] = replaced(record(""))
+    assert (made.environment.nodes[0].name, made.environment.nodes[0].cpu) == ("", "x")
+
+
 def test_names_of_samples_stay_if_they_are_those_of_the_archive():
     content = record("n").model_dump(mode="json")
     renamed = json.loads(json.dumps(content).replace('"a.npy"', '"data-1996-06-01-00-0.npy"'))

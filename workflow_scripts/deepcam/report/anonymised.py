@@ -49,7 +49,7 @@ class Anonymiser:
             self._name("node", node.name)
             if system.device not in ("", system.type) and not DISK.fullmatch(system.device):
                 self._name("device", system.device)
-        names = "|".join(sorted(map(re.escape, self._known()), key=len, reverse=True))
+        names = "|".join(sorted(map(re.escape, filter(None, self._known())), key=len, reverse=True))
         self._pattern = re.compile((rf"(?<![\w.-])(?:{names})(?![\w-])|" if names else "") + f"{ADDRESS}|{PATH}")
 
     def record(self, record: Record) -> Record:

@@ -16,7 +16,7 @@ from deepcam.record.precision import MIN_STARTS
 from deepcam.report.comparison import drift, markup
 from deepcam.report.comparison.series import Change, Point
 from deepcam.report.comparison.sides import Results
-from deepcam.report.figures.style import COLOURS, STYLE, empty_figure
+from deepcam.report.figures.style import COLOURS, STYLE
 from deepcam.text import count
 
 Series = Mapping[Cell, Sequence[Point | None]]
@@ -51,8 +51,6 @@ def figure(series: Series) -> Figure:
     configurations, only those whose throughput varies most are drawn.
     """
     drawn = sorted(sorted(series, key=lambda cell: (-_variation(series[cell]), cell))[:MOST_PANELS])
-    if not drawn:
-        return empty_figure("no configuration has a record")
     rows = math.ceil(len(drawn) / COLUMNS)
     with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(4 * COLUMNS, 0.6 + 2.1 * rows), layout="constrained")
