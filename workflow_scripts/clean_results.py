@@ -29,9 +29,11 @@ def _clean(force: bool) -> None:
             f"there is no terminal to ask whether to remove {' and '.join(asked)}; FORCE=1 removes them without asking"
         )
     chosen = [group for group in groups if force or not group.question or _agreed(group.question)]
-    removed = [path for group in chosen for path in group.paths]
-    cleanup.remove(removed)
-    print("\n".join(f"removed {path}" for path in removed) or "nothing to remove")
+    for group in chosen:
+        cleanup.remove(group.paths)
+        print(f"removed {group.question or ', '.join(map(str, group.paths))}")
+    if not groups:
+        print("nothing to remove")
 
 
 def _agreed(question: str) -> bool:

@@ -96,6 +96,15 @@ def test_without_a_terminal_what_can_be_rebuilt_is_removed_if_there_is_nothing_e
     assert clean(monkeypatch) == [] and left(*REBUILT, paths.CONFIG) == set()
 
 
+def test_what_is_removed_is_said(folder, monkeypatch, capsys):
+    clean(monkeypatch, "--force")
+    first, records, data = capsys.readouterr().out.splitlines()
+    assert first.startswith("removed results/tables, results/model, ")
+    assert records.startswith("removed 1 record (") and data == "removed data of 0.00 GB (results/data)"
+    clean(monkeypatch)
+    assert capsys.readouterr().out == "nothing to remove\n"
+
+
 def test_force_removes_all_without_asking_and_leaves_what_belongs_to_others(folder, monkeypatch):
     make("results/training/model.pth")
     clean(monkeypatch, "--force")
