@@ -5,6 +5,8 @@ VENV ?= .venv
 ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
+NAME ?=
+FORCE ?=
 ifneq ($(findstring :,$(CURDIR)),)
 $(error error: $(CURDIR): the path of this checkout must not have :, which separates the folders in PATH; rename it)
 endif
@@ -17,7 +19,7 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev plan run report bundle test gpu-check perf-data perf-readers perf-engines perf-repeat perf-workflow image image-run
+.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-repeat perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,9 +43,24 @@ run: venv ## run the whole workflow up to the report; for other settings, ARGS="
 report: venv ## rebuild the report from the existing records; measures nothing
 	@DEEPCAM_REPORT_ONLY=1 workflow_scripts/run_workflow.sh $(ARGS)
 
-bundle: venv ## write results/bundle.tar.gz, from which others can rebuild the report and repeat the run
+bundle: venv ## pack the results, to rebuild the report or repeat the run elsewhere; ANONYMISED=1 for a second one without names
 	@python workflow_scripts/prepare_run.py --keep-lock $(ARGS)
 	@$(call SILENT,DEEPCAM_REPORT_ONLY=1 snakemake $(ARGS) -- bundle); echo results/bundle.tar.gz
+ifeq ($(ANONYMISED),1)
+	@python workflow_scripts/anonymise_bundle.py results/bundle.tar.gz --output results/bundle-anonymised.tar.gz
+	@echo results/bundle-anonymised.tar.gz
+endif
+
+keep: venv ## keep the results as kept/NAME.tar.gz, a bundle that compare.py takes; needs a name, such as NAME=last-week
+	@[[ "$(NAME)" =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$$ ]] || { echo "error: NAME=$(NAME): give the results a name of letters, digits, dots and dashes, such as NAME=last-week" >&2; exit 1; }
+	@[ ! -e "kept/$(NAME).tar.gz" ] || { echo "error: kept/$(NAME).tar.gz exists; give another NAME" >&2; exit 1; }
+	@$(MAKE) --no-print-directory bundle > /dev/null
+	@mkdir -p kept
+	@cp results/bundle.tar.gz "kept/$(NAME).part" && mv "kept/$(NAME).part" "kept/$(NAME).tar.gz"
+	@echo "kept/$(NAME).tar.gz"
+
+clean: venv ## remove what runs made; asks before it removes records, trained weights or data, unless FORCE=1
+	@python workflow_scripts/clean_results.py $(if $(filter 1,$(FORCE)),--force)
 
 # Two files of tests at a time, because many tests wait for Slurm, for servers and for Snakemake.
 test: dev ## run every check

@@ -89,8 +89,10 @@ def folder(project):
     """The copy with results, those of last week, and a few small samples."""
     shutil.rmtree(project / "results", ignore_errors=True)
     results = results_example.write(project, results_example.grid_of(lambda number: results_example.STEADY))
-    results_example.bundle(project / "last-week.tar.gz", results)
-    shutil.copy(project / "last-week.tar.gz", results / "bundle.tar.gz")
+    (project / "kept").mkdir(exist_ok=True)
+    for name in ("kept/last-week.tar.gz", "kept/monday.tar.gz", "kept/tuesday.tar.gz"):
+        results_example.bundle(project / name, results)
+    shutil.copy(project / "kept/last-week.tar.gz", results / "bundle.tar.gz")
     shutil.copy(ROOT / "share/model_part_ab", project / "model_part_aa")
     for number, name in enumerate(climate.synthetic_names(8)):
         path = results / f"data/npy/shard-0000{number // 4}" / climate.npy_names(name)[0]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,26 @@ def test_the_report_and_the_bundle_can_be_made_again_byte_for_byte(reported, tmp
         bundle.write(ROOT, config, dataset, [], tmp_path / name, "cpu")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "third").read_bytes()
     assert len(first) < 16 * 2**20
+
+
+def test_an_anonymised_bundle_has_the_whole_report_without_the_names_in_it(reported, tmp_path):
+    folder, cells, _ = reported
+    with tarfile.open(tmp_path / "named.tar.gz", "w:gz") as archive:
+        archive.add(folder / "results", f"{bundle.TOP}/results")
+        archive.add(folder / "elsewhere", f"{bundle.TOP}/results/data")
+    command = [sys.executable, ROOT / "workflow_scripts/anonymise_bundle.py", "named.tar.gz", "--output", "b.tar.gz"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    subprocess.run(["tar", "--extract", "--file", "b.tar.gz"], cwd=tmp_path, check=True)
+    unpacked = tmp_path / bundle.TOP
+    assert made(unpacked).keys() == made(folder).keys()
+    assert len(list(unpacked.glob("results/benchmark/*/0.json"))) == len(cells) - 1
+    sums = subprocess.run(["sha256sum", "--check", "--quiet", "results.sha256"], cwd=unpacked, capture_output=True)
+    assert sums.returncode == 0, sums.stdout + sums.stderr
+    page = (unpacked / "results/summary.html").read_text()
+    assert "<strong>node-1</strong>" in page and "<strong>n0</strong>" in (folder / "results/summary.html").read_text()
+    found = [path for path in unpacked.rglob("*") if path.is_file() and str(folder).encode() in path.read_bytes()]
+    assert found == []
 
 
 def test_every_figure_of_the_report_is_displayed_with_its_caption(reported):

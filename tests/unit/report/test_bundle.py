@@ -20,6 +20,7 @@ WORKFLOW = (
 FOREIGN = (
     ".netrc", "notes.txt", "config/.secret.yaml", "config/id_rsa", "config/.ssh/a.yaml", "share/data.npy",
     "workflow_scripts/__pycache__/run.pyc", "workflow_scripts/.run.py.swp", "share/a.svg.part",
+    "share/results/published.tar.gz",
 )  # fmt: skip
 """Files that lie in the folder, and that neither git nor their names make the workflow's."""
 
@@ -67,7 +68,7 @@ def test_outside_of_a_checkout_files_are_packed_by_their_place_and_name(run):
 
 def test_in_a_checkout_only_tracked_files_are_packed(run):
     git("init", "--quiet")
-    git("add", "--force", *WORKFLOW, "config/in.yaml", "config/out.yaml", "rules")
+    git("add", "--force", *WORKFLOW, "config/in.yaml", "config/out.yaml", "rules", "share/results/published.tar.gz")
     (run / "code/config/untracked.yaml").write_text("a secret")
     (run / "code/envs/Containerfile").unlink()
     assert packed() == {*WORKFLOW, *ADDED, "config/in.yaml"} - {"envs/Containerfile"}

@@ -85,11 +85,39 @@ def test_fail_below_ends_with_status_1_and_a_line_per_cell(b, status, lines, run
     assert (tmp_path / "results/comparison/comparison.md").exists()
 
 
+@pytest.fixture(scope="module")
+def three(runs, tmp_path_factory):
+    """What the program says of three results, of which the second one is the worse, and the folder it writes."""
+    folder = tmp_path_factory.mktemp("three")
+    result = program(runs["good"], runs["worse"], runs["good"], "--fail-below", "0.9", cwd=folder)
+    return result, folder / "results/comparison"
+
+
+def test_more_than_two_results_are_a_series_and_the_last_is_compared_with_the_first(three):
+    result, out = three
+    assert (result.returncode, result.stderr) == (0, "")  # the second result does not count
+    assert result.stdout == (out / "series.md").read_text()
+    assert result.stdout.count("## What changed from ") == 2
+    assert "**Last (B) against first (A): 4 no difference seen." in result.stdout
+    assert "4 no difference seen" in (out / "comparison.md").read_text()
+    assert len(pd.read_csv(out / "series.csv")) == 11
+    assert matplotlib.image.imread(out / "series.png").std() > 0
+
+
+def test_the_same_series_gives_the_same_bytes(runs, three, tmp_path):
+    program(runs["good"], runs["worse"], runs["good"], "--output", "again", cwd=tmp_path)
+    written = sorted(path.name for path in (tmp_path / "again").iterdir())
+    assert len(written) == 8
+    for name in written:
+        assert (tmp_path / "again" / name).read_bytes() == (three[1] / name).read_bytes(), name
+
+
 def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in {
         ("nowhere", runs["good"]): "error: nowhere: does not exist; give a results folder, or a bundle of one",
         (runs["good"], runs["good"], "--output", "file"): "File exists",
+        (runs["good"],): "error: one result is given; give at least two",
     }.items():
         result = program(*arguments, "--fail-below", "0.9", cwd=tmp_path)
         assert result.returncode == 2

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from deepcam.report import explorer_page, tables, templates
-from deepcam.report.comparison import differences, presentation, significance
+from deepcam.report.comparison import differences, markup, presentation, significance
 from deepcam.report.comparison.sides import Results
 from deepcam.report.figures import style
 from record_example import content, judged
@@ -49,8 +49,8 @@ def test_a_failed_check_is_text_in_markdown(text):
 
 
 def test_harmless_names_are_code_and_reasons_are_not_escaped():
-    assert presentation._code("a_b=c") == "`a_b=c`"
-    assert presentation._text("B: run_count: expected 3, got 2") == "B: run_count: expected 3, got 2"
+    assert markup.code("a_b=c") == "`a_b=c`"
+    assert markup.escaped("B: run_count: expected 3, got 2") == "B: run_count: expected 3, got 2"
 
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@x"])

@@ -25,6 +25,9 @@ KINDS = {".css", ".csv", ".js", ".json", ".md", ".py", ".rst", ".sh", ".smk", ".
 NAMES = re.compile(r"Containerfile|SHA256SUMS|model_part_\w+")
 """Suffixes, and names without a suffix, of the workflow's files in those folders. They decide where git cannot."""
 
+PUBLISHED = "share/results"
+"""Folder of published bundles. A bundle does not contain others."""
+
 DATASET = paths.dataset(paths.DATA)
 """Path of the dataset's description in the bundle."""
 
@@ -51,10 +54,27 @@ Repeat the measurements on this machine, and compare them with these:
 machine and the software, and holds the raw times behind its numbers.
 """
 
+REPRODUCE_ANONYMISED = """# An anonymised run of the DeepCAM inference and IO benchmark
 
-def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output: Path, kind: str) -> None:
+`results/summary.html` shows the results. Hosts, servers, mounts, paths and accounts have other names, such as node-1.
+The weights, the predictions and the workflow itself are not included. `git_commit` in each record of
+`results/benchmark` names the commit of the workflow.
+
+In a checkout of that commit, compare these results with your own, or build the pages again, byte for byte:
+
+    .venv/bin/python workflow_scripts/compare.py bundle-anonymised.tar.gz results
+    tar --extract --strip-components=1 --file bundle-anonymised.tar.gz
+    make report KIND={kind} ARGS="--configfile config/bundle.yaml"
+    sha256sum --check results.sha256
+
+The second command replaces files of your results: run `make keep NAME=mine` and `make clean` before it.
+"""
+
+
+def write(code: Path | None, config: Path, dataset: Path, made: Sequence[Path], output: Path, kind: str) -> None:
     """Archive the workflow in `code` and the files in `made` (relative paths); the same content gives the same bytes.
 
+    Without `code`, this is the anonymised form: neither the workflow nor its weights are packed.
     `config` is the configuration that was used and `dataset` the description of the data, wherever they are. `kind` is
     the environment that the workflow runs in, cpu or gpu. Raises InputError for a file that is missing, and for one in
     `made` that is not in the results, because a list or a link that somebody else made may lead anywhere.
@@ -69,8 +89,10 @@ def write(code: Path, config: Path, dataset: Path, made: Sequence[Path], output:
     sums = "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in sorted(results.items())
     )
-    members = {f"{path.relative_to(code)}": path for path in _code(code)} | results | {"config/bundle.yaml": config}
-    texts = {"REPRODUCE.md": REPRODUCE.format(kind=kind), "results.sha256": sums}
+    packed_code = {} if code is None else {f"{path.relative_to(code)}": path for path in _code(code)}
+    members = packed_code | results | {"config/bundle.yaml": config}
+    how = (REPRODUCE_ANONYMISED if code is None else REPRODUCE).format(kind=kind)
+    texts = {"REPRODUCE.md": how, "results.sha256": sums}
     with (
         files.atomic_path(output) as temporary,
         open(temporary, "wb") as raw,
@@ -95,7 +117,7 @@ def _code(folder: Path) -> Iterable[Path]:
 
 def _tracked(folder: Path) -> list[Path] | None:
     """The files that git tracks; None if the folder is not a checkout, as in an image or an unpacked bundle."""
-    command = ["git", "-C", str(folder), "ls-files", "-z", "--", *CODE]
+    command = ["git", "-C", str(folder), "ls-files", "-z", "--", *CODE, f":(exclude){PUBLISHED}"]
     try:
         listed = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

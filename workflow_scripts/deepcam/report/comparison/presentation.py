@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import html
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +13,7 @@ from matplotlib.figure import Figure
 
 from deepcam.grid import Cell
 from deepcam.record.precision import MIN_STARTS
-from deepcam.report.comparison import drift
+from deepcam.report.comparison import drift, markup
 from deepcam.report.comparison.differences import Difference
 from deepcam.report.comparison.drift import Drift
 from deepcam.report.comparison.sides import Results
@@ -35,7 +33,7 @@ from deepcam.report.comparison.significance import (
     tested_deviations,
 )
 from deepcam.report.figures.style import COLOURS, STYLE
-from deepcam.text import count, printable
+from deepcam.text import count
 
 LOOKS = {
     SLOWER: (COLOURS[1], "v"),
@@ -117,7 +115,13 @@ def markdown(
     different: Sequence[Difference],
 ) -> str:
     """The whole comparison: headline, how to read it, a section per verdict, the machine's drift, other differences."""
-    lines = ["# Comparison of two results", "", f"A: {_code(a.name)}, B: {_code(b.name)}", "", f"**{headline(cells)}**"]
+    lines = [
+        "# Comparison of two results",
+        "",
+        f"A: {markup.code(a.name)}, B: {markup.code(b.name)}",
+        "",
+        f"**{headline(cells)}**",
+    ]
     lines += ["", *(f"- {caveat}" for caveat in caveats(a, b, cells))]
     for verdict in VERDICTS:
         found = [cell for cell in cells if cell.verdict == verdict]
@@ -126,7 +130,9 @@ def markdown(
     lines += ["", "## Drift of the machine", "", *_drift(a, b, cells, drifts)]
     lines += ["", "## What else differs", ""]
     if different:
-        lines += _rows("key", "A", "B", rows=[[_code(d.key), _code(d.a), _code(d.b)] for d in different])
+        lines += markup.rows(
+            "key", "A", "B", rows=[[markup.code(d.key), markup.code(d.a), markup.code(d.b)] for d in different]
+        )
     else:
         lines.append("Nothing that was recorded.")
     return "\n".join(lines) + "\n"
@@ -177,14 +183,14 @@ def _drift(a: Results, b: Results, cells: Sequence[Comparison], drifts: Mapping[
         lacking = [name for name, records in sides.items() if not any(record.start for record in records)]
         return [f"Unknown: the records of {' and '.join(lacking or sides)} have no measurement of the machine's speed."]
     rows = [
-        [speed, _number(drifts[speed].ratio), _interval(*drifts[speed].interval())]
+        [speed, markup.number(drifts[speed].ratio), markup.interval(*drifts[speed].interval())]
         for speed in drift.FIELDS
         if speed in drifts
     ]
     lines = [
         "Before each start, a probe measures the speed of the machine itself. Verdicts do not take it into account."
     ]
-    lines += ["", *_rows("speed", "B / A", "95 % interval", rows=rows), ""]
+    lines += ["", *markup.rows("speed", "B / A", "95 % interval", rows=rows), ""]
     for name, records in sides.items():
         if changes := drift.within(records):
             words = ", ".join(f"{speed} {ratio:.3f}" for speed, ratio in changes.items())
@@ -205,23 +211,23 @@ def _with_and_without(cells: Sequence[Comparison]) -> str:
 
 def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
     if verdict in (ONLY_A, ONLY_B):
-        return [f"- {_code(cell.cell.id)}" for cell in cells]
+        return [f"- {markup.code(cell.cell.id)}" for cell in cells]
     if verdict == NOT_VALID:
-        return _rows(
+        return markup.rows(
             "configuration",
             "ratio",
             "why",
-            rows=[[_code(c.cell.id), _number(c.ratio), _text(c.reasons)] for c in cells],
+            rows=[[markup.code(c.cell.id), markup.number(c.ratio), markup.escaped(c.reasons)] for c in cells],
         )
-    return _rows(
+    return markup.rows(
         "configuration", "ratio", "95 % interval", "without drift", "p, corrected", "A (samples/s)", "B (samples/s)",
         "starts",
         rows=[
             [
-                _code(c.cell.id),
-                _number(c.ratio),
-                _interval(c.ci_low, c.ci_high),
-                _number(c.ratio_without_drift),
+                markup.code(c.cell.id),
+                markup.number(c.ratio),
+                markup.interval(c.ci_low, c.ci_high),
+                markup.number(c.ratio_without_drift),
                 "-" if c.p_corrected is None else f"{c.p_corrected:.2g}",
                 f"{c.a_samples_per_second:.4g}",
                 f"{c.b_samples_per_second:.4g}",
@@ -230,27 +236,3 @@ def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:
             for c in cells
         ],
     )  # fmt: skip
-
-
-def _rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
-    cells = [list(header), ["-" * len(name) for name in header]]
-    cells += [[text.replace("|", r"\|") for text in row] for row in rows]
-    return [f"| {' | '.join(row)} |" for row in cells]
-
-
-def _number(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.3f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def _code(text: str) -> str:
-    """A name or value as code if Markdown cannot mistake any of its characters, else as text."""
-    return f"`{text}`" if text.isprintable() and not set(text) & set("`<>&") else _text(text)
-
-
-def _text(text: str) -> str:
-    """Text that a record brings along, in one line and without markup."""
-    return re.sub(r"[\\`*\[\]]", r"\\\g<0>", html.escape(printable(text), quote=False))

@@ -128,7 +128,7 @@ def _described(cell: Cell, a: Sequence[Record], b: Sequence[Record], drifts: Map
     rate_a, rate_b = (precision.geometric_mean(precision.start_medians(side)) if side else None for side in (a, b))
     ratio = None if rate_a is None or rate_b is None else rate_b / rate_a
     of_machine = drifts.get(drift.limiting_speed(cell))
-    failures_a, failures_b = _failures(a), _failures(b)
+    failures_a, failures_b = failures(a), failures(b)
     verdict = TOO_FEW
     if ratio is None:
         verdict = ONLY_A if a else ONLY_B
@@ -149,7 +149,7 @@ def _described(cell: Cell, a: Sequence[Record], b: Sequence[Record], drifts: Map
     )
 
 
-def _failures(records: Sequence[Record]) -> str:
+def failures(records: Sequence[Record]) -> str:
     return validity.failures((check for record in records for check in record.checks), validity.ERROR)
 
 
