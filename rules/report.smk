@@ -17,7 +17,8 @@ rule list_records:
         cells=list(CELLS),
         min_starts=settings.benchmark.min_starts,
     run:
-        Path(output[0]).write_text("".join(f"{path}\n" for path in list_of_records(params.cells, params.min_starts)))
+        listed = run_records.listing(params.cells, params.min_starts)
+        Path(output[0]).write_text("".join(f"{path}\n" for path in listed))
 
 
 rule write_config:

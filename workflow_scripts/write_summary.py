@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 from deepcam import cli, config, files
-from deepcam.record import store
+from deepcam.record import run_records, store
 from deepcam.report import summary_page
 from deepcam.report.tables import Tables
 
@@ -12,14 +12,14 @@ from deepcam.report.tables import Tables
 def main() -> None:
     parser = cli.Parser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, help="folder with the tables")
-    parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
+    parser.add_argument("--records", type=Path, required=True, help="the list of the run's records, one path per line")
     parser.add_argument("--config", type=Path, required=True, help="the configuration that was used")
     parser.add_argument("--output", type=Path, required=True, help="HTML file")
     args = parser.parse_args()
-    present, missing = store.find(args.records)
+    records = run_records.read(args.records)
     settings = config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8")))
     page = summary_page.render(
-        Tables.read(args.tables), store.read(present), len(missing), settings.benchmark.precision
+        Tables.read(args.tables), store.read(records.present), len(records.missing), settings.benchmark.precision
     )
     files.write_text(args.output, page)
 

@@ -60,7 +60,7 @@ def test_the_program_writes_and_prints_regressions_first(compared):
     assert "Starts needed in A and in B" in result.stdout and "too few starts" not in result.stdout
     assert "| storage | 1.000 | 1.000 to 1.000 |" in result.stdout
     assert re.search(
-        rf"`{GRID[2].id}` \| \d\.\d+ \| B: run_seconds: expected at least 0.27 s, got 0.1 s \|", result.stdout
+        rf"`{GRID[2].id}` \| \d\.\d+ \| B: run_seconds: expected at least 0.9 s, got 0.4 s \|", result.stdout
     )
     assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
     assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout

@@ -106,7 +106,7 @@ def no_yaml(folder):
         (bundle_with_a_link, "is not a file inside of it"),
         (damaged, f"{GRID[0].id}/0.json: not a benchmark record"),
         (no_text, f"{GRID[0].id}/0.json: not a benchmark record"),
-        (another_version, f"{GRID[0].id}/0.json: a record of version 2, but versions 5 and 6 are supported"),
+        (another_version, f"{GRID[0].id}/0.json: a record of version 2, but versions 6 and 7 are supported"),
         (damaged_in_a_bundle, f"bad.tar.gz/deepcam-run/results/benchmark/{GRID[0].id}/0.json: not a benchmark record"),
         (no_configuration, "config.yaml: not a configuration, but list"),
         (no_yaml, "config.yaml: not YAML"),

@@ -17,11 +17,11 @@ from deepcam.benchmark.timed_loop import Workload
 from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import read_fingerprint
-from deepcam.record import cell_summary, store, validity
+from deepcam.record import store, validity
 from deepcam.record.environment_schema import Environment, Node, RankPlace
 from deepcam.record.predictions import Prediction
 from deepcam.record.run_schema import Run
-from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement, Record
+from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement
 
 MACHINE_LOCK = Path(tempfile.gettempdir()) / f"deepcam-benchmark-{environment.node_name()}.lock"
 """Held on every node for the length of a job: two benchmarks at once would measure each other. A killed workflow may
@@ -71,10 +71,7 @@ def run(job: Job) -> list[Prediction]:
         ),
         runs=runs,
     )
-    checks = validity.checks(measurement)
-    metrics = cell_summary.summarize([measurement], checks)
-    record = Record(**dict(measurement), checks=checks, metrics=metrics)
-    files.write_json(job.output, record.model_dump(mode="json"))
+    store.write(store.judged(measurement), job.output)
     return _predictions(job) if job.visualization else []
 
 

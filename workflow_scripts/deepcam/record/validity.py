@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deepcam.record import metadata, metrics, precision
+from deepcam.record import consistency_checks, metadata, metrics, precision
 from deepcam.record.environment_schema import FileSystem
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
@@ -71,11 +71,16 @@ def checks(record: Measurement) -> list[Check]:
         found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
     if cell.cache in ("cold", "warm") and cell.reader != "dali-gds":  # the kernel does not count what GDS reads
         found.append(_bytes_read(record))
-    return [*found, *_reader(record), *_accuracy(record)]
+    return [*found, *_reader(record), *_accuracy(record), *consistency_checks.checks(record)]
 
 
 def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
-    """The checks that take all starts of a configuration, a record each: whether later runs differ from earlier ones.
+    """The checks that take all starts of a configuration, a record each."""
+    return [*consistency_checks.checks_of_starts(records), *_trend(records)]
+
+
+def _trend(records: Sequence[Measurement]) -> list[Check]:
+    """Whether later runs differ from earlier ones.
 
     With two or three runs, a single start cannot show a trend, but several starts can show the same one.
     """
