@@ -64,7 +64,7 @@ def content(**cell):
         ],
     }
     faster = copy.deepcopy(run)
-    faster["ranks"][1] = rank_run(1.95, ["c.npy", "d.npy"])
+    lasting(faster["ranks"][1], 1.95)
     return {
         "schema_version": SCHEMA_VERSION,
         "cell": {

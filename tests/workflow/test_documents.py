@@ -201,8 +201,8 @@ def test_the_numbers_in_the_readme_are_those_of_the_example():
 
 
 def test_every_check_has_an_entry_with_a_remedy():
-    module = ast.parse((ROOT / "workflow_scripts/deepcam/record/validity.py").read_text())
-    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+    modules = [ast.parse(path.read_text()) for path in (ROOT / "workflow_scripts/deepcam/record").glob("*.py")]
+    calls = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)]
     names = {call.args[0].value for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_check"}
     entries = re.findall(r"^### `(\w+)`$", (ROOT / "docs/results.md").read_text(), re.M)
     assert len(names) > 10

@@ -17,8 +17,8 @@ def test_the_summary_says_why_measuring_ended(tmp_path):
     (tmp_path / "group.json").write_text(f'{{"schema_version": 6, "configurations": {{{finished}}}}}')
     dataset(samples=4).write(tmp_path / "dataset.json")
     command = [
-        sys.executable, PROGRAM, "--records", "results/benchmark/records.txt", "--rounds", "group.json", "--dataset", "dataset.json",
-        "--channels", "0", "--output", "tables",
+        sys.executable, PROGRAM, "--records", "results/benchmark/records.txt", "--rounds", "group.json",
+        "--dataset", "dataset.json", "--channels", "0", "--output", "tables",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -85,6 +85,16 @@ def test_fail_below_ends_with_status_1_and_a_line_per_cell(b, status, lines, run
     assert (tmp_path / "results/comparison/comparison.md").exists()
 
 
+def test_starts_of_an_earlier_run_hide_no_slowdown(tmp_path):
+    """B was measured with six starts at first. Then its storage became half as fast, and three starts replaced them."""
+    a = write(tmp_path / "a", {GRID[0]: started(GRID[0], [10.0, 10.1, 9.9])})
+    b = write(tmp_path / "b", {GRID[0]: started(GRID[0], [5.0, 5.1, 4.9, 10.0, 10.1, 9.9])})
+    (b / "benchmark/records.txt").write_text((a / "benchmark/records.txt").read_text())
+    result = program(a, b, "--fail-below", "0.9", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "- B: Records left out because they are not of this run: " in result.stdout
+
+
 def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in {

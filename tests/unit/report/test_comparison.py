@@ -119,7 +119,7 @@ def test_a_cell_that_is_not_valid_has_its_reason_and_its_interval_but_no_test():
     [found] = significance.compare({cell: started(cell)}, {cell: started(cell, scaled(0.5), valid=False)}, {})
     assert (found.verdict, found.p, found.p_corrected) == ("not valid", None, None)
     assert found.ci_low < 0.5 < found.ci_high
-    assert found.reasons == "B: run_seconds: expected at least 0.9 s, got 0.4 s"
+    assert found.reasons.startswith("B: run_seconds: expected at least 0.9 s, got 0.79 s; ")
 
 
 def test_cells_that_are_not_valid_do_not_count_in_the_correction():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from deepcam import files, paths
 from deepcam.errors import InputError
-from deepcam.text import count
 
 MOST_BYTES = 64 * 2**20
 """Size of the largest list that is read. One of 100,000 records has about 8 MB."""
@@ -37,22 +36,18 @@ class RunRecords:
         """What a reader must know about the choice of records, a sentence each."""
         found = []
         if not self.listed:
-            found.append(f"There is no list of the run's records, so {_all(len(self.present))} in its folder.")
+            found.append(f"There is no list of the run's records, so all {len(self.present):,} in its folder count.")
         if self.missing:
-            found.append(f"{count(len(self.missing), 'record')} of the run missing: {_named(self.missing)}.")
+            found.append(f"Records of this run that are missing: {_named(self.missing)}.")
         if self.left_out:
-            found.append(f"{count(len(self.left_out), 'record')} left out, not of this run: {_named(self.left_out)}.")
+            found.append(f"Records left out because they are not of this run: {_named(self.left_out)}.")
         return found
-
-
-def _all(number: int) -> str:
-    return "the only record counts" if number == 1 else f"all {number:,} records count"
 
 
 def _named(records: Sequence[Path]) -> str:
     names = [f"{path.parent.name}/{path.name}" for path in records[:MOST_NAMED]]
-    more = len(records) - len(names)
-    return ", ".join([*names, *([f"and {more:,} more"] if more else [])])
+    more = [f"and {len(records) - MOST_NAMED:,} more"] if len(records) > MOST_NAMED else []
+    return ", ".join([*names, *more])
 
 
 def listing(cells: Iterable[str], min_starts: int) -> list[str]:
