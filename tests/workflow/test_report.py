@@ -78,6 +78,7 @@ def reported(tmp_path_factory):
 def made(folder):
     """Sums of what must be the same again; tables, figures and pages."""
     paths = [*folder.glob("results/tables/*"), *folder.glob("results/figures/*"), *folder.glob("results/*.html")]
+    paths.append(folder / "results/result.json")
     return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 

@@ -69,7 +69,7 @@ def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path
     write_results(tmp_path)
     known = ["--records", "results/benchmark/records.txt", "--dataset", "dataset.json"]
     tables = ["--accuracy", "eager-fp32/cpu.json", "--channels", 0, 1, "--output", "tables"]
-    page = ["--tables", "tables", "--config", "config.yaml", "--output", "summary.html"]
+    page = ["--tables", "tables", "--config", "config.yaml", "--output", "summary.html", "--result", "result.json"]
 
     def outputs(name):
         return [word for suffix in ("svg", "png", "csv") for word in (f"--{suffix}", f"{name}.{suffix}")]
@@ -86,4 +86,4 @@ def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path
     )
     made = {path.name for path in tmp_path.rglob("*") if path.stat().st_size}
     assert made >= {f"{name}.{suffix}" for name in contents.FIGURES for suffix in ("svg", "png", "csv")}
-    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "explorer.html", "comparison.md"}
+    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "result.json", "explorer.html", "comparison.md"}
