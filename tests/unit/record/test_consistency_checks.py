@@ -55,6 +55,15 @@ def test_times_and_counts_of_a_rank_agree(edit, found):
     assert contradiction(made) == f"{found} in run 1, rank 0"
 
 
+def test_a_record_that_contradicts_itself_is_invalid():
+    made = content()
+    rank(made).update(part_seconds=[0.1])
+    assert judged(made).metrics.invalid_reasons == (
+        "record_consistent: expected numbers that agree with each other, "
+        "got a part of 0.1 s whose batches took 1 s in run 1, rank 0"
+    )
+
+
 def test_the_parts_of_a_cold_run_are_its_epochs():
     made = content()
     made["runs"][0]["epochs"] = 3
