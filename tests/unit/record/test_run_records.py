@@ -48,6 +48,11 @@ def test_a_folder_without_a_list_counts_with_all_its_records_and_says_so(listed)
     assert found.notes() == ["There is no list of the run's records, so all 6 in its folder count."]
 
 
+def test_a_record_that_is_listed_twice_counts_once(listed):
+    listed.write_text(2 * listed.read_text())
+    assert len(run_records.read(listed).present) == 6
+
+
 def test_notes_name_few_records(listed):
     listed.write_text("")
     [note] = run_records.read(listed).notes()

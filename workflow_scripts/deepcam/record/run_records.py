@@ -95,7 +95,8 @@ def choose(lines: Iterable[str] | None, existing: Sequence[Path], listed: Path) 
     """The records that the lines of the list at `listed` name, of those that exist; all of them if there is no list."""
     if lines is None:
         return RunRecords([path for path in existing if path.stem.isdecimal()], [], [], listed=False)
-    wanted = [listed.parent / line.removeprefix(f"{paths.RESULTS}/benchmark/") for line in lines]
+    unique = dict.fromkeys(lines)
+    wanted = [listed.parent / line.removeprefix(f"{paths.RESULTS}/benchmark/") for line in unique]
     exists, belongs = set(existing), set(wanted)
     return RunRecords(
         present=[path for path in wanted if path in exists],
