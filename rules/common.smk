@@ -16,7 +16,7 @@ from deepcam.config import file as config_file
 from deepcam.data import local_source
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
-from deepcam.record import rounds
+from deepcam.record import rounds, run_records
 from deepcam.plan.dry_run import OUTLINE_VARIABLE
 from deepcam.report import contents, failures
 
@@ -145,15 +145,7 @@ def of_group(path, group):
 
 def existing_records():
     """The records of the grid's cells that exist."""
-    return [os.fspath(record) for cell in CELLS for record in paths.records_of(cell)]
-
-
-def list_of_records(cells, min_starts):
-    """The records of these cells that exist, and for cells with fewer than `min_starts` those that are missing."""
-    for cell in cells:
-        records = [os.fspath(path) for path in paths.records_of(cell)]
-        yield from records
-        yield from [paths.record(cell, start) for start in range(min_starts)][len(records) :]
+    return run_records.listing(CELLS, min_starts=0)
 
 
 def forget_incomplete_rounds():

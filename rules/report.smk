@@ -17,7 +17,8 @@ rule list_records:
         cells=list(CELLS),
         min_starts=settings.benchmark.min_starts,
     run:
-        Path(output[0]).write_text("".join(f"{path}\n" for path in list_of_records(params.cells, params.min_starts)))
+        listed = run_records.listing(params.cells, params.min_starts)
+        Path(output[0]).write_text("".join(f"{path}\n" for path in listed))
 
 
 rule write_config:
@@ -102,18 +103,19 @@ rule plot_predictions:
 
 
 rule write_summary:
-    "Write the results page: what limits inference, how sure that is, and what is not valid."
+    "Write the results page, and the same for programs: what limits inference, how sure that is, and what is not valid."
     input:
         tables=rules.aggregate_results.output,
         list=rules.list_records.output,
         config=rules.write_config.output,
     output:
-        report(
+        page=report(
             paths.SUMMARY_PAGE,
             caption="../share/report/summary_page.rst",
             category="Summary",
             labels={"page": "what was run, and what limits it"},
         ),
+        result=paths.RESULT,
     log:
         paths.log("write_summary"),
     localrule: True
@@ -123,7 +125,7 @@ rule write_summary:
         tables=lambda wildcards, input: os.path.dirname(input.tables[0]),
     shell:
         "python -m write_summary --tables {params.tables:q} --records {input.list:q} --config {input.config:q}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output.page:q} --result {output.result:q} > {log} 2>&1"
 
 
 rule write_explorer:

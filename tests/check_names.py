@@ -9,7 +9,7 @@ RECORD = Path(__file__).parents[1] / "workflow_scripts/deepcam/record"
 def names():
     """The first argument of each call of `_check`, and the `name` of each `Check`."""
     found = set()
-    for path in (RECORD / "validity.py", *RECORD.glob("*_checks.py")):
+    for path in RECORD.glob("*.py"):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             if getattr(call.func, "id", "") == "_check":

@@ -108,7 +108,12 @@ def large():
     return [*made, *extra]
 
 
-def render(summary, records=None, missing=0, accuracy=ACCURACY, target=0.1):
-    """The results page of a table."""
+def gather(summary, records=None, missing=0, accuracy=ACCURACY, target=0.1):
+    """What the results page of a table says."""
     found = tables.Tables(summary, accuracy, pd.DataFrame())
-    return summary_page.render(found, records or [cell()], missing, target)
+    return summary_page.gather(found, records or [cell()], missing, target)
+
+
+def render(*arguments, **more):
+    """The results page of a table; the arguments are those of `gather`."""
+    return summary_page.render(gather(*arguments, **more))

@@ -7,7 +7,7 @@ import copy
 import json
 import math
 
-from deepcam.record import cell_summary, validity
+from deepcam.record import cell_summary, store
 from deepcam.record.schema import SCHEMA_VERSION, Measurement, Record
 
 FAST = 4 / 1.95
@@ -93,7 +93,7 @@ def content(**cell):
         ],
     }
     faster = copy.deepcopy(run)
-    faster["ranks"][1]["part_seconds"] = [1.95]
+    lasting(faster["ranks"][1], 1.95)
     return {
         "schema_version": SCHEMA_VERSION,
         "cell": {
@@ -111,7 +111,7 @@ def content(**cell):
         "start": start(0),
         "dataset": {
             "source": "synthetic",
-            "sample_shape": [2, 2, 16],
+            "sample_shape": [3125, 5000, 16],
             "bytes": 4_000_000_000,
             "samples": ["a.npy", "b.npy", "c.npy", "d.npy"],
         },
@@ -142,7 +142,8 @@ def measurement(made):
 def judged(made, checks=None):
     """The record of such content: with the checks that it passes and fails, or others, and its metrics."""
     measured = measurement(made)
-    checks = validity.checks(measured) if checks is None else checks
+    if checks is None:
+        return store.judged(measured)
     return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
 
 
@@ -161,22 +162,49 @@ def cell_content(seconds=2.0, **fields):
     made = content(**fields)
     names = [f"{name}.npy" for name in "abcd"]
     ranks = fields.get("ranks", 2)
-    cold = made["cell"]["cache"] == "cold"
+    cold, computes = made["cell"]["cache"] == "cold", made["cell"]["mode"] == "compute"
     for number, run in enumerate(made["runs"]):
+        run["epochs"] = 0 if computes else 1
         run |= {key: [0.0 if cold else 1.0] for key in ("page_cache_residency_min", "page_cache_residency_max")}
         run["ranks"] = [copy.deepcopy(run["ranks"][0]) for _ in range(ranks)]
         for index, rank in enumerate(run["ranks"]):
-            rank["part_seconds"] = [seconds * (1 + number / 100)]
-            rank["samples"] = dict.fromkeys(names[index::ranks], 1)
-            rank["batch_samples"] = [len(rank["samples"])]
-            rank["batch_interval_seconds"] = [seconds]
-            rank["bytes_read_from_storage"] = len(rank["samples"]) * 1_000_000_000 if cold else 0
+            own = names[index::ranks]
+            rank["samples"] = {} if computes else dict.fromkeys(own, 1)
+            rank["batch_samples"] = _batches(len(own), made["cell"]["local_batch_size"])
+            rank["bytes_read_from_storage"] = len(own) * 1_000_000_000 if cold else 0
+            lasting(rank, seconds * (1 + number / 100))
     made["environment"]["ranks"] = [place(f"n{index // 2}", index % 2) for index in range(ranks)]
     made["verification"] = [verification(fields.get("mode")) for _ in range(ranks)]
     made["environment"]["nodes"] = [node(f"n{index}") for index in range(math.ceil(ranks / 2))]
     if fields.get("engine", "none") != "none":
         made["engine"] = {"precision": "fp16", "accuracy": []}
     return made
+
+
+def _batches(samples, size):
+    """The sizes of the batches of so many samples."""
+    return [min(size, samples - start) for start in range(0, samples, size)]
+
+
+def lasting(rank, seconds):
+    """Let a rank's run of one part take so long, in batches of equal length."""
+    batches = len(rank["batch_samples"])
+    rank |= {"part_seconds": [seconds], "batch_interval_seconds": [seconds / batches] * batches}
+
+
+def in_epochs(run, *seconds):
+    """Turn a cold run of one epoch into one of several; each rank's epochs take the given seconds."""
+    epochs = len(seconds[0])
+    run |= {"epochs": epochs, "page_cache_residency_min": [0.0] * epochs, "page_cache_residency_max": [0.0] * epochs}
+    for rank, parts in zip(run["ranks"], seconds, strict=True):
+        batches = len(rank["batch_samples"])
+        rank |= {
+            "part_seconds": list(parts),
+            "batch_interval_seconds": [part / batches for part in parts for _ in range(batches)],
+            "batch_samples": rank["batch_samples"] * epochs,
+            "samples": {name: epochs * times for name, times in rank["samples"].items()},
+            "bytes_read_from_storage": epochs * rank["bytes_read_from_storage"],
+        }
 
 
 def cell(seconds=2.0, **fields):

@@ -1,15 +1,18 @@
 """Results of a grid with rates that are known by heart, as records and as folders and bundles."""
 
+import copy
 import dataclasses
 import itertools
 import math
 import random
 import tarfile
+from pathlib import Path
 
 import yaml
+from deepcam import paths
 from deepcam.grid import Cell
-from deepcam.record.schema import Check
-from record_example import content, judged, start
+from deepcam.record import store
+from record_example import cell_content, judged, lasting, start
 
 STEADY = (9.9, 9.95, 10.0, 10.05, 10.1)
 """Rates in samples/s."""
@@ -22,9 +25,12 @@ GRID = [
 
 def measured_content(cell, rates=STEADY, **environment):
     """The content of a record of runs with these rates in samples/s: four samples in 4 / rate seconds."""
-    made = content(**dataclasses.asdict(cell))
-    run = made["runs"][0]
-    made["runs"] = [run | {"ranks": [rank | {"part_seconds": [4 / rate]} for rank in run["ranks"]]} for rate in rates]
+    made = cell_content(**dataclasses.asdict(cell))
+    made["settings"]["runs"] = len(rates)
+    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in rates]
+    for run, rate in zip(made["runs"], rates, strict=True):
+        for rank in run["ranks"]:
+            lasting(rank, 4 / rate)
     made["environment"] |= environment
     return made
 
@@ -35,9 +41,8 @@ def measured(cell, rates=STEADY, valid=True, **environment):
 
 
 def with_check(made, valid=True):
-    """The record of this content with one check, which passes or fails."""
-    check = Check(name="run_seconds", level="error", expected="at least 0.27 s", actual="0.1 s", ok=valid)
-    return judged(made, [check])
+    """The record of this content. Unless it is to be valid, its runs are too short for its settings."""
+    return judged(made if valid else made | {"settings": made["settings"] | {"min_seconds": 1.0}})
 
 
 def started(cell, rates=STEADY, valid=True, probes=(), **environment):
@@ -64,12 +69,12 @@ def grid_of(rates_of):
 
 
 def write(folder, by_cell, config=None):
-    """A results folder as a run leaves it; returns its path."""
-    for cell, starts in by_cell.items():
-        for number, made in enumerate(starts):
-            path = folder / "results/benchmark" / cell.id / f"{number}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(made.model_dump_json())
+    """A results folder as a run leaves it, in which the starts of each cell are numbered; returns its path."""
+    listed = [paths.record(cell.id, number) for cell, starts in by_cell.items() for number in range(len(starts))]
+    for path, made in zip(listed, itertools.chain(*by_cell.values()), strict=True):
+        place = made.start.model_copy(update={"number": int(Path(path).stem)})
+        store.write(made.model_copy(update={"start": place}), folder / path)
+    (folder / paths.RECORD_LIST).write_text("".join(f"{path}\n" for path in listed))
     if config is not None:
         (folder / "results/config.yaml").write_text(yaml.safe_dump(config))
     return folder / "results"

@@ -5,25 +5,26 @@ from pathlib import Path
 from deepcam import cli
 from deepcam.data import dataset
 from deepcam.errors import InputError
-from deepcam.record import rounds, store
+from deepcam.record import rounds, run_records, store
 from deepcam.report import tables
 
 
 def main() -> None:
     parser = cli.Parser(description=__doc__)
-    parser.add_argument("--records", type=Path, required=True, help="text file with the path of one record per line")
+    parser.add_argument("--records", type=Path, required=True, help="the list of the run's records, one path per line")
     parser.add_argument("--rounds", type=Path, nargs="*", default=[], help="files that say why measuring ended")
     parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts, <engine>/<device>.json")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
     parser.add_argument("--output", type=Path, required=True, help="folder for the tables")
     args = parser.parse_args()
-    present, missing = store.find(args.records)
-    for path in missing:
-        print(f"missing: {path}")
-    if not present:
-        raise InputError(f"{args.records}: none of its {len(missing)} records exists; run the workflow first")
-    summary = tables.summary(store.read(present), rounds.stopped(args.rounds))
+    records = run_records.read(args.records)
+    for words, found in (("missing", records.missing), ("left out, not of this run", records.left_out)):
+        for path in found:
+            print(f"{words}: {path}")
+    if not records.present:
+        raise InputError(f"{args.records}: none of its {len(records.missing)} records exists; run the workflow first")
+    summary = tables.summary(store.read(records.present), rounds.stopped(args.rounds))
     made = {
         "summary.csv": summary,
         "summary.parquet": summary,

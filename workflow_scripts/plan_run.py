@@ -5,9 +5,9 @@ import os
 import shutil
 from pathlib import Path
 
-from deepcam import cli, launch, paths
+from deepcam import cli, grid, launch, paths
 from deepcam.plan import dry_run, estimates, plan, terminal
-from deepcam.record import store
+from deepcam.record import run_records, store
 from deepcam.rounds import command
 from prepare_run import check_files
 
@@ -19,7 +19,8 @@ def main() -> None:
     asked = dry_run.run(arguments)
     config, devices = asked.config, launch.device_names(asked.config.devices)
     os.chdir(asked.folder)
-    records = store.read(paths.existing_records(Path(paths.RESULTS)))
+    found = run_records.of_cells(cell.id for cell in grid.cells(config))
+    records = store.read(found.present)
     rates = estimates.measured_rates(records, config.data)
     starts = collections.Counter(
         record.cell.id for record in records if record.settings == command.settings(config, record.cell)
@@ -27,7 +28,7 @@ def main() -> None:
     made = plan.make(config, devices, asked.jobs, rates, starts, cores=len(os.sched_getaffinity(0)))
     data = Path(config.data.dir).absolute()
     free_bytes = shutil.disk_usage(next(path for path in (data, *data.parents) if path.exists())).free
-    print(terminal.text(made, config, devices, free_bytes))
+    print(terminal.text(made, config, devices, free_bytes), *found.notes(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from deepcam import cli, files, paths
 from deepcam.config import Config
 from deepcam.errors import InputError
 from deepcam.record.schema import Record
+from deepcam.report.result_file import Result
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 SCHEMAS: dict[str, type[BaseModel]] = {
     "config/schemas/config.schema.json": Config,
     "config/schemas/record.schema.json": Record,
+    "config/schemas/result.schema.json": Result,
 }
 """Paths of JSON schemas, and the models that they describe."""
 
@@ -61,7 +63,7 @@ def generated() -> dict[Path, str]:
     readme = ROOT / README
     introduction = readme.read_text(encoding="utf-8").partition(MARKER)[0]
     texts = {ROOT / path: json.dumps(schema(model), indent=2) + "\n" for path, model in SCHEMAS.items()}
-    return texts | {readme: introduction + MARKER + tables()}
+    return texts | {readme: introduction + MARKER + tables() + result_table()}
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -80,6 +82,27 @@ def tables() -> str:
         meaning = [_resolved(field, whole)["description"], ""] if "$ref" in field else []
         parts.append("\n".join([f"\n## {name}\n", *meaning, *lines, ""]))
     return "".join(parts)
+
+
+def result_table() -> str:
+    """A Markdown table with a row for each field of results/result.json."""
+    whole = schema(Result)
+    lines = ["| field | type | meaning |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in _fields("", whole, whole)]
+    return "\n".join(["\n## The fields of results/result.json\n", f"{whole['description']}\n", *lines, ""])
+
+
+def _fields(prefix: str, block: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Rows for the fields of a block and for those below them: name, type, meaning."""
+    for name, field in block["properties"].items():
+        choices = [choice for choice in field.get("anyOf", [field]) if choice.get("type") != "null"]
+        [kind] = choices
+        inner = kind.get("items", kind)
+        many = kind.get("type") == "array"
+        words = ("list of blocks" if many else "block") if "$ref" in inner else _type(kind)
+        yield f"`{prefix}{name}`", words + (" or null" if "anyOf" in field else ""), field["description"]
+        if "$ref" in inner:
+            yield from _fields(f"{prefix}{name}.{'N.' if many else ''}", _resolved(inner, whole), whole)
 
 
 def _rows(key: str, field: Mapping[str, Any], default: Any, whole: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -26,6 +26,9 @@ TABLES = f"{RESULTS}/tables"
 
 SUMMARY_PAGE = f"{RESULTS}/summary.html"
 
+RESULT = f"{RESULTS}/result.json"
+"""What the results page says, for programs."""
+
 EXPLORER_PAGE = f"{RESULTS}/explorer.html"
 
 BUNDLE = f"{RESULTS}/bundle.tar.gz"

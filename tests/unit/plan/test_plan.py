@@ -112,6 +112,13 @@ def test_rates_are_those_of_records_with_samples_of_the_same_shape():
     assert estimates.measured_rates(records, parse({}).data) == {estimates.rate_key(cell): 2.0}
 
 
+def test_the_rate_of_an_invalid_record_is_not_used():
+    cell = grid.cells(parse({}))[0]
+    invalid = record(cell, 1.0)
+    invalid = invalid.model_copy(update={"metrics": invalid.metrics.model_copy(update={"valid": False})})
+    assert estimates.measured_rates([invalid], parse({}).data) == {}
+
+
 def test_what_was_measured_here_counts_more_than_what_is_assumed():
     alike = [cell for cell in make().cells if (cell.mode, cell.cache, cell.reader) == ("io", "cold", "pread")]
     slow = {estimates.rate_key(alike[0]): 0.08}

@@ -5,7 +5,7 @@ import statistics
 import pytest
 from deepcam.record import cell_summary, precision
 from deepcam.report import tables
-from record_example import FAST, content, invalid, judged, record
+from record_example import FAST, content, in_epochs, invalid, judged, lasting, record
 from results_example import GRID, measured
 
 
@@ -27,17 +27,15 @@ def test_the_straggler_node_has_the_slowest_rank_in_most_runs():
     made["environment"]["ranks"][1]["node"] = "m"
     assert judged(made).metrics.straggler_node == "m"
     for run in made["runs"]:
-        run["ranks"][0]["part_seconds"] = [3.0]
+        lasting(run["ranks"][0], 3.0)
     assert judged(made).metrics.straggler_node == "n"
 
 
 def test_the_slowest_rank_of_each_part_of_a_run_counts():
     made = content()
     for run in made["runs"]:
-        run |= {"page_cache_residency_min": [0.0, 0.0], "page_cache_residency_max": [0.0, 0.0]}
-        for rank, parts in zip(run["ranks"], ([1.0, 3.0], [2.0, 2.0]), strict=True):
-            rank["part_seconds"] = parts
-    assert judged(made).metrics.samples_per_second == pytest.approx(4 / (2.0 + 3.0))
+        in_epochs(run, [1.0, 3.0], [2.0, 2.0])
+    assert judged(made).metrics.samples_per_second == pytest.approx(8 / (2.0 + 3.0))
 
 
 def starts_of(*rates_of):
@@ -97,12 +95,17 @@ def slowed(made, factor):
     """The content `made` with all times multiplied by `factor`."""
     for run in made["runs"]:
         for rank in run["ranks"]:
-            rank["part_seconds"] = [seconds * factor for seconds in rank["part_seconds"]]
+            lasting(rank, rank["part_seconds"][0] * factor)
     return made
 
 
 def compute_content(**fields):
-    return content(mode="compute", reader="none", cache="none", engine="eager-fp32", **fields)
+    made = content(mode="compute", reader="none", cache="none", engine="eager-fp32", **fields)
+    for run in made["runs"]:
+        run["epochs"] = 0
+        for rank in run["ranks"]:
+            rank["samples"] = {}
+    return made
 
 
 def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():
@@ -117,7 +120,8 @@ def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():
 def test_an_invalid_cell_is_never_the_best():
     slow, fast = record(local_batch_size=1), content(local_batch_size=2)
     for run in fast["runs"]:
-        run["ranks"][0]["part_seconds"] = run["ranks"][1]["part_seconds"] = [0.5]
+        for rank in run["ranks"]:
+            lasting(rank, 0.5)
     fast = judged(fast)
     assert tables.best(tables.summary([slow, fast]))["local_batch_size"].tolist() == [2]
     assert tables.best(tables.summary([slow, invalid(fast)]))["local_batch_size"].tolist() == [1]

@@ -12,15 +12,13 @@ PROGRAM = Path(__file__).parents[3] / "workflow_scripts/aggregate_results.py"
 
 
 def test_the_summary_says_why_measuring_ended(tmp_path):
-    results = write(tmp_path, {GRID[0]: started(GRID[0], STEADY), GRID[1]: started(GRID[1], STEADY[:2])})
-    paths = sorted(results.glob("benchmark/*/*.json"))
-    (tmp_path / "records.txt").write_text("".join(f"{path}\n" for path in paths))
+    write(tmp_path, {GRID[0]: started(GRID[0], STEADY), GRID[1]: started(GRID[1], STEADY[:2])})
     finished = f'"{GRID[0].id}": {{"starts": 5, "stopped": "precise"}}'
     (tmp_path / "group.json").write_text(f'{{"schema_version": 6, "configurations": {{{finished}}}}}')
     dataset(samples=4).write(tmp_path / "dataset.json")
     command = [
-        sys.executable, PROGRAM, "--records", "records.txt", "--rounds", "group.json", "--dataset", "dataset.json",
-        "--channels", "0", "--output", "tables",
+        sys.executable, PROGRAM, "--records", "results/benchmark/records.txt", "--rounds", "group.json",
+        "--dataset", "dataset.json", "--channels", "0", "--output", "tables",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

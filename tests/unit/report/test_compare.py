@@ -60,7 +60,7 @@ def test_the_program_writes_and_prints_regressions_first(compared):
     assert "Starts needed in A and in B" in result.stdout and "too few starts" not in result.stdout
     assert "| storage | 1.000 | 1.000 to 1.000 |" in result.stdout
     assert re.search(
-        rf"`{GRID[2].id}` \| \d\.\d+ \| B: run_seconds: expected at least 0.27 s, got 0.1 s \|", result.stdout
+        rf"`{GRID[2].id}` \| \d\.\d+ \| B: run_seconds: expected at least 0.9 s, got 0.4 s \|", result.stdout
     )
     assert "| `config.devices` | `cpu` | `[0]` |" in result.stdout
     assert r"| `environment.node.kernel` | `6` | `6; 6\|7` |" in result.stdout
@@ -110,6 +110,16 @@ def test_the_same_series_gives_the_same_bytes(runs, three, tmp_path):
     assert len(written) == 8
     for name in written:
         assert (tmp_path / "again" / name).read_bytes() == (three[1] / name).read_bytes(), name
+
+
+def test_starts_of_an_earlier_run_hide_no_slowdown(tmp_path):
+    """B was measured with six starts at first. Then its storage became half as fast, and three starts replaced them."""
+    a = write(tmp_path / "a", {GRID[0]: started(GRID[0], [10.0, 10.1, 9.9])})
+    b = write(tmp_path / "b", {GRID[0]: started(GRID[0], [5.0, 5.1, 4.9, 10.0, 10.1, 9.9])})
+    (b / "benchmark/records.txt").write_text((a / "benchmark/records.txt").read_text())
+    result = program(a, b, "--fail-below", "0.9", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "- B: Records left out because they are not of this run: " in result.stdout
 
 
 def test_bad_input_ends_with_status_2_and_one_line(runs, tmp_path):

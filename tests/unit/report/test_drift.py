@@ -152,7 +152,7 @@ def machine(rng, cells, starts, deviation, speed):
 )
 def test_runs_of_the_same_program_on_a_drifting_machine_are_alike_without_the_drift(deviation, speed, least, most):
     rng = random.Random(1)
-    cells = [dataclasses.replace(cell, ranks=ranks) for cell in (COLD, WARM) for ranks in range(1, 11)]
+    cells = [dataclasses.replace(cell, inter_threads=n) for cell in (COLD, WARM) for n in range(1, 11)]
     found = [
         cell
         for _ in range(8)

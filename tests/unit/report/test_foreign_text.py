@@ -41,7 +41,7 @@ def test_a_version_is_text_in_markdown(text):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_failed_check_is_text_in_markdown(text):
     made = with_check(measured_content(GRID[0]), False)
-    check = made.checks[0].model_copy(update={"name": text, "expected": text})
+    check = made.checks[0].model_copy(update={"name": text, "expected": text, "ok": False})
     shown = compared(made.model_copy(update={"checks": [check]}))
     assert HTML not in shown and "\n# " not in shown[1:] and shown.replace("\n", "").isprintable()
     [row] = [line for line in shown.splitlines() if line.startswith(f"| `{GRID[0].id}`")]

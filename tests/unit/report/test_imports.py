@@ -56,9 +56,7 @@ def write_results(folder):
         cell(mode="compute", reader="none", cache="none", engine="eager-fp32"),
         cell(reader="pread", ranks=1, inter_threads=2, intra_threads=2),
     ]
-    results = write(folder, {record.cell: [record] for record in made})
-    records = [str(path.relative_to(folder)) for path in sorted(results.glob("benchmark/*/*.json"))]
-    (folder / "records.txt").write_text("".join(f"{path}\n" for path in records))
+    write(folder, {record.cell: [record] for record in made})
     (folder / "eager-fp32").mkdir()
     (folder / "eager-fp32/cpu.json").write_text(json.dumps(verdict()))
     dataset(samples=4).write(folder / "dataset.json")
@@ -69,9 +67,9 @@ def write_results(folder):
 
 def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path):
     write_results(tmp_path)
-    known = ["--records", "records.txt", "--dataset", "dataset.json"]
+    known = ["--records", "results/benchmark/records.txt", "--dataset", "dataset.json"]
     tables = ["--accuracy", "eager-fp32/cpu.json", "--channels", 0, 1, "--output", "tables"]
-    page = ["--tables", "tables", "--config", "config.yaml", "--output", "summary.html"]
+    page = ["--tables", "tables", "--config", "config.yaml", "--output", "summary.html", "--result", "result.json"]
 
     def outputs(name):
         return [word for suffix in ("svg", "png", "csv") for word in (f"--{suffix}", f"{name}.{suffix}")]
@@ -88,4 +86,4 @@ def test_every_table_figure_and_page_is_made_without_torch_dali_and_mpi(tmp_path
     )
     made = {path.name for path in tmp_path.rglob("*") if path.stat().st_size}
     assert made >= {f"{name}.{suffix}" for name in contents.FIGURES for suffix in ("svg", "png", "csv")}
-    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "explorer.html", "comparison.md"}
+    assert made >= {"summary.csv", "accuracy.csv", "summary.html", "result.json", "explorer.html", "comparison.md"}

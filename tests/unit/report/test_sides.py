@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from deepcam.errors import InputError
 from deepcam.report.comparison import sides
-from results_example import GRID, bundle, measured, write
+from results_example import GRID, bundle, measured, started, write
 
 
 def test_a_folder_its_parent_and_a_bundle_are_the_same(tmp_path):
@@ -106,7 +106,7 @@ def no_yaml(folder):
         (bundle_with_a_link, "is not a file inside of it"),
         (damaged, f"{GRID[0].id}/0.json: not a benchmark record"),
         (no_text, f"{GRID[0].id}/0.json: not a benchmark record"),
-        (another_version, f"{GRID[0].id}/0.json: a record of version 2, but versions 5 and 6 are supported"),
+        (another_version, f"{GRID[0].id}/0.json: a record of version 2, but versions 6 and 7 are supported"),
         (damaged_in_a_bundle, f"bad.tar.gz/deepcam-run/results/benchmark/{GRID[0].id}/0.json: not a benchmark record"),
         (no_configuration, "config.yaml: not a configuration, but list"),
         (no_yaml, "config.yaml: not YAML"),
@@ -155,6 +155,16 @@ def test_a_record_in_the_folder_of_another_cell_is_refused(packed, tmp_path):
         sides.read(bundle(tmp_path / "run.tar.gz", results) if packed else results)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "bundle"])
+def test_records_that_the_list_of_the_run_lacks_are_named_and_do_not_count(packed, tmp_path):
+    results = write(tmp_path, {GRID[0]: started(GRID[0], [5.0, 10.0, 10.1]), GRID[1]: [measured(GRID[1])]})
+    (results / "benchmark/records.txt").write_text(f"results/benchmark/{GRID[0].id}/0.json\n")
+    found = sides.read(bundle(tmp_path / "run.tar.gz", results) if packed else results)
+    assert {cell: len(starts) for cell, starts in found.records.items()} == {GRID[0]: 1}
+    [note] = found.notes
+    assert all(f"{name}.json" in note for name in (f"{GRID[0].id}/1", f"{GRID[0].id}/2", f"{GRID[1].id}/0"))
+
+
 def test_records_that_are_no_files_are_refused_at_once(tmp_path):
     results = write(tmp_path, {GRID[0]: [measured(GRID[0])]})
     for make in (
@@ -163,8 +173,9 @@ def test_records_that_are_no_files_are_refused_at_once(tmp_path):
         lambda path: path.symlink_to("/dev/zero"),
         lambda path: path.symlink_to("none"),
     ):
-        path = results / "benchmark" / GRID[0].id / "1.json"
+        path = results / "benchmark" / GRID[0].id / "0.json"
+        path.unlink(missing_ok=True)
         make(path)
-        with pytest.raises(InputError, match=r"1\.json: (not a regular file|cannot be read)"):
+        with pytest.raises(InputError, match=r"0\.json: (not a regular file|cannot be read)"):
             sides.read(results)
         path.rmdir() if path.is_dir() else path.unlink()

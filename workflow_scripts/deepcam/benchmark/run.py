@@ -16,10 +16,10 @@ from deepcam.benchmark.timed_loop import Workload
 from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import ADVICE, read_fingerprint
-from deepcam.record import cell_summary, store, validity
+from deepcam.record import store, validity
 from deepcam.record.environment_schema import Environment, Node, RankPlace
 from deepcam.record.predictions import Prediction
-from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement, Record
+from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescription, Measurement
 
 VISUALIZED = 3
 """Number of samples to draw."""
@@ -72,10 +72,7 @@ def run(job: Job) -> list[Prediction]:
         verification=measured.verification,
         runs=measured.runs,
     )
-    checks = validity.checks(measurement)
-    metrics = cell_summary.summarize([measurement], checks)
-    record = Record(**dict(measurement), checks=checks, metrics=metrics)
-    files.write_json(job.output, record.model_dump(mode="json"))
+    store.write(store.judged(measurement), job.output)
     return _predictions(job) if job.visualization else []
 
 

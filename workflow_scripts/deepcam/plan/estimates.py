@@ -74,10 +74,10 @@ def start(
 
 
 def measured_rates(records: Iterable[Record], data: Data) -> dict[RateKey, float]:
-    """Median rates of the records whose samples have the configured shape."""
+    """Median rates of the valid records whose samples have the configured shape."""
     found = collections.defaultdict(list)
     for record in records:
-        if record.dataset.sample_shape == sample_shape(data):
+        if record.metrics.valid and record.dataset.sample_shape == sample_shape(data):
             found[rate_key(record.cell)].append(record.metrics.samples_per_second)
     return {key: statistics.median(rates) for key, rates in found.items()}
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from deepcam import files
 from deepcam.errors import InputError, first_mistake
-from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Record
+from deepcam.record import cell_summary, consistency_checks, validity
+from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Check, Measurement, Record
 from deepcam.record.upgrade import OLD_VERSION, upgrade_record
 
 MOST_BYTES = 256 * 2**20
@@ -32,21 +33,24 @@ class _Versioned(BaseModel):
     schema_version: int = Field(ge=0, lt=10**9)
 
 
-def find(listed: Path) -> tuple[list[Path], list[Path]]:
-    """The records named in a list, a path a line: those that exist, and those that are missing."""
-    try:
-        lines = files.read_bytes(listed, MOST_BYTES).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{listed}: not a list of paths ({error}); delete it and run the workflow again") from None
-    paths = [(Path(line), os.path.exists(line)) for line in lines]
-    return [path for path, exists in paths if exists], [path for path, exists in paths if not exists]
+def judged(measured: Measurement, checks_of_file: Iterable[Check] = ()) -> Record:
+    """The record of a measurement, with its checks, those of the file that it was read from, and its metrics."""
+    checks = [*validity.checks(measured), *checks_of_file]
+    metrics = cell_summary.summarize([measured], checks)
+    return Record(**dict(measured) | {"checks": checks, "metrics": metrics})
+
+
+def write(record: Record, path: Path) -> None:
+    """Write a record with its digest, atomically."""
+    content = record.model_dump(mode="json")
+    files.write_json(path, content | {"digest": consistency_checks.digest(content)})
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
-    """Read and check records; those of version 6 are converted.
+    """Read records, and make their checks and metrics again from what was measured; those of version 6 are converted.
 
-    Raises InputError that names the file and the key for one that is damaged, of another version, or in the folder of
-    another cell.
+    A record that was edited has a failed check, so that the others can still be shown. Raises InputError that names the
+    file and the key for one that is damaged, of another version, or in the place of another cell or start.
     """
     return [parse(files.read_bytes(path, MOST_BYTES), path) for path in paths]
 
@@ -59,7 +63,8 @@ def parse(content: bytes, path: PurePath) -> Record:
         start = START.match(content)
         version = int(start[1]) if start else _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
-            record = upgrade_record(from_json(content))
+            unverified = consistency_checks.check_of_digest(None, "", path.name)
+            record = judged(upgrade_record(from_json(content)), [unverified])
         elif version != SCHEMA_VERSION:
             advice = "update the workflow" if version > SCHEMA_VERSION else "delete it and run the workflow again"
             raise InputError(
@@ -67,12 +72,12 @@ def parse(content: bytes, path: PurePath) -> Record:
                 f"supported; {advice}"
             )
         else:
-            record = Record.model_validate_json(content)
+            record = _judged_again(Record.model_validate_json(content), from_json(content), path.name)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a benchmark record ({reason(error)}); delete it and run the workflow again"
         ) from None
-    _check_folder(record, path)
+    _check_place(record, path)
     return record
 
 
@@ -87,13 +92,26 @@ def read_verdict(path: Path) -> AccuracyVerdict:
         ) from None
 
 
-def _check_folder(record: Record, path: PurePath) -> None:
-    """A record at `benchmark/<cell>/<start>.json`, where a run keeps it, must be one of that cell."""
+def _judged_again(recorded: Record, content: Mapping[str, Any], name: str) -> Record:
+    """A record with the checks and metrics that follow from its measurement, whatever the file of this name says."""
+    verified = consistency_checks.check_of_digest(recorded.digest, consistency_checks.digest(content), name)
+    record = judged(recorded, [verified])
+    same = consistency_checks.check_of_metrics(recorded.metrics, record.metrics, name)
+    return record if same.ok else judged(recorded, [verified, same])
+
+
+def _check_place(record: Record, path: PurePath) -> None:
+    """A record at `benchmark/<cell>/<start>.json`, where a run keeps it, must be one of that cell and start."""
     if path.parent.parent.name != "benchmark":
         return
     if path.parent.name != record.cell.id:
         raise InputError(
             f"{path}: a record of {record.cell.id} in the folder of another cell; move it there, or delete it"
+        )
+    if record.start is not None and path.stem != str(record.start.number):
+        raise InputError(
+            f"{path}: a record of start {record.start.number} with the name of another start; rename it to "
+            f"{record.start.number}.json, or delete it if it is a copy"
         )
 
 

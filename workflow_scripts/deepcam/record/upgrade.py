@@ -8,15 +8,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from deepcam.record import cell_summary, validity
-from deepcam.record.schema import SCHEMA_VERSION, Measurement, Record
+from deepcam.record.schema import SCHEMA_VERSION, Measurement
 
 OLD_VERSION = 6
 """The one older version that is still read."""
 
 
-def upgrade_record(old: Mapping[str, Any]) -> Record:
-    """The record of version 6 with this content as one of SCHEMA_VERSION. Its checks and metrics are made anew.
+def upgrade_record(old: Mapping[str, Any]) -> Measurement:
+    """The measurement in the record of version 6 with this content, as one of SCHEMA_VERSION.
 
     Raises KeyError, TypeError, AttributeError or pydantic's ValidationError for anything else.
     """
@@ -25,9 +24,7 @@ def upgrade_record(old: Mapping[str, Any]) -> Record:
     _add_cores(content)
     _add_memory(content)
     _add_delivery(content)
-    measured = Measurement.model_validate_json(to_json(content))
-    checks = validity.checks(measured)
-    return Record(**dict(measured), checks=checks, metrics=cell_summary.summarize([measured], checks))
+    return Measurement.model_validate_json(to_json(content))
 
 
 def _add_cores(content: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from deepcam.record import (
+    consistency_checks,
     core_checks,
     delivery_checks,
     medium_checks,
@@ -74,11 +75,17 @@ def checks(record: Measurement) -> list[Check]:
         *_accuracy(record),
         *delivery_checks.checks(record),
         *memory_checks.checks(record),
+        *consistency_checks.checks(record),
     ]
 
 
 def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
-    """The checks that take all starts of a configuration, a record each: whether later runs differ from earlier ones.
+    """The checks that take all starts of a configuration, a record each."""
+    return [*consistency_checks.checks_of_starts(records), *_trend(records)]
+
+
+def _trend(records: Sequence[Measurement]) -> list[Check]:
+    """Whether later runs differ from earlier ones.
 
     With two or three runs, a single start cannot show a trend, but several starts can show the same one.
     """

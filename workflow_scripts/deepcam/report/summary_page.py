@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from deepcam.record.schema import Record
 from deepcam.report import templates
 from deepcam.report.page import confidence, provenance, results, rows, words
-from deepcam.report.page.picture import picture
-from deepcam.report.page.problems import problems
-from deepcam.report.page.sizing import sizing
-from deepcam.report.page.verdict import verdict
+from deepcam.report.page.confidence import Assessment
+from deepcam.report.page.picture import Picture, picture
+from deepcam.report.page.problems import Problem, problems
+from deepcam.report.page.provenance import Provenance
+from deepcam.report.page.results import Best, EngineRow, ReaderRow
+from deepcam.report.page.rows import Comparison
+from deepcam.report.page.sizing import Sizing, sizing
+from deepcam.report.page.verdict import Verdict, verdict
 from deepcam.report.tables import Tables
 
 
-def render(tables: Tables, records: Sequence[Record], missing: int, target: float) -> str:
-    """The page's HTML.
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Everything that the page says, and result.json too."""
+
+    origin: Provenance
+    verdict: Verdict
+    comparisons: Sequence[Comparison]
+    side: Assessment | None
+    precision: Assessment | None
+    cautions: Sequence[str]
+    best: Sequence[Best]
+    picture: Picture | None
+    caches: Sequence[str]
+    readers: Sequence[ReaderRow]
+    columns: Mapping[str, str]
+    has_energy: bool
+    engines: Sequence[EngineRow]
+    sizing: Sizing | None
+    problems: Sequence[Problem]
+    missing: int
+    total: int
+    valid: int
+    modes: Mapping[str, int]
+    sample_megabytes: str
+
+
+def gather(tables: Tables, records: Sequence[Record], missing: int, target: float) -> Page:
+    """What the page says.
 
     `missing` is the number of missing records, and `target` the relative half width of an interval at which measuring
     ends (benchmark.precision).
@@ -28,11 +59,10 @@ def render(tables: Tables, records: Sequence[Record], missing: int, target: floa
     sized = sizing(table)
     caches, readers = results.readers(table)
     columns, has_energy, engines = results.engines(table, tables.accuracy, provenance.shortest_runs(records))
-    environment = templates.environment()
-    environment.filters["percent"] = words.percent
-    return environment.get_template("summary.html.j2").render(
+    return Page(
         origin=origin,
         verdict=verdict(table, found, origin.on_gpus),
+        comparisons=found,
         side=confidence.side(table, found) if found else None,
         precision=confidence.precision(table, found, target, cautions, invalid) if found else None,
         cautions=[*confidence.imprecise(table, target), *cautions, *invalid],
@@ -45,8 +75,16 @@ def render(tables: Tables, records: Sequence[Record], missing: int, target: floa
         engines=engines,
         sizing=sized,
         problems=problems(table, missing),
+        missing=missing,
         total=len(table),
         valid=int(table["valid"].sum()),
         modes=table["mode"].value_counts().to_dict(),
         sample_megabytes=words.digits(table["sample_bytes"].iloc[0] / 1e6),
     )
+
+
+def render(page: Page) -> str:
+    """The page's HTML."""
+    environment = templates.environment()
+    environment.filters["percent"] = words.percent
+    return environment.get_template("summary.html.j2").render(vars(page))

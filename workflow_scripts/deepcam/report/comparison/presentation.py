@@ -153,6 +153,7 @@ def caveats(a: Results, b: Results, cells: Sequence[Comparison]) -> list[str]:
         )
     if sought := _starts_sought(cells):
         found.append(sought)
+    found += [f"{name}: {markup.escaped(note)}" for name, side in (("A", a), ("B", b)) for note in side.notes]
     if a.config is None or b.config is None:
         lacking = " and ".join(name for name, side in (("A", a), ("B", b)) if side.config is None)
         found.append(f"The configuration files were not compared: no config.yaml in {lacking}.")

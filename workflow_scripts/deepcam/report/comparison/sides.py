@@ -16,13 +16,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from deepcam import files, paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
-from deepcam.record import store
+from deepcam.record import run_records, store
 from deepcam.record.fields import Json
+from deepcam.record.run_records import RunRecords
 from deepcam.record.schema import Record
 from deepcam.report.comparison import archive
 
-MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/[^/]+/\d+\.json|config\.yaml)")
+MEMBER = re.compile(r"(?:\./)?[^/]+/results/(?:benchmark/(?:[^/]+/\d+\.json|records\.txt)|config\.yaml)")
 """The files that are read from a bundle, all in one top folder."""
+
+LIST = Path(paths.RECORD_LIST).relative_to(paths.RESULTS)
+"""The list of the run's records in a results folder."""
 
 MOST_CONFIG_BYTES = 2**16
 """Size of the largest configuration that is read. A complete one has some kilobytes, and YAML is read slowly."""
@@ -32,11 +36,15 @@ CONFIG = TypeAdapter(dict[str, Json], config=ConfigDict(strict=True, allow_inf_n
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Where the results come from, the records of each cell in the order of starts, and the configuration if known."""
+    """Where the results come from, the records of each cell in the order of starts, and the configuration if known.
+
+    `notes` say which records do not count, and which are missing.
+    """
 
     name: str
     records: Mapping[Cell, Sequence[Record]]
     config: Mapping[str, Any] | None
+    notes: Sequence[str] = ()
 
     def all_records(self) -> list[Record]:
         """The records of all cells."""
@@ -46,8 +54,8 @@ class Results:
 def read(path: Path) -> Results:
     """The results in a folder that has, or is, `results`, or in a .tar.gz bundle of such a folder.
 
-    Records of version 6 are converted. Raises InputError if there is no record, or if one is damaged, of another
-    version, or in the folder of another cell.
+    If the results have the list of their run's records, only these count. The errors are those of `store.read`, and
+    InputError if there is no record.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -59,36 +67,41 @@ def read(path: Path) -> Results:
 def _read_folder(folder: Path) -> Results:
     results = folder if (folder / "benchmark").is_dir() else folder / "results"
     config = results / "config.yaml"
+    found = run_records.read(results / LIST)
     return _results(
         folder,
-        store.read(paths.existing_records(results)),
+        found,
+        store.read(found.present),
         _parse_config(files.read_bytes(config, MOST_CONFIG_BYTES), config) if config.exists() else None,
     )
 
 
 def _read_bundle(bundle: Path) -> Results:
-    records: dict[PurePath, Record] = {}
-    config = None
+    records: dict[Path, Record] = {}
+    config = lines = None
     for member, content in archive.members(bundle, MEMBER):
         path = bundle / member
         if path.name == "config.yaml":
             config = _parse_config(content, path)
+        elif path.name == LIST.name:
+            lines = run_records.parse(content, path)
         else:
             records[path] = store.parse(content, path)
     tops = {path.relative_to(bundle).parts[0] for path in records}
     if len(tops) != 1:
         raise InputError(f"{bundle}: has results in {len(tops)} top folders instead of one; give another bundle")
-    return _results(bundle, [records[path] for path in sorted(records)], config)
+    found = run_records.choose(lines, sorted(records), bundle / tops.pop() / paths.RECORD_LIST)
+    return _results(bundle, found, [records[path] for path in found.present], config)
 
 
-def _results(path: Path, records: Iterable[Record], config: Mapping[str, Any] | None) -> Results:
+def _results(path: Path, found: RunRecords, records: Iterable[Record], config: Mapping[str, Any] | None) -> Results:
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
     for record in records:
         by_cell[record.cell].append(record)
     if not by_cell:
         raise InputError(f"{path}: has no record benchmark/<cell>/<start>.json; give a folder that a run has filled")
     # In a locale that is not UTF-8, Python has decoded the path in another way.
-    return Results(os.fsencode(path).decode(errors="backslashreplace"), dict(by_cell), config)
+    return Results(os.fsencode(path).decode(errors="backslashreplace"), dict(by_cell), config, found.notes())
 
 
 class _Loader(yaml.SafeLoader):

@@ -129,6 +129,30 @@ REMEDIES = {
         Markup("Nodes of different kinds"),
         Markup("Restrict the job to one kind of node with <code>cluster.partition</code>."),
     ),
+    "record_consistent": (
+        Markup("Records that contradict themselves"),
+        Markup("They are damaged or were made up. Delete these records and run the same command again."),
+    ),
+    "record_digest": (
+        Markup("Records that were edited after they were written"),
+        Markup("Put the originals back, or delete these records and run the same command again."),
+    ),
+    "record_unverified": (
+        Markup("Records without a digest"),
+        Markup("Nothing says whether they were edited. Measure again with this version to verify the numbers."),
+    ),
+    "record_metrics": (
+        Markup("Records whose metrics do not follow from their raw times"),
+        Markup("This page has the metrics that do. Find out which program wrote the records."),
+    ),
+    "starts_distinct": (
+        Markup("The same start in several files"),
+        Markup("Delete the copies and run the same command again."),
+    ),
+    "starts_in_order": (
+        Markup("Starts whose dates contradict their rounds"),
+        Markup("The clock was set back, or records come from another run. In the second case, measure again."),
+    ),
     "bottleneck": (
         Markup("End-to-end faster than its lower limit by more than 10 %"),
         Markup("The machine’s speed changed between runs. Measure again on a quiet machine, with more starts."),

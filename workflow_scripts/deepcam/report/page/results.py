@@ -28,6 +28,10 @@ class Best:
     unit: str
     basis: str
     settings: str
+    number: float
+    """The value, not rounded."""
+    configuration: str
+    """Id of the configuration; empty for a result of several."""
 
 
 def best_results(table: pd.DataFrame, supply: Supply | None) -> list[Best]:
@@ -37,18 +41,20 @@ def best_results(table: pd.DataFrame, supply: Supply | None) -> list[Best]:
     for cache in CACHES:
         row = fastest(of_mode(readers, "io", cache))
         if row is not None:
-            value, basis = digits(row["gigabytes_per_second"]), _basis(row, row["sample_bytes"] / 1e9)
-            found.append(Best("io", f"I/O-only, {cache}", value, "GB/s", basis, f"{row['reader']}, {settings(row)}"))
+            number, basis = row["gigabytes_per_second"], _basis(row, row["sample_bytes"] / 1e9)
+            words = f"{row['reader']}, {settings(row)}"
+            found.append(Best("io", f"I/O-only, {cache}", digits(number), "GB/s", basis, words, number, row["id"]))
     for mode, colour, label in (("compute", "compute", "Compute-only"), ("inference", "e2e", "End-to-end")):
         row = fastest(of_mode(table, mode))
         if row is not None:
             label = label if mode == "compute" else f"{label}, {row['cache']}"
-            value, words = digits(row["samples_per_second"]), f"{row['engine']}, {settings(row)}"
-            found.append(Best(colour, label, value, "samples/s", _basis(row), words))
+            number, words = row["samples_per_second"], f"{row['engine']}, {settings(row)}"
+            found.append(Best(colour, label, digits(number), "samples/s", _basis(row), words, number, row["id"]))
     if supply is not None:
         extrapolated = f"extrapolated: {count(supply.num_devices, 'device')} measured"
         basis = f"{supply.range}, from cold I/O-only"
-        found.append(Best("io", f"Storage feeds, at {percent(0.9)} AU", supply.value, supply.unit, basis, extrapolated))
+        label = f"Storage feeds, at {percent(0.9)} AU"
+        found.append(Best("io", label, supply.value, supply.unit, basis, extrapolated, supply.fed, ""))
     return found
 
 

@@ -48,6 +48,8 @@ class Supply:
     reader: str
     num_devices: int
     """Number of devices in the measurement."""
+    fed: float
+    """Number of devices that it feeds, not rounded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Sizing:
     need: str
     needs: list[Need]
     supply: Supply | None
+    gigabytes_per_second: float
+    """`need`, not rounded."""
 
 
 def fastest_device(table: pd.DataFrame) -> pd.Series | None:
@@ -98,6 +102,7 @@ def sizing(table: pd.DataFrame) -> Sizing | None:
             for number in DEVICES
         ],
         supply=_supply(table, low, need, high),
+        gigabytes_per_second=need,
     )
 
 
@@ -125,6 +130,7 @@ def _supply(table: pd.DataFrame, low: float, need: float, high: float) -> Supply
         delivered=digits(row["gigabytes_per_second"]),
         reader=row["reader"],
         num_devices=int(row["num_devices"]),
+        fed=fed,
     )
 
 

@@ -1,0 +1,145 @@
+"""Does a record contradict itself? Pure functions.
+
+They find records that were edited, copied or damaged. They are no signature: made-up times that agree with each other,
+with a digest of their own, pass them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from deepcam.record.columns import Metrics
+from deepcam.record.fields import Level
+from deepcam.record.run_schema import RankRun, Run
+from deepcam.record.schema import Check, Measurement, Record
+
+ROUNDING = 1e-6
+"""Relative error of sums of floating-point numbers."""
+
+SLACK_SECONDS = 1.0
+"""How much longer a part may take than its batches. After the last batch, a reader may take some time to end."""
+
+MOST_HEADER_BYTES = 2**16 + 10
+"""Size of the largest header of an npy file of version 1."""
+
+JUDGEMENTS = {"valid", "invalid_reasons", "warnings"}
+"""Metrics that follow from the checks. They change with each new check, so they are not compared."""
+
+
+def checks(record: Measurement) -> list[Check]:
+    """The check of a measurement against itself. It names the first contradiction."""
+    found = next(_contradictions(record), None)
+    return [_check("record_consistent", "numbers that agree with each other", found or "such numbers", found is None)]
+
+
+def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
+    """The checks that compare the starts of a configuration, a record each: no copies, and dates in order."""
+    if len(records) < 2:
+        return []
+    digests = [record.digest for record in records if isinstance(record, Record) and record.digest]
+    copies = len(digests) - len(set(digests))
+    rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
+    dates = [date for _, date in rounds]
+    return [
+        _check("starts_distinct", "a measurement of its own for each start", f"{copies} copies", not copies),
+        _check(
+            "starts_in_order",
+            "dates in the order of rounds",
+            "such dates" if dates == sorted(dates) else "a later round with an earlier date",
+            dates == sorted(dates),
+            "warning",
+        ),
+    ]
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's JSON content without its digest, with sorted keys and without spaces."""
+    signed = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(signed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def check_of_digest(recorded: str | None, computed: str, name: str) -> Check:
+    """Whether the content of the file of this name is the one that was written. `recorded` is None without a digest."""
+    if recorded is None:
+        return _check("record_unverified", "a digest of the record", f"none in {name}", False, "warning")
+    same = recorded == computed
+    return _check("record_digest", "the digest of the record", "that" if same else f"another one in {name}", same)
+
+
+def check_of_metrics(recorded: Metrics, computed: Metrics, name: str) -> Check:
+    """Whether the metrics in the file of this name follow from its raw times. It names the first that does not."""
+    old, new = recorded.model_dump(exclude=JUDGEMENTS), computed.model_dump(exclude=JUDGEMENTS)
+    differing = [metric for metric in new if not _equal(old[metric], new[metric])]
+    actual = f"another {differing[0]} in {name}" if differing else "those"
+    return _check("record_metrics", "the metrics that follow from the raw times", actual, not differing, "warning")
+
+
+def _equal(old: object, new: object) -> bool:
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=ROUNDING, abs_tol=1e-12)
+    return old == new
+
+
+def _contradictions(record: Measurement) -> Iterator[str]:
+    dataset = record.dataset
+    header = dataset.bytes / len(dataset.samples) - 4 * math.prod(dataset.sample_shape)
+    if not 0 <= header <= MOST_HEADER_BYTES:
+        yield f"{dataset.bytes:,} bytes in {len(dataset.samples):,} samples of shape {list(dataset.sample_shape)}"
+    if not _is_utc(record.environment.date):
+        yield f"date {record.environment.date}"
+    for number, run in enumerate(record.runs):
+        contradictions = _in_run(record, run)
+        yield from (f"{text} in run {number}" for text in contradictions)
+        for index, rank in enumerate(run.ranks):
+            yield from (f"{text} in run {number}, rank {index}" for text in _in_rank(record, rank))
+
+
+def _is_utc(date: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(date).utcoffset() == datetime.timedelta(0)
+    except ValueError:
+        return False
+
+
+def _in_run(record: Measurement, run: Run) -> Iterator[str]:
+    parts = len(run.page_cache_residency_min)
+    expected = run.epochs if record.cell.cache == "cold" else 1
+    if parts != expected:
+        yield f"{parts} parts instead of {expected}"
+    if (run.epochs == 0) != (record.cell.mode == "compute"):
+        yield f"{run.epochs} epochs of mode {record.cell.mode}"
+
+
+def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
+    batches, parts = len(rank.batch_samples), len(rank.part_seconds)
+    read, reported = sum(rank.batch_samples), sum(rank.samples.values())
+    expected = 0 if record.cell.mode == "compute" else read
+    if reported != expected:
+        yield f"{read:,} samples in batches, {reported:,} by name"
+    if max(rank.batch_samples) > record.cell.local_batch_size:
+        yield f"a batch of {max(rank.batch_samples):,} samples"
+    if len(rank.batch_interval_seconds) != batches or batches % parts:
+        yield f"{len(rank.batch_interval_seconds):,} intervals of {batches:,} batches in {parts:,} parts"
+        return
+    for seconds, intervals in zip(rank.part_seconds, _split(rank.batch_interval_seconds, parts), strict=True):
+        total = sum(intervals)
+        if not total * (1 - ROUNDING) <= seconds <= total * (1 + ROUNDING) + SLACK_SECONDS:
+            yield f"a part of {seconds:.4g} s whose batches took {total:.4g} s"
+
+
+def _split(values: Sequence[float], parts: int) -> Iterable[Sequence[float]]:
+    """The values of each part. A part is an epoch, so all have equal numbers of batches."""
+    size = len(values) // parts
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+ERROR: Final = "error"
+
+
+def _check(name: str, expected: str, actual: str, ok: bool, level: Level = ERROR) -> Check:
+    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
