@@ -268,6 +268,15 @@ class Cluster(Block):
     )
 
 
+class Report(Block):
+    """What the report has besides what it always has."""
+
+    time_series: Flag = Field(
+        default=False,
+        description="Draw the throughput over time of each configuration, and write its batch intervals as a histogram",
+    )
+
+
 class Config(Block):
     """Configuration of the DeepCAM benchmark workflow."""
 
@@ -282,6 +291,7 @@ class Config(Block):
         default="cpu", description="`cpu`, a list of GPU indices, or `auto`: all GPUs, else the CPU"
     )
     benchmark: Benchmark = Benchmark()
+    report: Report = Report()
     cluster: Cluster = Cluster()
 
 

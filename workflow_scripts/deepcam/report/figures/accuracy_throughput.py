@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deepcam.report.figures import selection, style
 from deepcam.report.page.rows import of_mode
-from deepcam.report.page.words import MODES, digits, factor, joined, ratio
+from deepcam.report.page.words import MODES, digits, factor, joined, percent
 from deepcam.report.tables import Tables
 from deepcam.text import count
 
@@ -52,7 +52,7 @@ def title(shown: pd.DataFrame) -> str:
 
 
 def _share(row: pd.Series) -> str:
-    return ratio(row["accuracy"], row["required_mean_iou"] / row["reference_mean_iou"])
+    return percent(row["accuracy"], 2)
 
 
 def draw(shown: pd.DataFrame) -> Figure:
@@ -86,7 +86,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         handles = [
             style.mark("engine", style.COMPUTE, "s"),
             *style.invalid_mark(shown["valid"] & shown["passed"], style.COMPUTE, "s"),
-            style.mark(f"accuracy target: {target:g} % of FP32", style.END_TO_END, "", "--"),
+            style.mark(f"accuracy target: {target:.4g} % of FP32", style.END_TO_END, "", "--"),
         ]
         what = "The fastest configuration of each engine, and the lowest accuracy of its devices."
         style.finish(figure, title(shown), f"{what} {style.INTERVALS}", handles)

@@ -35,7 +35,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 def title(shown: pd.DataFrame) -> str:
     """The largest tail of a valid cell, in units of its median."""
-    valid = shown[shown["valid"].astype(bool)]
+    valid = reading.without_baseline(shown[shown["valid"].astype(bool)])
     if valid.empty:
         return reading.NOTHING_VALID
     tail, largest, cell = max(((*_tail(cell), cell) for _, cell in valid.iterrows()), key=lambda found: found[1])

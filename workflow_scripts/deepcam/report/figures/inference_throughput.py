@@ -98,11 +98,12 @@ def _bars(shown: pd.DataFrame) -> tuple[Figure, str]:
 def _lines(shown: pd.DataFrame) -> tuple[Figure, str, list[matplotlib.artist.Artist]]:
     """A panel per engine, and a line for compute-only and for each reader in it."""
     engines, batches = list(shown["engine"].unique()), shown["local_batch_size"].unique()
-    readers = sorted(of_mode(shown, "inference")["reader"].unique())
+    readers = selection.valid_first(of_mode(shown, "inference"))["reader"].unique()
+    colours = (style.END_TO_END, *style.SERIES)
     looks = {
-        reader: (style.SERIES[place % len(style.SERIES)], style.MARKERS[place % len(style.MARKERS)])
+        reader: {"color": colours[place % len(colours)], "marker": style.MARKERS[place % len(style.MARKERS)]}
         for place, reader in enumerate(readers)
-    } | {"none": (style.COMPUTE, "s")}
+    } | {"none": {"color": style.COMPUTE, "marker": "s"}}
     figure, (panels,) = style.grid(1, len(engines), 3.0, 3.2, sharey=True)
     style.logarithmic(panels[0].yaxis, shown["low"].min(), shown["high"].max())
     for axes, engine in zip(panels, engines, strict=True):
@@ -112,17 +113,15 @@ def _lines(shown: pd.DataFrame) -> tuple[Figure, str, list[matplotlib.artist.Art
         axes.set_xlabel("local batch size (samples)")
     panels[0].set_ylabel("throughput (samples/s, logarithmic scale)")
     handles: list[matplotlib.artist.Artist] = [
-        style.mark("compute-only" if reader == "none" else f"end-to-end, {reader}", colour, marker, "-")
-        for reader, (colour, marker) in looks.items()
+        style.mark("compute-only" if reader == "none" else f"end-to-end, {reader}", look["color"], look["marker"], "-")
+        for reader, look in looks.items()
         if reader in set(shown["reader"])
     ]
     what = "Each mark has the fastest ranks and threads. Lines are dashed for compute-only, solid for a cold page cache"
     return figure, f"{what}, and dotted for a warm one.", [*handles, *style.invalid_mark(shown["valid"])]
 
 
-def _draw_engine(axes: Axes, here: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
+def _draw_engine(axes: Axes, here: pd.DataFrame, looks: dict[str, dict[str, str]]) -> None:
     for (mode, cache), (_, _, line) in KINDS.items():
-        for reader, cells in of_mode(here, mode, cache).groupby("reader"):
-            colour, marker = looks[reader]
-            points = cells[["local_batch_size", "samples_per_second", "low", "high", "valid"]]
-            style.curve(axes, list(points.itertuples(index=False, name=None)), colour, marker, line)
+        for reader, points in of_mode(here, mode, cache).groupby("reader"):
+            style.curve(axes, points, "local_batch_size", "samples_per_second", looks[reader] | {"linestyle": line})

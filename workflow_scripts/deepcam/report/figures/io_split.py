@@ -29,10 +29,11 @@ def _split_readers(cells: pd.DataFrame) -> set[str]:
 
 def title(shown: pd.DataFrame) -> str:
     """The fastest valid split of each cache state."""
-    found = [fastest(shown[shown["cache"] == cache]) for cache in reading.caches(shown)]
+    readers = reading.without_baseline(shown)
+    found = [fastest(readers[readers["cache"] == cache]) for cache in reading.caches(readers)]
     words = [
-        f"{cell['reader']} with {count(cell['inter_threads'], 'sample')} in flight and "
-        f"{count(cell['intra_threads'], 'chunk')} per sample ({digits(cell['gigabytes_per_second'])} GB/s {cell['cache']})"
+        f"{reading.name(cell['reader'])} with {count(cell['inter_threads'], 'sample')} in flight, each in "
+        f"{count(cell['intra_threads'], 'chunk')} ({digits(cell['gigabytes_per_second'])} GB/s {cell['cache']})"
         for cell in found
         if cell is not None
     ]

@@ -48,12 +48,7 @@ def data(tables: Tables) -> pd.DataFrame:
 def title(shown: pd.DataFrame) -> str:
     """The fastest readers, and the number of ranks if only one is shown."""
     ranks = shown["ranks"].unique()
-    return reading.finding(shown) if len(ranks) > 1 else f"With {count(ranks[0], 'rank')}: {_small(shown)}"
-
-
-def _small(shown: pd.DataFrame) -> str:
-    finding = reading.finding(shown)
-    return finding[0].lower() + finding[1:]
+    return reading.finding(shown, f" with {count(ranks[0], 'rank')}" if len(ranks) == 1 else "")
 
 
 def draw(shown: pd.DataFrame) -> Figure:
@@ -136,10 +131,8 @@ def _lines(shown: pd.DataFrame) -> Figure:
                 baseline = here[(here["reader"] == selection.BASELINE) & (here["local_batch_size"] == batch)]
                 baseline = baseline.sort_values("threads")
                 axes.plot(baseline["threads"], baseline["gigabytes_per_second"], color=style.PALE, linewidth=1)
-                points = cells.loc[
-                    cells["local_batch_size"] == batch, ["threads", "gigabytes_per_second", "low", "high", "valid"]
-                ]
-                style.curve(axes, list(points.itertuples(index=False, name=None)), colour)
+                points = cells[cells["local_batch_size"] == batch]
+                style.curve(axes, points, "threads", "gigabytes_per_second", {"color": colour})
             best = fastest(cells)
             rate = "no VALID result" if best is None else f"{digits(best['gigabytes_per_second'])} GB/s"
             axes.set_title(f"{reading.name(reader)}: {rate}", fontsize=9)

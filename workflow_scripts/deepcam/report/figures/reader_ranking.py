@@ -61,7 +61,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             style.patch("best configuration of a reader", style.IO),
             style.mark("with the settings that most readers share", style.END_TO_END, "D"),
             style.mark("read-and-discard baseline, best configuration", style.BASELINE, "", "--"),
-            *style.invalid_bar(shown["valid"]),
+            *style.invalid_mark(shown["valid"] & shown["equal_valid"].ne(False), marker="s"),
         ]
         what = "Percentages are of the baseline. A bar that is longer than its diamond shows what other settings gain."
         style.finish(figure, title(shown), f"{what} {style.INTERVALS}", handles)

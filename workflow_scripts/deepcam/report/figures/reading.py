@@ -24,8 +24,17 @@ def name(reader: str) -> str:
     return "baseline" if reader == BASELINE else reader
 
 
-def finding(io: pd.DataFrame) -> str:
-    """The fastest valid reader of each state of the page cache, and its share of the read-and-discard baseline."""
+def without_baseline(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of readers that keep what they read, or all cells if there are none of these."""
+    readers = cells[cells["reader"] != BASELINE]
+    return cells if readers.empty else readers
+
+
+def finding(io: pd.DataFrame, where: str = "") -> str:
+    """The fastest valid reader of each state of the page cache, and its share of the read-and-discard baseline.
+
+    `where` says which part of the grid this is, such as " with 8 ranks".
+    """
     found: dict[str, list[str]] = {}
     for cache in caches(io):
         here = io[io["cache"] == cache]
@@ -38,9 +47,9 @@ def finding(io: pd.DataFrame) -> str:
     if not found:
         return NOTHING_VALID
     if list(found) == [BASELINE]:
-        return f"Read-and-discard baseline: {joined(found[BASELINE])}"
+        return f"Read-and-discard baseline{where}: {joined(found[BASELINE])}"
     readers = [f"{name(reader)}, {joined(parts)}" for reader, parts in found.items()]
-    return f"Fastest reader{'s' if len(readers) > 1 else ''}: {'; '.join(readers)}"
+    return f"Fastest reader{'s' if len(readers) > 1 else ''}{where}: {'; '.join(readers)}"
 
 
 def _rate(row: pd.Series) -> float:

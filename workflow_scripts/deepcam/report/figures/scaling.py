@@ -104,8 +104,7 @@ def _draw_panel(axes: Axes, here: pd.DataFrame) -> None:
         last = points.iloc[-1]
         is_baseline = last["reader"] == selection.BASELINE
         colour = style.BASELINE if is_baseline else style.SERIES[place % len(style.SERIES)]
-        values = points[["ranks", "samples_per_second", "low", "high", "valid"]]
-        style.curve(axes, list(values.itertuples(index=False, name=None)), colour)
+        style.curve(axes, points, "ranks", "samples_per_second", {"color": colour})
         axes.text(
             last["ranks"] * (ranks[-1] / ranks[0]) ** 0.03, math.exp(height),
             f"{_name(last)}: {percent(last['efficiency'])}", fontsize=8.5, color=colour, va="center",
@@ -115,7 +114,9 @@ def _draw_panel(axes: Axes, here: pd.DataFrame) -> None:
     if nodes.max() > 1:
         labels = [f"{number}\n{count(nodes[number], 'node')}" for number in ranks]
     style.log2_axis(axes, ranks, labels)
-    axes.set_xlim(ranks[0] * (ranks[0] / ranks[-1]) ** 0.06, ranks[-1] * (ranks[-1] / ranks[0]) ** 0.75)
+    longest = max(len(_name(points.iloc[-1])) for points in lines)
+    room = 0.25 + 0.02 * longest  # for the labels, as a share of the distance from the first to the last point
+    axes.set_xlim(ranks[0] * (ranks[0] / ranks[-1]) ** 0.06, ranks[-1] * (ranks[-1] / ranks[0]) ** room)
     axes.set_ylim(top=max(axes.get_ylim()[1], 1.1 * math.exp(max(heights))))
     axes.set_xlabel("MPI ranks")
     axes.set_ylabel("throughput (samples/s, logarithmic scale)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +95,8 @@ def finish(figure: Figure, title: str, shown: str, handles: Sequence[Artist] = (
     The figure grows by what these need, so that panels keep their size.
     """
     width, height = figure.get_size_inches()
-    titles = textwrap.wrap(title, int(width / 0.118), break_on_hyphens=False)
-    feet = textwrap.wrap(shown, int(width / 0.074), break_on_hyphens=False)
+    titles = textwrap.wrap(title, int(width / 0.108), break_on_hyphens=False)
+    feet = textwrap.wrap(shown, int(width / 0.067), break_on_hyphens=False)
     columns = _legend_columns([len(str(handle.get_label())) for handle in handles], width)
     legend_top = 0.06 + 0.23 * len(titles)
     top = legend_top + 0.06 + 0.2 * math.ceil(len(handles) / columns)
@@ -156,17 +156,17 @@ def bar(axes: Axes, y: float, value: float, low: float, high: float, colour: str
         axes.plot([low, high], [y, y], color=shade, linewidth=thickness, solid_capstyle="butt", zorder=3)
 
 
-def curve(
-    axes: Axes, points: Sequence[tuple[float, float, float, float, bool]], colour: str, marker: str = "o",
-    line: str = "-",
-) -> None:  # fmt: skip
-    """Draw points (x, y, low, high, valid) in the order of x, joined by a line. Invalid points are hollow."""
-    points = sorted(points)
-    axes.plot([point[0] for point in points], [point[1] for point in points], line, color=colour, linewidth=1.6)
-    for x, y, low, high, valid in points:
-        axes.plot([x, x], [low, high], color=colour, linewidth=1)
-        face = colour if valid else "white"
-        axes.plot(x, y, marker, color=colour, markersize=4.5, markerfacecolor=face, zorder=3)
+def curve(axes: Axes, points: pd.DataFrame, x: str, y: str, look: Mapping[str, Any]) -> None:
+    """Draw points in the order of `x`, with lines from `low` to `high` and joined by a line. Invalid points are hollow.
+
+    `look` is the colour, and the marker and line if they are not the usual ones.
+    """
+    points = points.sort_values(x)
+    invalid = points[~points["valid"].astype(bool)]
+    look = {"marker": "o", "markersize": 4.5, "linewidth": 1.6, **look}
+    axes.vlines(points[x], points["low"], points["high"], color=look["color"], linewidth=1)
+    axes.plot(points[x], points[y], **look)
+    axes.plot(invalid[x], invalid[y], **look | {"linestyle": "none", "markerfacecolor": "white", "zorder": 3})
 
 
 def log2_axis(axes: Axes, ticks: Iterable[int], labels: Sequence[str] | None = None) -> None:
