@@ -11,6 +11,7 @@ from deepcam.grid import Cell
 from deepcam.report import tables
 from record_example import record
 
+TEMPLATE = record().metrics
 SAMPLE_BYTES = 56_623_232
 THREADS, BATCHES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8)
 COLD = {
@@ -63,7 +64,7 @@ def _metrics(cell, rate, rng):
     invalid = cell.reader == "dali-gds" and cell.inter_threads >= 8
     half_width = rng.uniform(0.005, 0.05)
     reads = cell.mode != "compute"
-    return record().metrics.model_copy(
+    return TEMPLATE.model_copy(
         update={
             "samples_per_second": rate,
             "gigabytes_per_second": rate * SAMPLE_BYTES / 1e9 if reads else None,

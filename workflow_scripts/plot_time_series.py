@@ -18,9 +18,10 @@ def main() -> None:
         cells.setdefault(path.parent.name, []).append(path)
     for name, paths in cells.items():
         records = dict(zip((int(path.stem) for path in paths), store.read(paths), strict=True))
-        shown, mode = time_series.data(records), name.partition("_")[0]
+        (row,) = tables.summary(records.values()).itertuples()
+        shown, cell = time_series.data(records), next(iter(records.values())).cell
         svg, png = (arguments.output / f"{name}.{suffix}" for suffix in ("svg", "png"))
-        style.save(time_series.draw(shown, name, mode), svg, png)
+        style.save(time_series.draw(shown, cell, row.valid), svg, png)
         tables.write(shown, arguments.output / f"{name}.csv")
         tables.write(time_series.histogram(list(records.values())), arguments.output / f"{name}.histogram.csv")
 

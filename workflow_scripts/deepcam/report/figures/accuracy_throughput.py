@@ -6,7 +6,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deepcam.report.figures import selection, style
+from deepcam.report import selection
+from deepcam.report.figures import style
 from deepcam.report.page.rows import of_mode
 from deepcam.report.page.words import MODES, digits, factor, joined, percent
 from deepcam.report.tables import Tables
@@ -26,9 +27,7 @@ def data(tables: Tables) -> pd.DataFrame:
     mode = "compute" if "compute" in set(cells["mode"]) else "inference"
     cells = selection.fastest(of_mode(cells, mode), ["engine"])
     worst = selection.worst_devices(tables.accuracy)
-    shown = cells.merge(
-        worst[["engine", "mean_iou", "reference_mean_iou", "required_mean_iou", "passed"]], on="engine"
-    )
+    shown = cells.merge(worst[["engine", "mean_iou", "reference_mean_iou", "required_mean_iou", "passed"]], on="engine")
     if shown["precision"].nunique() < 2 and shown["mean_iou"].nunique() < 2:
         shown = shown.iloc[:0]
     shown = selection.with_interval(shown).sort_values(["samples_per_second", "engine"], ignore_index=True)
@@ -39,7 +38,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 
 def title(shown: pd.DataFrame) -> str:
-    """The lead of the fastest valid engine over the slowest one and its accuracy, and the engines that miss the target."""
+    """The fastest valid engine's lead over the slowest one, its accuracy, and which engines miss the target."""
     valid = shown[shown["valid"].astype(bool) & shown["passed"].astype(bool)]
     missed = shown.loc[~shown["passed"].astype(bool), "engine"]
     words = [f"{joined(list(missed))} miss{'es' if len(missed) == 1 else ''} the accuracy target"] * (len(missed) > 0)
@@ -75,9 +74,10 @@ def draw(shown: pd.DataFrame) -> Figure:
             axes.annotate(
                 f"{row['engine']}\n{row['precision'].upper()}, {count(row['ranks'], 'rank')}, batch "
                 f"{row['local_batch_size']}: {digits(rate)} samples/s, {_share(row)}",
-                (row["high"], share), xytext=(row["high"], heights[int(str(place))]), fontsize=9, va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
-            ).set_x(row["high"] + 0.03 * shown["high"].max())  # fmt: skip
+                (rate, share), xytext=(row["high"] + 0.03 * shown["high"].max(), heights[int(str(place))]),
+                fontsize=9, va="center", arrowprops={"arrowstyle": "-", "color": style.BASELINE},
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
         axes.axhline(target, color=style.END_TO_END, linestyle="--", linewidth=1)
         axes.set_ylim(lowest, max(top, *heights) + 0.1 * (top - lowest))
         axes.set_xlim(0, 1.75 * shown["high"].max())

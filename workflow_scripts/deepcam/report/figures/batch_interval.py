@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcam.report.figures import reading, selection, style
+from deepcam.report import selection
+from deepcam.report.figures import reading, style
 from deepcam.report.page.words import factor, settings
 from deepcam.report.tables import Tables
 
@@ -24,8 +25,8 @@ def data(tables: Tables) -> pd.DataFrame:
     """The I/O-only cells with the settings that most readers share, by cache state and median batch interval."""
     summary = tables.summary
     io = summary[summary["mode"] == "io"]
-    cells = [selection.most_common(io[io["cache"] == cache], selection.SETTINGS, "reader") for cache in ("cold", "warm")]
-    shown = pd.concat(cells, ignore_index=True)
+    found = [selection.most_common(cells, selection.SETTINGS, "reader") for _, cells in io.groupby("cache")]
+    shown = pd.concat([io.iloc[:0], *found])
     shown = shown.sort_values(["cache", "batch_interval_p50_seconds", "reader"], ignore_index=True)
     return shown[
         ["cache", "reader", *selection.SETTINGS, "num_batches",
@@ -40,7 +41,9 @@ def title(shown: pd.DataFrame) -> str:
         return reading.NOTHING_VALID
     tail, largest, cell = max(((*_tail(cell), cell) for _, cell in valid.iterrows()), key=lambda found: found[1])
     name = "the longest interval" if tail == "max" else f"the {tail} of the batch interval"
-    return f"Largest tail: {reading.name(cell['reader'])}, {cell['cache']}: {name} is {factor(largest)} times the median"
+    return (
+        f"Largest tail: {reading.name(cell['reader'])}, {cell['cache']}: {name} is {factor(largest)} times the median"
+    )
 
 
 def _known(cell: pd.Series) -> list[str]:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from deepcam.record import bottleneck
 from deepcam.record.columns import Bottleneck
-from deepcam.report.figures import selection, style
+from deepcam.report import selection
+from deepcam.report.figures import style
 from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import factor, ratio, settings
 from deepcam.report.tables import Tables
@@ -107,7 +108,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             style.mark("headroom", style.SOFT, ">", "-"),
         ]
         some = "" if len(rows) == len(shown) else f" The {len(rows)} fastest of {len(shown)} rows are shown."
-        what = "The fastest configuration of each engine and reader. The three measurements of a row have equal settings."
+        what = "The fastest configuration of each engine and reader. All measurements of a row have equal settings."
         style.finish(figure, title(shown), f"{what}{some} {style.INTERVALS}", handles)
     return figure
 

@@ -23,7 +23,7 @@ def data(tables: Tables) -> pd.DataFrame:
 def title(shown: pd.DataFrame) -> str:
     """Whether values are missing, and the value that is furthest from the mean of its channel."""
     low, high = _ranges(shown)
-    furthest = pd.concat([-low, high], axis=1, keys=["below", "above"]).stack().sort_values(kind="stable")
+    furthest = pd.concat([-low, high], axis=1, keys=["below", "above"]).stack().dropna().sort_values(kind="stable")
     words = []
     broken = int((shown["nonfinite"].fillna(0) > 0).sum())
     if broken:
@@ -62,8 +62,11 @@ def draw(shown: pd.DataFrame) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("standard deviations from the mean (linear up to 1, then logarithmic)")
         handles = [style.patch("used by the network", COLOURS[True]), style.patch("not used", COLOURS[False])]
-        what = "Each bar extends from the minimum to the maximum of a channel over the whole dataset. Means and standard"
-        style.finish(figure, title(shown), f"{what} deviations are in the channel's own unit.", handles)
+        what = (
+            "Each bar extends from the minimum to the maximum of a channel over the whole dataset. Means and standard "
+            "deviations are in the channel's own unit."
+        )
+        style.finish(figure, title(shown), what, handles)
     return figure
 
 

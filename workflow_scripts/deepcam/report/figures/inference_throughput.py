@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcam.report.figures import selection, style
+from deepcam.report import selection
+from deepcam.report.figures import style
 from deepcam.report.page.rows import fastest, of_mode
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from deepcam.report.figures import reading, selection, style
+from deepcam.report import selection
+from deepcam.report.figures import reading, style
 from deepcam.report.page.rows import fastest
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables

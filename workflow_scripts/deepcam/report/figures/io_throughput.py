@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from deepcam.report.figures import reading, selection, style
+from deepcam.report import selection
+from deepcam.report.figures import reading, style
 from deepcam.report.page.rows import fastest
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables

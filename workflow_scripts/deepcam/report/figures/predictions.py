@@ -67,7 +67,10 @@ def figure(predictions: list[Prediction], source: str) -> Figure:
             row[0].set_ylabel("latitude (°N)")
         drawn.colorbar(image, ax=flat, label="TMQ (kg/m²)", shrink=0.8, pad=0.01)
         handles = [style.patch(label, colour) for label, colour in OUTCOMES.items()]
-        what = "Events are tropical cyclones and atmospheric rivers. IoU is the number of pixels in both masks, divided by the number of pixels in at least one of them."
+        what = (
+            "Events are tropical cyclones and atmospheric rivers. IoU, intersection over union, is the number of "
+            "pixels in both masks, divided by the number of pixels in at least one of them."
+        )
         style.finish(drawn, title(predictions, source), what, handles)
     return drawn
 

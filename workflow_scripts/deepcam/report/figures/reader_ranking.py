@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcam.report.figures import reading, selection, style
+from deepcam.report import selection
+from deepcam.report.figures import reading, style
 from deepcam.report.page.rows import fastest, is_missing
 from deepcam.report.page.words import digits, percent, settings
 from deepcam.report.tables import Tables

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from deepcam.report.figures.selection import BASELINE
 from deepcam.report.page.rows import CACHES, fastest
 from deepcam.report.page.words import digits, joined, percent
+from deepcam.report.selection import BASELINE
 
 STATES = {"cold": "Cold page cache (storage)", "warm": "Warm page cache (memory)"}
 """The states of the page cache, and where the bytes come from."""

@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from deepcam.report import selection
 from deepcam.report.contents import FEWEST_RANK_COUNTS
-from deepcam.report.figures import selection, style
+from deepcam.report.figures import style
 from deepcam.report.page.words import MODES, percent
 from deepcam.report.tables import Tables
 from deepcam.text import count

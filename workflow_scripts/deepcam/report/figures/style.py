@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib
 import numpy as np
@@ -25,8 +25,11 @@ from deepcam import files
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-IO, COMPUTE, END_TO_END, BASELINE = "#0072B2", "#D55E00", "#1b1f24", "#6b7480"
-"""Colours of what is measured, and of the read-and-discard baseline. They can be told apart with any colour vision."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+"""The palette of Okabe and Ito, which is readable with any colour vision."""
+
+IO, COMPUTE, END_TO_END, BASELINE = *COLOURS[:2], "#1b1f24", "#6b7480"
+"""Colours of what is measured, and of the read-and-discard baseline."""
 
 PALE = "#c3c9cf"
 """The baseline behind other lines, and the band in which end-to-end is expected."""
@@ -34,8 +37,8 @@ PALE = "#c3c9cf"
 SOFT = "#57606a"
 """Colour of text that explains."""
 
-SERIES = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a5a00", "#5d3fd3")
-"""Colours of lines of one kind: what is left of the palette of Okabe and Ito, and two more."""
+SERIES = (*COLOURS[2:6], "#8a5a00", "#5d3fd3")
+"""Colours of lines of one kind: the others of the palette that are dark enough, and two more."""
 
 MARKERS = "osD^vPX"
 
@@ -126,7 +129,9 @@ def _legend_columns(lengths: Sequence[int], width: float) -> int:
     return 1
 
 
-def mark(label: str, colour: str, marker: str = "o", line: str = "none", filled: bool = True) -> Line2D:
+def mark(
+    label: str, colour: str, marker: str = "o", line: Literal["none", "-", "--"] = "none", filled: bool = True
+) -> Line2D:
     """A mark, a line or both for the legend."""
     face = colour if filled else "white"
     return Line2D([], [], color=colour, marker=marker, markersize=6, markerfacecolor=face, linestyle=line, label=label)
@@ -183,12 +188,11 @@ def logarithmic(axis: Axis, low: float, high: float) -> None:
     steps: Sequence[float] = (1, 2, 3, 4, 5, 6, 8) if high / low < 5 else (1, 1.5, 2, 3, 5, 7)
     if high / low >= 30:
         steps = (1, 2, 5) if high / low < 300 else (1,)
-    if axis.axis_name == "x":
-        axis.axes.set_xscale("log")
-        axis.axes.set_xlim(low, high)
+    axes = axis.axes
+    if axis is axes.xaxis:
+        axes.set(xscale="log", xlim=(low, high))
     else:
-        axis.axes.set_yscale("log")
-        axis.axes.set_ylim(low, high)
+        axes.set(yscale="log", ylim=(low, high))
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -11,14 +12,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deepcam.grid import NONE, Cell
 from deepcam.record import precision
 from deepcam.record.run_schema import RankRun, Run
 from deepcam.record.schema import Record
 from deepcam.report.figures import style
-from deepcam.report.page.words import digits, percent
+from deepcam.report.page.words import MODES, digits, percent, settings
 
 MAX_WINDOWS = 60
-"""Time windows of a run. There are fewer if a rank has fewer batches, since a window needs one of each rank."""
+"""Time windows of a run."""
+
+BATCHES_PER_WINDOW = 4
+"""Batches of each rank in a window. Readers hand over a few at a time, so fewer would show only that."""
 
 BINS_PER_DECADE = 20
 """Bins of the histogram from a batch interval to one ten times as long."""
@@ -63,7 +68,8 @@ def _windows(run: Run) -> tuple[np.ndarray, np.ndarray]:
     parts = [_parts(rank) for rank in run.ranks]
     lengths = [max(sum(seconds) for seconds in part) for part in zip(*parts, strict=True)]
     begins = np.cumsum([0.0, *lengths])
-    edges = np.linspace(0, begins[-1], 1 + min(MAX_WINDOWS, *(len(rank.batch_samples) for rank in run.ranks)))
+    fewest = min(len(rank.batch_samples) for rank in run.ranks)
+    edges = np.linspace(0, begins[-1], 1 + max(1, min(MAX_WINDOWS, fewest // BATCHES_PER_WINDOW)))
     done = np.zeros(len(edges))
     for rank, seconds in zip(run.ranks, parts, strict=True):
         # Each part has a point where it begins, which adds no samples.
@@ -78,18 +84,25 @@ def _parts(rank: RankRun) -> list[np.ndarray]:
     return np.array_split(rank.batch_interval_seconds, len(rank.part_seconds))
 
 
-def title(shown: pd.DataFrame, name: str) -> str:
-    """Where throughput was lowest, compared with the median run of the same start. `name` is the configuration's."""
+def title(shown: pd.DataFrame, measured: str) -> str:
+    """Where throughput was lowest, compared with the median run of the same start. `measured` is what was measured."""
     shares = shown["samples_per_second"] / shown["median_samples_per_second"]
     lowest, row = shares.min(), shown.loc[shares.idxmin()]
     if lowest >= STEADY:
-        return f"{name}: throughput is always at least {percent(lowest)} of the median"
+        return f"{measured}: throughput is always at least {percent(lowest)} of the median"
     where = f"start {row['start']:.0f} after {digits(row['begin_seconds'], 2)} s"
-    return f"{name}: throughput falls to {percent(lowest)} of the median in {where}"
+    return f"{measured}: throughput falls to {percent(lowest)} of the median in {where}"
 
 
-def draw(shown: pd.DataFrame, name: str, mode: str) -> Figure:
+def name(cell: Cell, valid: bool) -> str:
+    """A configuration in words."""
+    parts = [MODES[cell.mode], cell.engine, cell.reader, cell.cache, settings(pd.Series(dataclasses.asdict(cell)))]
+    return ", ".join(part for part in parts if part != NONE) + ("" if valid else ", INVALID")
+
+
+def draw(shown: pd.DataFrame, cell: Cell, valid: bool) -> Figure:
     """A panel per start, with its throughput over time and a dashed line at its median run."""
+    colour = COLOURS[cell.mode]
     starts = list(shown["start"].unique())
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(9, 0.5 + 1.05 * len(starts)), layout="constrained")
@@ -99,7 +112,7 @@ def draw(shown: pd.DataFrame, name: str, mode: str) -> Figure:
             median = here["median_samples_per_second"].iloc[0]
             for _, run in here.groupby("run"):
                 edges = [run["begin_seconds"].iloc[0], *run["end_seconds"]]
-                axes.stairs(run["samples_per_second"], edges, color=COLOURS[mode], linewidth=1.4, baseline=None)
+                axes.stairs(run["samples_per_second"], edges, color=colour, linewidth=1.4, baseline=None)
                 axes.axvline(edges[-1], color=style.PALE, linewidth=1)
             axes.axhline(median, color=style.SOFT, linestyle="--", linewidth=1)
             axes.set_title(f"start {start}: {digits(median)} samples/s", fontsize=9)
@@ -108,12 +121,12 @@ def draw(shown: pd.DataFrame, name: str, mode: str) -> Figure:
         panels[0].set_xlim(0, shown["end_seconds"].max())
         panels[-1].set_xlabel("measured time (s)")
         handles = [
-            style.mark("throughput", COLOURS[mode], "", "-"),
+            style.mark("throughput", colour, "", "-"),
             style.mark("median run of the start", style.SOFT, "", "--"),
             style.mark("end of a run", style.PALE, "", "-"),
         ]
         what = "Each step is the throughput of all ranks in a time window. Pauses between runs are left out."
-        style.finish(figure, title(shown, name), what, handles)
+        style.finish(figure, title(shown, name(cell, valid)), what, handles)
     return figure
 
 
