@@ -31,7 +31,7 @@ def test_the_bottleneck_has_a_row_for_at_most_twelve(few):
     many = pd.concat([rows.assign(reader=f"{name}{i}") for i in range(4) for name in ("a", "b")])
     figure = module("bottleneck").draw(many)
     assert len(figure.axes[0].get_yticks()) == 12
-    assert "The 12 fastest of 32 rows are shown." in " ".join("".join(texts(figure)).split())
+    assert "12 of 32 rows are shown, the fastest ones." in " ".join("".join(texts(figure)).split())
 
 
 def test_few_batch_sizes_are_bars_and_more_are_lines(few, large):

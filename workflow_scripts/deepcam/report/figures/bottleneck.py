@@ -107,7 +107,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             style.patch("90\u2013110 % of the lower limit", style.PALE),
             style.mark("headroom", style.SOFT, ">", "-"),
         ]
-        some = "" if len(rows) == len(shown) else f" The {len(rows)} fastest of {len(shown)} rows are shown."
+        some = "" if len(rows) == len(shown) else f" {len(rows)} of {len(shown)} rows are shown, the fastest ones."
         what = "The fastest configuration of each engine and reader. All measurements of a row have equal settings."
         style.finish(figure, title(shown), f"{what}{some} {style.INTERVALS}", handles)
     return figure

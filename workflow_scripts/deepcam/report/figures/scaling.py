@@ -116,7 +116,7 @@ def _draw_panel(axes: Axes, here: pd.DataFrame) -> None:
         labels = [f"{number}\n{count(nodes[number], 'node')}" for number in ranks]
     style.log2_axis(axes, ranks, labels)
     longest = max(len(_name(points.iloc[-1])) for points in lines)
-    room = 0.25 + 0.02 * longest  # for the labels, as a share of the distance from the first to the last point
+    room = 0.25 + 0.025 * longest  # for the labels, as a share of the distance from the first to the last point
     axes.set_xlim(ranks[0] * (ranks[0] / ranks[-1]) ** 0.06, ranks[-1] * (ranks[-1] / ranks[0]) ** room)
     axes.set_ylim(top=max(axes.get_ylim()[1], 1.1 * math.exp(max(heights))))
     axes.set_xlabel("MPI ranks")
