@@ -269,12 +269,9 @@ class Cluster(Block):
 
 
 class Report(Block):
-    """What the report has besides what it always has."""
+    """What the report has only if it is configured."""
 
-    time_series: Flag = Field(
-        default=False,
-        description="Draw the throughput over time of each configuration, and write its batch intervals as a histogram",
-    )
+    time_series: Flag = Field(default=False, description="Draw the throughput over time of each configuration")
 
 
 class Config(Block):
