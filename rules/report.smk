@@ -87,9 +87,10 @@ for name in filter(contents.PREDICTIONS.__ne__, contents.FIGURES):
 
 
 rule plot_predictions:
-    "Draw predicted and true masks of a few samples."
+    "Draw how the predicted masks of a few samples differ from the true ones."
     input:
-        paths.PREDICTIONS,
+        predictions=paths.PREDICTIONS,
+        dataset=DATASET,
     output:
         **figure(contents.PREDICTIONS),
     log:
@@ -98,8 +99,26 @@ rule plot_predictions:
     conda:
         ENVIRONMENT
     shell:
-        "python -m plot_predictions --predictions {input:q}"
+        "python -m plot_predictions --predictions {input.predictions:q} --dataset {input.dataset:q}"
         " --svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log} 2>&1"
+
+
+rule plot_time_series:
+    "Draw the throughput over time of every cell, and write its batch intervals as a histogram."
+    input:
+        rounds=measured(ROUNDS),
+        list=rules.list_records.output,
+    output:
+        time_series(),
+    log:
+        paths.log("plot_time_series"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        folder=paths.figure("time_series", "x").removesuffix(".x"),
+    shell:
+        "python -m plot_time_series --records {input.list:q} --output {params.folder:q} > {log} 2>&1"
 
 
 rule write_summary:
@@ -159,6 +178,7 @@ rule bundle:
             rules.write_summary.output,
             rules.write_explorer.output,
             figures(),
+            rules.plot_time_series.output,
             measured(ACCURACY),
             measured([paths.PREDICTIONS] if ACCURACY else []),
         ],
@@ -189,6 +209,7 @@ rule figures:
     "Make the figures, the results page, and the explorer."
     input:
         figures(),
+        rules.plot_time_series.output,
         rules.write_summary.output,
         rules.write_explorer.output,
     localrule: True

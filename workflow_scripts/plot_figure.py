@@ -18,7 +18,8 @@ def main() -> None:
     arguments = parser.parse_args()
     figure = importlib.import_module(f"deepcam.report.figures.{arguments.figure}")
     shown = figure.data(tables.Tables.read(arguments.tables))
-    drawn = style.empty_figure("No configuration has data for this figure.") if shown.empty else figure.draw(shown)
+    empty = getattr(figure, "EMPTY", "No configuration has data for this figure.")
+    drawn = style.empty_figure(empty) if shown.empty else figure.draw(shown)
     style.save(drawn, arguments.svg, arguments.png)
     tables.write(shown, arguments.csv)
 

@@ -15,7 +15,7 @@ def main() -> None:
 
         job.visualization.mkdir(parents=True, exist_ok=True)
         paths = (job.visualization / f"predictions.{suffix}" for suffix in ("svg", "png"))
-        style.save(figure.figure(predictions), *paths)
+        style.save(figure.figure(predictions, job.dataset.source), *paths)
 
 
 if __name__ == "__main__":

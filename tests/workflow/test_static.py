@@ -149,6 +149,23 @@ def test_dry_run(overlay, tmp_path):
     assert ("compile_engine" in jobs) is ("predict_samples" in jobs) is (overlay != "readers.yaml")
 
 
+def test_throughput_over_time_is_drawn_for_the_cells_with_records_if_configured(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCAM_REPORT_ONLY", "1")
+    measured, other = "io_pread-discard_cold_none_r0001_b002_t01x01", "io_pread-discard_warm_none_r0001_b002_t01x01"
+    for path in (f"results/benchmark/{measured}/0.json", "results/data/dataset.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    (tmp_path / "report.yaml").write_text("report: {time_series: true}")
+    command = ["snakemake", "-n", "figures", "bundle", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    command += ["--configfile", ROOT / "config/tiny.yaml"]
+    always, configured = (run(*command, *overlay, cwd=tmp_path) for overlay in ((), ("report.yaml",)))
+    assert always.returncode == configured.returncode == 0, configured.stdout + configured.stderr
+    assert "time_series" not in always.stdout
+    for suffix in ("svg", "png", "csv", "histogram.csv"):
+        assert f"results/figures/time_series/{measured}.{suffix}" in configured.stdout
+    assert f"time_series/{other}" not in configured.stdout
+
+
 def test_the_grid_of_readers_has_every_one_that_needs_no_gpu():
     benchmark = yaml.safe_load((ROOT / "config/readers.yaml").read_text())["benchmark"]
     assert sorted(benchmark["readers"]) == sorted(name for name, reader in READERS.items() if not reader.gpu)

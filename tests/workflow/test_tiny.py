@@ -71,9 +71,10 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
 
 
 def test_figures_are_drawn(finished):
-    names = set(contents.FIGURES) - {"io_split"}  # of a grid with one chunk a sample
+    names = set(contents.FIGURES) - {"io_split", "scaling"}  # of a grid with one chunk a sample and few ranks
     assert {path.stem for path in finished.glob("results/figures/*.svg")} == names
-    for name in names - {"bottleneck"}:  # where noise makes cells invalid there is no verdict to draw
+    # If noise makes cells invalid, there is no verdict to draw. Engines may have the same precision and accuracy.
+    for name in names - {"bottleneck", "accuracy_throughput"}:
         assert (finished / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         assert (finished / f"results/figures/{name}.png").stat().st_size > 10_000
         assert len(pd.read_csv(finished / f"results/figures/{name}.csv")) > 0

@@ -161,6 +161,11 @@ def figure(name: str, suffix: str) -> str:
     return f"{RESULTS}/figures/{name}.{suffix}"
 
 
+def time_series(cell: str, suffix: str) -> str:
+    """The throughput of a cell over time as svg or png, its data as csv, or its batch intervals as histogram.csv."""
+    return figure(f"time_series/{cell}", suffix)
+
+
 def log(job: str) -> str:
     """The log of a job: its rule's name, followed by a wildcard per part, such as download_shard/{shard}."""
     return f"{RESULTS}/logs/{job}.log"

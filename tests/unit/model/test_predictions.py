@@ -37,14 +37,21 @@ def test_the_first_samples_are_predicted(made):
     assert made[0].moisture.shape == (64, 96)
 
 
-def test_maps_are_drawn_side_by_side_with_their_iou(made, tmp_path):
-    drawn = figure.figure(made)
-    titles = [axes.get_title() for axes in drawn.axes if axes.get_title()]
-    assert titles[0] == "data-0: truth"
-    assert titles[1] == "prediction: IoU cyclones 0.00, rivers 1.00, mean 0.67"
-    assert drawn.axes[2].get_xlabel() == "longitude (°E)" and drawn.axes[0].get_ylabel() == "latitude (°N)"
+def test_a_map_per_sample_has_its_iou_and_the_title_names_synthetic_samples(made, tmp_path):
+    drawn = figure.figure(made, "synthetic")
+    titles = [axes.get_title(loc="left") for axes in drawn.axes]
+    assert titles[:2] == [f"data-{i}: IoU cyclones 0.00, rivers 1.00, mean 0.67" for i in range(2)]
+    assert drawn.axes[1].get_xlabel() == "longitude (°E)" and drawn.axes[0].get_ylabel() == "latitude (°N)"
+    assert figure.title(made, "synthetic") == "Predictions for 2 synthetic samples: the mean IoU is 0.67"
+    assert figure.title(made[:1], "nersc") == "Predictions for 1 sample: the mean IoU is 0.67"
     style.save(drawn, tmp_path / "a.svg", tmp_path / "a.png")
     assert "<image" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_pixel_is_a_hit_a_miss_or_a_false_alarm():
+    truth, mask = np.array([[0, 1, 2, 1, 2, 0]]), np.array([[0, 1, 2, 0, 1, 2]])
+    made = predictions.Prediction("a", truth * 1.0, truth, mask, np.eye(3))
+    assert figure.outcomes(made).tolist() == [[0, 1, 1, 2, 2, 3]]
 
 
 def test_stored_predictions_are_read_back_and_tabulated(made, tmp_path):

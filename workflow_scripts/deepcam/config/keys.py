@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from deepcam import climate, paths
+from deepcam.config.benchmark_keys import PER_MODE, Benchmark
+from deepcam.config.block import Block
 from deepcam.config.layers import merge
 from deepcam.config.types import (
     Backend,
-    BatchSize,
-    Cache,
     Channel,
     Devices,
     Flag,
     Fraction,
     Launcher,
     Length,
-    Mode,
     Name,
-    Natural,
     NumFiles,
     Path,
     Positive,
     Precision,
-    Ranks,
-    Reader,
-    Seconds,
     Seed,
     Source,
-    Text,
-    Threads,
     Values,
 )
 from deepcam.errors import InputError, explain
 
 RENAMED = {"benchmark.repeats": "benchmark.min_starts", "benchmark.starts": "benchmark.min_starts"}
 """Keys of earlier versions, and their successors."""
-
-
-class Block(BaseModel):
-    """A block of keys. No other keys are allowed in it, and it cannot be changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(Block):
@@ -145,119 +131,6 @@ class Engine(Block):
         return f"{self.backend}-{self.precision}" + ("-graphs" if self.cuda_graphs else "")
 
 
-class ModeOverrides(Block):
-    """The keys that replace those of `benchmark` in one mode."""
-
-    readers: Values[Reader] | None = None
-    cache: Values[Cache] | None = None
-    ranks: Values[Ranks] | None = None
-    local_batch_sizes: Values[BatchSize] | None = None
-    inter_threads: Values[Threads] | None = None
-    intra_threads: Values[Threads] | None = None
-    runs: Positive | None = None
-    min_seconds: Seconds | None = None
-
-    @pydantic.model_serializer(mode="wrap")
-    def _given(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in serialize(self).items() if value is not None}
-
-
-class EngineModeOverrides(ModeOverrides):
-    """The keys that replace those of `benchmark` in one mode that uses engines."""
-
-    engines: Values[Text] | None = Field(default=None, description="Names of engines; without this key, all engines")
-
-
-class PerMode(Block):
-    """What differs in single modes."""
-
-    io: ModeOverrides = ModeOverrides()
-    compute: EngineModeOverrides = EngineModeOverrides()
-    inference: EngineModeOverrides = EngineModeOverrides()
-    train: ModeOverrides = ModeOverrides()
-
-
-PER_MODE = PerMode(
-    io=ModeOverrides(local_batch_sizes=(2,)),
-    compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,)),
-    inference=EngineModeOverrides(
-        readers=("pread",), cache=("cold",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=1
-    ),
-)
-"""What differs in single modes unless it is configured."""
-
-
-class Benchmark(Block):
-    """The grid, and how each of its cells is measured."""
-
-    modes: Values[Mode] = Field(default=("io", "compute", "inference"), description="What to measure")
-    readers: Values[Reader] = Field(
-        default=("dali-mmap", "pread", "pread-discard"), description="What reads the samples"
-    )
-    cache: Values[Cache] = Field(default=("cold", "warm"), description="State of the page cache before each run")
-    shuffle: Literal["none", "rank", "global"] = Field(
-        default="none",
-        description="Shuffle samples in each epoch, within each rank or across all ranks",
-    )
-    drop_caches: Flag = Field(
-        default=False, description="Drop all of the kernel's caches before each cold run; needs root"
-    )
-    ranks: Values[Ranks] = Field(default=(1, 2), description="MPI processes of a job")
-    ranks_per_node: Positive = Field(default=8, description="Ranks on each node of a cluster")
-    local_batch_sizes: Values[BatchSize] = Field(default=(1, 2), description="Samples per batch and rank")
-    inter_threads: Values[Threads] = Field(default=(1, 4), description="Samples that a rank reads at the same time")
-    intra_threads: Values[Threads] = Field(default=(1,), description="Chunks of a sample that are read in parallel")
-    max_threads: Positive = Field(
-        default=32, description="Leave out cells in which inter_threads x intra_threads is more than this"
-    )
-    max_node_threads: Positive = Field(
-        default=4,
-        description="Leave out cells in which the ranks of a node together have more reader threads than this",
-    )
-    warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
-    runs: Positive = Field(default=2, description="Runs that count, in the same processes")
-    min_seconds: Seconds = Field(default=0.2, description="Runs last at least this many seconds")
-    precision: Fraction = Field(
-        default=0.1, description="Half-width of the 95 % confidence interval to reach, relative to the throughput"
-    )
-    min_starts: Positive = Field(default=4, description="Starts of each configuration, in fresh processes, at least")
-    max_starts: Positive = Field(default=8, description="Starts of each configuration at most")
-    max_seconds: Positive = Field(
-        default=120, description="No start beyond min_starts once those of a configuration have taken this long"
-    )
-    minutes: Positive = Field(
-        default=5, description="No start beyond min_starts once those of the whole grid have taken this long"
-    )
-    timeout_seconds: Positive = Field(default=1800, description="A start that takes more seconds is ended and fails")
-    per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")
-    launcher: Launcher = Field(
-        default="mpirun --allow-run-as-root --bind-to none --map-by :OVERSUBSCRIBE --mca pml ob1 --mca btl self,sm"
-        " -n {ranks}",
-        description="Command that starts `{ranks}` processes on this machine; not for one rank",
-    )
-
-    @pydantic.field_validator("max_starts")
-    @classmethod
-    def _not_below_the_least(cls, starts: int, info: pydantic.ValidationInfo) -> int:
-        if starts < info.data.get("min_starts", 1):
-            raise ValueError(f"must be at least min_starts, {info.data['min_starts']}")
-        return starts
-
-    @pydantic.field_validator("max_seconds", "timeout_seconds")
-    @classmethod
-    def _enough_for_a_start(cls, seconds: int, info: pydantic.ValidationInfo) -> int:
-        known = info.data
-        if {"warmup_runs", "runs", "min_seconds"} <= known.keys():
-            least = math.ceil((known["warmup_runs"] + known["runs"]) * known["min_seconds"])
-            if seconds < least:
-                raise ValueError(f"must be at least {least}, because the runs of a start take that long")
-        return seconds
-
-    def of_mode(self, mode: str) -> Benchmark:
-        """This block with the keys of `per_mode` for `mode` in place of the common ones."""
-        return self.model_copy(update=getattr(self.per_mode, mode).model_dump(exclude={"engines"}))
-
-
 class Cluster(Block):
     """Resources that jobs request from a cluster; ignored on a single machine."""
 
@@ -269,6 +142,12 @@ class Cluster(Block):
         " --ntasks-per-node={ranks_per_node}",
         description="Command that starts `{ranks}` processes, `{ranks_per_node}` on each node; not for one rank",
     )
+
+
+class Report(Block):
+    """What the report has only if it is configured."""
+
+    time_series: Flag = Field(default=False, description="Draw the throughput over time of each configuration")
 
 
 class Config(Block):
@@ -285,6 +164,7 @@ class Config(Block):
         default="cpu", description="`cpu`, a list of GPU indices, or `auto`: all GPUs, else the CPU"
     )
     benchmark: Benchmark = Benchmark()
+    report: Report = Report()
     cluster: Cluster = Cluster()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -27,12 +28,23 @@ def _has_engines(cells: Collection[Cell]) -> bool:
     return any(cell.engine != NONE for cell in cells)
 
 
+def _has_several_engines(cells: Collection[Cell]) -> bool:
+    return len({cell.engine for cell in cells} - {NONE}) > 1
+
+
+def _has_several_readers(cells: Collection[Cell]) -> bool:
+    readers = {(cell.cache, cell.reader) for cell in cells if cell.mode == "io"}
+    return len(readers) > len({cache for cache, _ in readers})
+
+
 def _reads_chunks(cells: Collection[Cell]) -> bool:
     return any(cell.mode == "io" and cell.intra_threads > 1 for cell in cells)
 
 
-def _has_several_rank_counts(cells: Collection[Cell]) -> bool:
-    return len({cell.ranks for cell in cells}) > 1
+def _scales(cells: Collection[Cell]) -> bool:
+    """Whether cells that differ in the number of ranks only have enough of these numbers."""
+    lines = collections.Counter(dataclasses.replace(cell, ranks=1) for cell in cells)
+    return max(lines.values(), default=0) >= FEWEST_RANK_COUNTS
 
 
 CAPTIONS = Path(__file__).parents[3] / "share" / "report"
@@ -41,17 +53,20 @@ CAPTIONS = Path(__file__).parents[3] / "share" / "report"
 PREDICTIONS = "predictions"
 """The only figure that is not drawn from tables."""
 
+FEWEST_RANK_COUNTS = 3
+"""Numbers of ranks with which a configuration shows how it scales."""
+
 FIGURES = {
+    "bottleneck": Item("Bottleneck", "what limits inference", _measures("io", "compute", "inference")),
     "io_throughput": Item("I/O", "throughput by threads", _measures("io")),
+    "reader_ranking": Item("I/O", "best result of each reader", _has_several_readers),
     "io_split": Item("I/O", "throughput by samples in flight and chunks per sample", _reads_chunks),
-    "io_latency": Item("I/O", "batch intervals", _measures("io")),
+    "batch_interval": Item("I/O", "batch intervals", _measures("io")),
     "inference_throughput": Item("Inference", "throughput by batch size", _has_engines),
-    "bottleneck": Item("Inference", "bottleneck", _measures("io", "compute", "inference")),
-    "accuracy_throughput": Item("Inference", "accuracy against throughput", _has_engines),
-    "scaling": Item("Scaling", "throughput and efficiency by ranks", _has_several_rank_counts),
-    "accuracy_gate": Item("Model", "accuracy target", _has_engines),
-    PREDICTIONS: Item("Model", "predicted and true masks", _has_engines),
-    "channel_ranges": Item("Data", "channel ranges", lambda cells: True),
+    "accuracy_throughput": Item("Inference", "accuracy against throughput", _has_several_engines),
+    "scaling": Item("Scaling", "throughput and efficiency by ranks", _scales),
+    PREDICTIONS: Item("Appendix", "hits, misses and false alarms", _has_engines),
+    "channel_ranges": Item("Appendix", "channel ranges", lambda cells: True),
 }
 """The figures in the order of the report. A name is also the name of the figure's module in figures/."""
 

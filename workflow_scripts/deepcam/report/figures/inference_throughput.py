@@ -1,69 +1,128 @@
-"""End-to-end throughput by batch size: a line per engine and reader, with its compute-only and I/O-only limits."""
+"""Compute-only and end-to-end throughput by batch size: bars for few batch sizes, a panel per engine for more."""
 
 from __future__ import annotations
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcam import text
-from deepcam.report.figures import selection, style
+from deepcam.report import selection
+from deepcam.report.figures import style
+from deepcam.report.page.rows import fastest, of_mode
+from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables
+
+FEW_BATCHES = 2
+"""Batch sizes up to which bars are drawn."""
+
+MAX_ENGINES = 6
+"""Number of engines drawn, the fastest ones. The CSV has all of them."""
+
+KINDS = {
+    ("compute", "none"): ("compute-only", style.COMPUTE, "--"),
+    ("inference", "cold"): ("end-to-end, cold", style.END_TO_END, "-"),
+    ("inference", "warm"): ("end-to-end, warm", "#98a2ad", ":"),
+}
+"""Label, colour of bars and line of each measurement."""
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """End-to-end and compute-only cells with their fastest split of threads."""
+    """Compute-only and end-to-end cells with their fastest ranks and threads, the engine with the fastest first.
+
+    With few batch sizes, this is the fastest reader, too.
+    """
     summary = tables.summary
     cells = summary[summary["mode"].isin(("inference", "compute"))]
-    cells = selection.fastest(cells, ["mode", "reader", "cache", "engine", "ranks", "local_batch_size"])
+    reader = [] if cells["local_batch_size"].nunique() <= FEW_BATCHES else ["reader"]
+    cells = selection.fastest(cells, ["mode", "cache", "engine", *reader, "local_batch_size"])
     cells = selection.with_interval(cells.assign(engine=selection.engine_labels(cells)))
-    return cells[
-        [*selection.CELL, "samples_per_second", "low", "high", "io_only_samples_per_second", "bottleneck", "valid"]
+    order = {engine: place for place, engine in enumerate(selection.valid_first(cells)["engine"].unique())}
+    cells = cells.sort_values("engine", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    return cells[[*selection.CELL, "samples_per_second", "low", "high", "valid"]]
+
+
+def title(shown: pd.DataFrame) -> str:
+    """The fastest valid end-to-end and compute-only results."""
+    names = {"inference": "end-to-end", "compute": "compute-only"}
+    found = {name: fastest(of_mode(shown, mode)) for mode, name in names.items()}
+    words = [
+        f"{name} {digits(cell['samples_per_second'])} samples/s with {cell['engine']}"
+        for name, cell in found.items()
+        if cell is not None
     ]
+    return f"Fastest: {'; '.join(words)}" if words else "No VALID compute-only or end-to-end result"
 
 
 def draw(shown: pd.DataFrame) -> Figure:
-    """A panel per number of ranks. An I/O-only limit above the scale is given as a number above the panel."""
-    all_ranks = sorted(shown["ranks"].unique())
-    sources = shown["reader"] + " " + shown["cache"]
+    """Bars for few batch sizes, else lines."""
+    engines = list(shown["engine"].unique())
+    drawn = shown[shown["engine"].isin(engines[:MAX_ENGINES])]
+    more = f" The {MAX_ENGINES} fastest of {len(engines)} engines are shown." if len(engines) > MAX_ENGINES else ""
     with matplotlib.rc_context(style.STYLE):
-        figure, panels = style.panels(1, len(all_ranks))
-        top = 1.1 * shown["high"].max()
-        for axes, ranks in zip(panels[0], all_ranks, strict=True):
-            here = shown[shown["ranks"] == ranks]
-            for (mode, engine, reader, cache), points in here.groupby(["mode", "engine", "reader", "cache"]):
-                compute_only = mode == "compute"
-                style.errorbar_line(
-                    axes,
-                    points,
-                    "local_batch_size",
-                    "samples_per_second",
-                    color=style.colour(shown["engine"], engine),
-                    marker="_" if compute_only else style.marker(sources, f"{reader} {cache}"),
-                    linestyle="--" if compute_only else "-",
-                    label=f"{engine}, compute-only" if compute_only else f"{engine}, {reader} {cache}",
-                )
-                io_only = points.dropna(subset="io_only_samples_per_second").sort_values("local_batch_size")
-                if not io_only.empty and io_only["io_only_samples_per_second"].min() < top:
-                    axes.plot(
-                        io_only["local_batch_size"],
-                        io_only["io_only_samples_per_second"],
-                        color="black",
-                        linestyle=":",
-                        label=f"{reader} {cache}, I/O-only",
-                    )
-            above = here.loc[here["io_only_samples_per_second"] >= top, "io_only_samples_per_second"]
-            if not above.empty:
-                axes.set_title(f"I/O-only: {_range(above)} samples/s, above this scale", fontsize=9, loc="left")
-            axes.set_title(f"end-to-end, {text.count(ranks, 'rank')}\n", loc="center")
-            axes.set_xlabel("local batch size (samples)")
-            axes.set_ylabel("throughput (samples/s)")
-            style.log2_axis(axes, here["local_batch_size"])
-        style.from_zero(panels[0], top)
-        style.legend(figure, panels)
+        if shown["local_batch_size"].nunique() <= FEW_BATCHES:
+            figure, what, handles = *_bars(drawn), style.invalid_bar(drawn["valid"])
+        else:
+            figure, what, handles = _lines(drawn)
+        style.finish(figure, title(shown), f"{what}{more} {style.INTERVALS}", handles)
     return figure
 
 
-def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
-    return low if low == high else f"{low} to {high}"
+def _bars(shown: pd.DataFrame) -> tuple[Figure, str]:
+    """A group of bars per engine."""
+    engines = list(shown["engine"].unique())
+    figure = Figure(figsize=(9, 0.6 + 0.27 * len(shown) + 0.32 * len(engines)), layout="constrained")
+    axes = figure.subplots()
+    y, ticks = 0.0, {}
+    for engine in engines:
+        axes.text(0, y, engine, fontweight="bold", va="center")
+        for (mode, cache), (label, colour, _) in KINDS.items():
+            cells = of_mode(shown[shown["engine"] == engine], mode, cache)
+            for _, cell in cells.sort_values("local_batch_size").iterrows():
+                y += 0.8
+                rate, is_valid = cell["samples_per_second"], bool(cell["valid"])
+                style.bar(axes, y, rate, cell["low"], cell["high"], colour, is_valid, 0.64)
+                words = digits(rate) + ("" if is_valid else "  INVALID")
+                axes.annotate(
+                    words, (cell["high"], y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+                )  # fmt: skip
+                ticks[y] = f"{label}, batch {cell['local_batch_size']}"
+        y += 1.0
+    axes.set_yticks(list(ticks), labels=list(ticks.values()), fontsize=9)
+    axes.set_ylim(y - 0.4, -0.6)
+    axes.set_xlim(0, 1.15 * shown["high"].max())
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("throughput (samples/s)")
+    return figure, "Each bar has the fastest ranks, reader and threads."
+
+
+def _lines(shown: pd.DataFrame) -> tuple[Figure, str, list[matplotlib.artist.Artist]]:
+    """A panel per engine, and a line for compute-only and for each reader in it."""
+    engines, batches = list(shown["engine"].unique()), shown["local_batch_size"].unique()
+    readers = selection.valid_first(of_mode(shown, "inference"))["reader"].unique()
+    colours = (style.END_TO_END, *style.SERIES)
+    looks = {
+        reader: {"color": colours[place % len(colours)], "marker": style.MARKERS[place % len(style.MARKERS)]}
+        for place, reader in enumerate(readers)
+    } | {"none": {"color": style.COMPUTE, "marker": "s"}}
+    figure, (panels,) = style.grid(1, len(engines), 3.0, 3.2, sharey=True)
+    style.logarithmic(panels[0].yaxis, shown["low"].min(), shown["high"].max())
+    for axes, engine in zip(panels, engines, strict=True):
+        _draw_engine(axes, shown[shown["engine"] == engine], looks)
+        axes.set_title(engine, fontsize=9.5)
+        style.log2_axis(axes, batches)
+        axes.set_xlabel("local batch size (samples)")
+    panels[0].set_ylabel("throughput (samples/s, logarithmic scale)")
+    handles: list[matplotlib.artist.Artist] = [
+        style.mark("compute-only" if reader == "none" else f"end-to-end, {reader}", look["color"], look["marker"], "-")
+        for reader, look in looks.items()
+        if reader in set(shown["reader"])
+    ]
+    what = "Each mark has the fastest ranks and threads. Lines are dashed for compute-only, solid for a cold page cache"
+    return figure, f"{what}, and dotted for a warm one.", [*handles, *style.invalid_mark(shown["valid"])]
+
+
+def _draw_engine(axes: Axes, here: pd.DataFrame, looks: dict[str, dict[str, str]]) -> None:
+    for (mode, cache), (_, _, line) in KINDS.items():
+        for reader, points in of_mode(here, mode, cache).groupby("reader"):
+            style.curve(axes, points, "local_batch_size", "samples_per_second", looks[reader] | {"linestyle": line})

@@ -1,70 +1,123 @@
-"""Throughput and scaling efficiency by number of MPI ranks."""
+"""Throughput and scaling efficiency by number of MPI ranks, from three numbers of ranks on."""
 
 from __future__ import annotations
 
+import math
+
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepcam import text
-from deepcam.report.figures import selection, style
+from deepcam.report import selection
+from deepcam.report.contents import FEWEST_RANK_COUNTS
+from deepcam.report.figures import style
+from deepcam.report.page.words import MODES, percent
 from deepcam.report.tables import Tables
+from deepcam.text import count
+
+MAX_LINES = 10
+"""Lines in a panel, those of the fastest readers and engines. The CSV has all of them."""
+
+SERIES = ["mode", "cache", "reader", "engine"]
+FIXED = ["local_batch_size", "inter_threads", "intra_threads"]
+ORDER = {name: place for place, name in enumerate(("io", "compute", "inference", "train"))}
 
 
 def data(tables: Tables) -> pd.DataFrame:
-    """The fastest cell of each reader and engine for each number of ranks, if it was measured with several.
+    """The cells of each reader and engine that differ in the number of ranks only, if there are three or more.
 
-    `efficiency` is the throughput per rank, divided by the throughput per rank with the fewest ranks (`base`).
+    Of several settings, those with the most numbers of ranks are shown, then those that are fastest with the most
+    ranks. `efficiency` is the throughput per rank, divided by the throughput per rank with the fewest ranks.
     """
-    series = ["mode", "cache", "reader", "engine"]
-    cells = selection.fastest(tables.summary, [*series, "ranks"])
-    cells = cells[cells.groupby(series)["ranks"].transform("nunique") > 1]
+    cells = selection.with_interval(tables.summary).sort_values(["ranks", *selection.CELL])
+    lines = cells.groupby([*SERIES, *FIXED])
+    cells = cells.assign(counts=lines["ranks"].transform("size"), last=lines["samples_per_second"].transform("last"))
+    cells = cells[cells["counts"] >= FEWEST_RANK_COUNTS]
+    ranked = cells.sort_values(["counts", "last", *FIXED], ascending=False, kind="stable")
+    cells = cells.merge(ranked.drop_duplicates(SERIES)[[*SERIES, *FIXED]], on=[*SERIES, *FIXED])
     per_rank = cells["samples_per_second"] / cells["ranks"]
-    base = per_rank.groupby([cells[key] for key in series]).transform("first")
-    cells = selection.with_interval(
-        cells.assign(engine=selection.engine_labels(cells), base=base, efficiency=per_rank / base)
-    )
-    return cells[
-        [*series, "ranks", "num_nodes", "local_batch_size", "inter_threads", "intra_threads", "samples_per_second",
-         "low", "high", "efficiency", "base", "valid"]
-    ]  # fmt: skip
+    base = per_rank.groupby([cells[key] for key in SERIES]).transform("first")
+    cells = cells.assign(engine=selection.engine_labels(cells), efficiency=per_rank / base)
+    cells = cells.sort_values([*SERIES, "ranks"], key=lambda column: column.replace(ORDER), ignore_index=True)
+    return cells[[*selection.CELL, "num_nodes", "samples_per_second", "low", "high", "efficiency", "valid"]]
+
+
+def title(shown: pd.DataFrame) -> str:
+    """The efficiency of the fastest valid reader or engine of each panel, with the most ranks."""
+    words = []
+    for (mode, cache), cells in shown.groupby(["mode", "cache"], sort=False):
+        whole = cells[cells.groupby(["reader", "engine"])["valid"].transform("all")]
+        whole = whole[whole["reader"] != selection.BASELINE]
+        if not whole.empty:
+            best = whole.sort_values(["ranks", "samples_per_second"], kind="stable").iloc[-1]
+            words.append(
+                f"{_name(best)} {percent(best['efficiency'])} at {count(best['ranks'], 'rank')} ({_panel(mode, cache)})"
+            )
+    return f"Scaling efficiency: {'; '.join(words)}" if words else "No reader or engine is VALID with all ranks"
+
+
+def _name(row: pd.Series) -> str:
+    if row["reader"] == selection.BASELINE:
+        return "baseline"
+    return " ".join(str(row[key]) for key in ("engine", "reader") if row[key] != "none")
+
+
+def _panel(mode: str, cache: str) -> str:
+    return MODES[mode] if cache == "none" else f"{MODES[mode]}, {cache}"
 
 
 def draw(shown: pd.DataFrame) -> Figure:
-    """A column of panels per mode and cache state: throughput above, efficiency below."""
-    columns = sorted(set(zip(shown["mode"], shown["cache"], strict=True)))
-    names = shown["reader"].where(shown["engine"] == "none", shown["engine"] + " " + shown["reader"])
-    names = names.where(shown["mode"] != "compute", shown["engine"])
-    shown = shown.assign(name=names)
+    """A panel per mode and cache state, and a line per reader and engine in it, with its efficiency at the end."""
+    panels = [key for key, _ in shown.groupby(["mode", "cache"], sort=False)]
+    columns = min(2, len(panels))
     with matplotlib.rc_context(style.STYLE):
-        figure, panels = style.panels(2, len(columns), share="none")
-        for (upper, lower), (mode, cache) in zip(zip(*panels, strict=True), columns, strict=True):
-            here = shown[(shown["mode"] == mode) & (shown["cache"] == cache)]
-            for name, points in here.groupby("name"):
-                baseline = name == selection.BASELINE
-                look = {
-                    "color": "black" if baseline else style.colour(names[names != selection.BASELINE], name),
-                    "marker": "o",
-                    "linestyle": "--" if baseline else "-",
-                    "label": f"{name} (baseline)" if baseline else name,
-                }
-                style.errorbar_line(upper, points, "ranks", "samples_per_second", **look)
-                rate = points["base"] * points["ranks"]
-                shares = points.assign(low=points["low"] / rate, high=points["high"] / rate)
-                style.errorbar_line(lower, shares, "ranks", "efficiency", **look)
-            lower.axhline(1, color="grey", linewidth=1)
-            title = style.MODE_LABELS[mode]
-            upper.set_title(title if cache == "none" else f"{title}, {cache} page cache")
-            upper.set_ylabel("throughput (samples/s)")
-            lower.set_ylabel("scaling efficiency")
-            nodes = here.groupby("ranks")["num_nodes"].max()
-            for axes in (upper, lower):
-                style.log2_axis(axes, here["ranks"])
-                if nodes.max() > 1:
-                    labels = [f"{ranks}\n{text.count(count, 'node')}" for ranks, count in nodes.items()]
-                    axes.set_xticks(nodes.index, labels=labels)
-            style.from_zero([upper], here["high"].max())
-            style.from_zero([lower], max(1.1, (here["high"] / (here["base"] * here["ranks"])).max()))
-            lower.set_xlabel("MPI ranks")
-        style.legend(figure, panels)
+        figure, grid = style.grid(math.ceil(len(panels) / columns), columns, 5.2, 3.4)
+        flat = [axes for row in grid for axes in row]
+        for axes in flat[len(panels) :]:
+            axes.axis("off")
+        for axes, (mode, cache) in zip(flat, panels, strict=False):
+            _draw_panel(axes, shown[(shown["mode"] == mode) & (shown["cache"] == cache)])
+            words = _panel(mode, cache)
+            axes.set_title(f"{words[0].upper()}{words[1:]}{'' if cache == 'none' else ' page cache'}")
+        handles = [style.mark("ideal", style.BASELINE, "", "--"), *style.invalid_mark(shown["valid"])]
+        what = (
+            "Percentages are scaling efficiencies: the throughput per rank with the most ranks, divided by that with "
+            f"the fewest. All points of a line have the same batch size and threads. At most {MAX_LINES} lines are "
+            f"shown in a panel, the fastest ones. {style.INTERVALS}"
+        )
+        style.finish(figure, title(shown), what, handles)
     return figure
+
+
+def _draw_panel(axes: Axes, here: pd.DataFrame) -> None:
+    lines = [points for _, points in here.groupby(["reader", "engine"])]
+    lines = sorted(lines, key=lambda points: -points["samples_per_second"].iloc[-1])[:MAX_LINES]
+    ranks = sorted(here["ranks"].unique())
+    ideal = max(points["samples_per_second"].iloc[0] / points["ranks"].iloc[0] for points in lines)
+    low = min(points["low"].min() for points in lines)
+    high = max(ideal * ranks[-1], *(points["high"].max() for points in lines))
+    style.logarithmic(axes.yaxis, low, high)
+    axes.plot(ranks, [ideal * number for number in ranks], color=style.BASELINE, linestyle="--", linewidth=1)
+    ends = [math.log(points["samples_per_second"].iloc[-1]) for points in lines]
+    heights = style.apart(ends, math.log(1.5625 * high / low) / 15)  # room for 15 labels, one above the other
+    for place, (points, height) in enumerate(zip(lines, heights, strict=True)):
+        last = points.iloc[-1]
+        is_baseline = last["reader"] == selection.BASELINE
+        colour = style.BASELINE if is_baseline else style.SERIES[place % len(style.SERIES)]
+        style.curve(axes, points, "ranks", "samples_per_second", {"color": colour})
+        axes.text(
+            last["ranks"] * (ranks[-1] / ranks[0]) ** 0.03, math.exp(height),
+            f"{_name(last)}: {percent(last['efficiency'])}", fontsize=8.5, color=colour, va="center",
+        )  # fmt: skip
+    nodes = here.groupby("ranks")["num_nodes"].max()
+    labels = [str(number) for number in ranks]
+    if nodes.max() > 1:
+        labels = [f"{number}\n{count(nodes[number], 'node')}" for number in ranks]
+    style.log2_axis(axes, ranks, labels)
+    longest = max(len(_name(points.iloc[-1])) for points in lines)
+    room = 0.25 + 0.025 * longest  # for the labels, as a share of the distance from the first to the last point
+    axes.set_xlim(ranks[0] * (ranks[0] / ranks[-1]) ** 0.06, ranks[-1] * (ranks[-1] / ranks[0]) ** room)
+    axes.set_ylim(top=max(axes.get_ylim()[1], 1.1 * math.exp(max(heights))))
+    axes.set_xlabel("MPI ranks")
+    axes.set_ylabel("throughput (samples/s, logarithmic scale)")

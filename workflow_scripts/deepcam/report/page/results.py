@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from deepcam.grid import READERS
-from deepcam.report.figures import selection
+from deepcam.report import selection
 from deepcam.report.page.rows import CACHES, fastest, is_missing, of_mode
 from deepcam.report.page.sizing import Supply
 from deepcam.report.page.words import digits, interval, percent, settings

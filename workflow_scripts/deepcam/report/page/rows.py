@@ -8,7 +8,7 @@ import pandas as pd
 
 from deepcam.grid import Cell
 from deepcam.record import bottleneck
-from deepcam.report.figures import selection
+from deepcam.report import selection
 from deepcam.report.page.words import ratio
 
 CACHES = ("cold", "warm")

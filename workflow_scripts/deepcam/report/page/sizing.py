@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from deepcam.record import metrics
-from deepcam.report.figures import selection
+from deepcam.report import selection
 from deepcam.report.page.rows import fastest, of_mode
 from deepcam.report.page.words import digits, percent, settings, span
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from deepcam.record import metrics
-from deepcam.report.figures import selection
+from deepcam.report import selection
 from deepcam.report.page.rows import CACHES, Comparison, fastest, of_mode
 from deepcam.report.page.sizing import fastest_device, needed_per_device
 from deepcam.report.page.words import digits, factor, joined, percent

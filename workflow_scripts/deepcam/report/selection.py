@@ -10,19 +10,32 @@ from deepcam.grid import Cell
 
 CELL = [field.name for field in dataclasses.fields(Cell)]
 
+SETTINGS = ["ranks", "local_batch_size", "inter_threads", "intra_threads"]
+"""What configurations of different readers or engines may have in common."""
+
 BASELINE = "pread-discard"
 """The reader that discards what it reads. Its rate is the read-and-discard baseline of the other readers."""
 
 
 def fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The fastest cell for each combination of `keys`, in the order of `keys`. Valid cells have precedence."""
-    ordered = by_speed(cells).sort_values("valid", ascending=False, kind="stable")
-    return ordered.drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
+    return valid_first(cells).drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
 
 
 def by_speed(cells: pd.DataFrame) -> pd.DataFrame:
     """Sort by throughput, the fastest cell first. Cells with equal throughput are sorted by their settings."""
     return cells.sort_values(["samples_per_second", *CELL], ascending=[False, *[True] * len(CELL)])
+
+
+def valid_first(cells: pd.DataFrame) -> pd.DataFrame:
+    """Sort by throughput, the fastest cell first, but all invalid cells after the valid ones."""
+    return by_speed(cells).sort_values("valid", ascending=False, kind="stable")
+
+
+def most_common(cells: pd.DataFrame, keys: list[str], counted: str) -> pd.DataFrame:
+    """The cells with those values of `keys` that have the most values of `counted`, and of several such the largest."""
+    counts = cells.groupby(keys)[counted].nunique().reset_index().sort_values([counted, *keys])
+    return cells.merge(counts.tail(1)[keys], on=keys)
 
 
 def with_threads(cells: pd.DataFrame) -> pd.DataFrame:
