@@ -102,11 +102,11 @@ def test_shipped_overlays_are_valid(overlay):
             "benchmark.max_starts: 3 is not allowed; it must be at least min_starts, 5",
         ),
         (
-            {"benchmark": {"max_seconds": 5, "min_seconds": 2}},
+            {"benchmark": {"max_seconds": 5, "min_seconds": 2, "runs": 2}},
             "benchmark.max_seconds: 5 is not allowed; it must be at least 6, because the runs of a start",
         ),
         (
-            {"benchmark": {"timeout_seconds": 1, "min_seconds": 2}},
+            {"benchmark": {"timeout_seconds": 1, "min_seconds": 2, "runs": 2}},
             "benchmark.timeout_seconds: 1 is not allowed; it must be at least 6, because",
         ),
     ],

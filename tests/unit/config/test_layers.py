@@ -29,6 +29,12 @@ def test_a_key_of_all_modes_wins_over_an_earlier_key_of_one_mode(key):
     assert merge([default, overlay])["benchmark"] == {key: "overlay", "per_mode": {"compute": {"engines": "kept"}}}
 
 
+def test_a_layer_with_other_engines_drops_those_of_single_modes():
+    default = {"engines": [{"backend": "eager"}], "benchmark": {"per_mode": {"inference": {"engines": ["eager-auto"]}}}}
+    assert merge([default, {"engines": [{"backend": "tensorrt"}]}])["benchmark"] == {"per_mode": {"inference": {}}}
+    assert merge([default, {"data": {}}])["benchmark"] == default["benchmark"]
+
+
 def test_a_key_of_one_mode_wins_over_the_key_of_all_modes_in_its_own_and_in_earlier_layers():
     overlay = {"benchmark": {"ranks": [8], "per_mode": {"io": {"ranks": [4]}}}}
     assert merge([overlay]) == overlay

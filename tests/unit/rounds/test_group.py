@@ -155,7 +155,7 @@ def test_a_group_with_another_cell_is_not_complete(starts: Starts) -> None:
     assert not rounds.is_complete(Path(paths.rounds("nodes-1")), grid.cells(config_of()))
 
 
-@pytest.mark.parametrize("keys", [{"runs": 3}, {"min_seconds": 0.4}, {"shuffle": "rank"}, {"warmup_runs": 2}], ids=str)
+@pytest.mark.parametrize("keys", [{"runs": 2}, {"min_seconds": 0.4}, {"shuffle": "rank"}, {"warmup_runs": 2}], ids=str)
 def test_records_of_other_settings_are_measured_again(
     starts: Starts, keys: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,12 +16,12 @@ from deepcam.config.types import (
     Fraction,
     Launcher,
     Mode,
+    Name,
     Natural,
     Positive,
     Ranks,
     Reader,
     Seconds,
-    Text,
     Threads,
     Values,
 )
@@ -47,7 +47,7 @@ class ModeOverrides(Block):
 class EngineModeOverrides(ModeOverrides):
     """The keys that replace those of `benchmark` in one mode that uses engines."""
 
-    engines: Values[Text] | None = Field(default=None, description="Names of engines; without this key, all engines")
+    engines: Values[Name] | None = Field(default=None, description="Names of engines; without this key, all engines")
 
 
 class PerMode(Block):
@@ -63,7 +63,13 @@ PER_MODE = PerMode(
     io=ModeOverrides(local_batch_sizes=(2,)),
     compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,)),
     inference=EngineModeOverrides(
-        readers=("pread",), cache=("cold",), ranks=(1,), local_batch_sizes=(2,), inter_threads=(1,), runs=1
+        engines=("aotinductor-auto",),
+        readers=("pread",),
+        cache=("cold",),
+        ranks=(1,),
+        local_batch_sizes=(2,),
+        inter_threads=(1,),
+        runs=1,
     ),
 )
 """What differs in single modes unless it is configured."""
@@ -97,7 +103,7 @@ class Benchmark(Block):
         description="Leave out cells in which the ranks of a node together have more reader threads than this",
     )
     warmup_runs: Natural = Field(default=1, description="Runs before those that count, in the same processes")
-    runs: Positive = Field(default=2, description="Runs that count, in the same processes")
+    runs: Positive = Field(default=3, description="Runs that count, in the same processes")
     min_seconds: Seconds = Field(default=0.2, description="Runs last at least this many seconds")
     precision: Fraction = Field(
         default=0.1, description="Half-width of the 95 % confidence interval to reach, relative to the throughput"

@@ -10,13 +10,15 @@ def merge(layers: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
     """One mapping of all layers, block by block. Later layers win, and replace lists as a whole.
 
     Where a layer sets `benchmark.K`, no `benchmark.per_mode.M.K` of an earlier layer remains: whoever sets the ranks
-    for all modes does not expect that one mode keeps its default.
+    for all modes does not expect that one mode keeps its default. Where it sets `engines`, the same holds for the
+    engines of a mode, which may not be built any more.
     """
     merged: dict[Any, Any] = {}
     for layer in layers:
         per_mode = _block(_block(merged, "benchmark"), "per_mode")
+        stated = [*_block(layer, "benchmark"), *({"engines"} & layer.keys())]
         for mode in per_mode:
-            for key in _block(layer, "benchmark"):
+            for key in stated:
                 _block(per_mode, mode).pop(key, None)
         _update(merged, layer)
     return merged
