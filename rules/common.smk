@@ -143,6 +143,11 @@ def of_group(path, group):
     return [file for engine in engines for file in for_devices(path, engine)]
 
 
+def write_list(path, cells, min_starts):
+    """Write the paths of the records of a run of these cells, one per line."""
+    Path(path).write_text("".join(f"{record}\n" for record in run_records.listing(cells, min_starts)))
+
+
 def existing_records():
     """The records of the grid's cells that exist."""
     return run_records.listing(CELLS, min_starts=0)

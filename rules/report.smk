@@ -17,8 +17,7 @@ rule list_records:
         cells=list(CELLS),
         min_starts=settings.benchmark.min_starts,
     run:
-        listed = run_records.listing(params.cells, params.min_starts)
-        Path(output[0]).write_text("".join(f"{path}\n" for path in listed))
+        write_list(output[0], params.cells, params.min_starts)
 
 
 rule write_config:

@@ -62,7 +62,13 @@ def _write(members: dict[PurePosixPath, bytes], source: Path) -> Config:
     dataset = names.dataset(Dataset.model_validate_json(members.pop(PurePosixPath(DATASET))))
     for path, content in members.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(names.record(records[path]).model_dump_json().encode() if path in records else content)
+        if path not in records:
+            Path(path).write_bytes(content)
+        elif any(check.name in ("record_digest", "record_unverified") and not check.ok for check in records[path].checks):
+            # Without a digest of its own: nobody can tell any more what was edited.
+            Path(path).write_text(names.record(records[path]).model_dump_json(), encoding="utf-8")
+        else:
+            store.write(names.record(records[path]), Path(path))
     complete = settings.model_dump(mode="json", exclude_none=True)
     Path("config.yaml").write_text(yaml.safe_dump(complete), encoding="utf-8")
     dataset.write(Path(DATASET))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepcam import cli
-from deepcam.record import store
+from deepcam.record import run_records, store
 from deepcam.report import tables
 from deepcam.report.figures import style, time_series
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the figures")
     arguments = parser.parse_args()
     cells: dict[str, list[Path]] = {}
-    for path in store.find(arguments.records)[0]:
+    for path in run_records.read(arguments.records).present:
         cells.setdefault(path.parent.name, []).append(path)
     for name, paths in cells.items():
         records = dict(zip((int(path.stem) for path in paths), store.read(paths), strict=True))

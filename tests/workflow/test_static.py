@@ -191,7 +191,7 @@ def test_engines_for_gpus_are_planned_without_one(tmp_path):
         ("benchmark: {readers: [dali]}", "error: benchmark.readers.0: 'dali' is not allowed; it must be one of"),
         ("data: {num_files: 1}", "error: data.num_files: 1 is less than the largest global batch"),
         ("model: {parts: nowhere}", "nowhere/SHA256SUMS: missing"),
-        ("engines: [{backend: onnx}]", "error: engines.0.backend: 'onnx' is not allowed; it must be 'eager'"),
+        ("engines: [{backend: onnx}]", "error: engines.0.backend: 'onnx' is not allowed; it must be 'auto', 'eager'"),
         ("engines: [{backend: tensorrt}]", "error: engines: tensorrt-auto on devices: cpu: TensorRT runs on NVIDIA"),
         ("engines: [{backend: eager, cuda_graphs: true}]", "error: engines: eager-auto-graphs on devices: cpu: CUDA"),
     ],

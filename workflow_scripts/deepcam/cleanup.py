@@ -11,10 +11,9 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
-
 from deepcam import config, paths
 from deepcam.config import Data
+from deepcam.config import file as config_file
 from deepcam.errors import InputError
 from deepcam.text import count
 
@@ -22,7 +21,7 @@ RESULTS = Path(paths.RESULTS)
 
 REBUILT = [
     *("tables", "figures", "logs", "model", "report", "report.zip"),
-    *(Path(path).name for path in (paths.SUMMARY_PAGE, paths.EXPLORER_PAGE)),
+    *(Path(path).name for path in (paths.SUMMARY_PAGE, paths.EXPLORER_PAGE, paths.RESULT)),
 ]
 """What `make report` or `make run` makes again in minutes, in the results."""
 
@@ -51,8 +50,8 @@ def find() -> list[Leftovers]:
     """
     made = Path(paths.CONFIG)
     try:
-        data = config.parse(yaml.safe_load(made.read_text(encoding="utf-8"))).data if made.exists() else Data()
-    except (yaml.YAMLError, InputError, TypeError, ValueError) as error:
+        data = config.parse(config_file.load(made)).data if made.exists() else Data()
+    except InputError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{made}: not a configuration ({reason}), so the place of the data is unknown; remove it and the data"

@@ -10,11 +10,14 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+import torch
 from deepcam import machine
+from deepcam.climate import MODEL_CHANNELS
 from deepcam.config import Engine
 from deepcam.config.types import Backend, Precision
 from deepcam.errors import InputError
-from deepcam.model import engine_spec
+from deepcam.model import engine, engine_spec
+from deepcam.model.network import NetworkSpec
 
 SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
 
@@ -172,3 +175,16 @@ def test_a_temporary_folder_with_just_enough_room_is_taken(monkeypatch: pytest.M
     monkeypatch.setattr("os.statvfs", lambda folder: SimpleNamespace(f_flag=0))
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     engine_spec.check_temporary_folder(1000)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_precision_that_the_gpu_lacks_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    spec = Engine(backend="eager", precision=precision)
+    network = NetworkSpec(0.05, MODEL_CHANNELS, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=rf"precision {precision} on cuda:0: this GPU has compute capability 7\.0"):
+        engine.build(spec, network, tmp_path / "dataset.json", "cuda:0", 1, tmp_path / "e.pt2")

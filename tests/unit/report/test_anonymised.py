@@ -17,24 +17,27 @@ from record_example import cell_content, judged, node, verdict
 from results_example import GRID, bundle, measured, write
 
 NAMED = {
-    "Check.actual", "Check.expected", "DatasetSummary.samples", "DatasetSummary.source", "Environment.variables",
-    "FileSystem.device", "FileSystem.mount", "FileSystem.options", "Metrics.invalid_reasons", "Metrics.straggler_node",
+    "Check.actual", "Check.expected", "DatasetSummary.samples", "DatasetSummary.source", "Delivery.first_wrong",
+    "Environment.variables", "FileSystem.device", "FileSystem.layers", "FileSystem.memory_below", "FileSystem.mount",
+    "FileSystem.options", "Metrics.invalid_reasons", "Metrics.straggler_node",
     "Metrics.warnings", "Node.name", "RankPlace.node",
 }  # fmt: skip
 """Texts of a record that may name hosts, servers, paths or samples. The tests below show that they are replaced."""
 
 NAMELESS = {
-    "Cell.cache", "Cell.engine", "Cell.mode", "Cell.reader", "Check.name", "EngineDescription.precision",
-    "Environment.container", "Environment.date", "Environment.git_commit", "Environment.mpi", "Environment.packages",
+    "AccuracyVerdict.engine_sha256", "Cell.cache", "Cell.engine", "Cell.mode", "Cell.reader", "Check.name",
+    "EngineDescription.precision", "Environment.allocator", "Environment.container", "Environment.date", "Environment.git_commit", "Environment.mpi", "Environment.packages",
     "Environment.python", "FileSystem.caveat", "FileSystem.model", "FileSystem.read_ahead_kb", "FileSystem.rotational",
     "FileSystem.scheduler", "FileSystem.type", "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor",
-    "Node.gpus", "Node.isa", "Node.kernel", "RankPlace.device",
+    "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.transparent_huge_pages",
+    "RankPlace.device", "RankPlace.engine_sha256", "RankRun.thread_cores", "Record.digest",
 }  # fmt: skip
 """Texts that name nobody."""
 
 SITE = {
     "mount": "/mnt/secret", "type": "nfs4", "device": "secret-nas:/export/a b", "caveat": "",
     "options": "rw,vers=4.2,rsize=1048576,proto=tcp,addr=10.0.0.7,clientaddr=10.0.0.8,username=secret,hard",
+    "memory_below": "loop0 reads /mnt/secret/image", "layers": ["loop0 (/mnt/secret/image)"],
 }  # fmt: skip
 
 

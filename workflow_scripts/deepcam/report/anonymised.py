@@ -45,10 +45,10 @@ class Anonymiser:
         """Note the names of nodes and devices in `records`, which are replaced wherever they occur."""
         self._replacements: dict[str, dict[str, str]] = collections.defaultdict(dict)
         for node in itertools.chain.from_iterable(record.environment.nodes for record in records):
-            system = node.file_system
             self._name("node", node.name)
-            if system.device not in ("", system.type) and not DISK.fullmatch(system.device):
-                self._name("device", system.device)
+            for system in node.file_systems:
+                if system.device not in ("", system.type) and not DISK.fullmatch(system.device):
+                    self._name("device", system.device)
         names = "|".join(sorted(map(re.escape, filter(None, self._known())), key=len, reverse=True))
         self._pattern = re.compile((rf"(?<![\w.-])(?:{names})(?![\w-])|" if names else "") + f"{ADDRESS}|{PATH}")
 
@@ -89,7 +89,10 @@ class Anonymiser:
             return [self._tree(one, key) for one in value]
         if not isinstance(value, str):
             return value
-        special = {"mount": self._folder, "options": _options, "samples": self._sample, "source": self._source}
+        special = {
+            "mount": self._folder, "options": _options, "samples": self._sample, "first_wrong": self._sample,
+            "source": self._source,
+        }  # fmt: skip
         return special.get(key, self._text)(value)
 
     def _text(self, text: str) -> str:
