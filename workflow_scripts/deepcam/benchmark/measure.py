@@ -147,7 +147,7 @@ class _ReadingPart:
             page_cache.evict(own)
         if cold and self._workload.settings.drop_caches and self._ranks.node_leader:
             page_cache.drop_all()
-        if not cold:
+        if not cold and (self._evict_first or page_cache.resident_fraction(own) < 1):
             # What is left of another start would keep its place in memory, on which the speed of reading depends.
             page_cache.preload(own)
             self._evict_first = False

@@ -61,7 +61,7 @@ class PerMode(Block):
 
 PER_MODE = PerMode(
     io=ModeOverrides(local_batch_sizes=(2,)),
-    compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,)),
+    compute=EngineModeOverrides(ranks=(1,), local_batch_sizes=(2,), runs=2),
     inference=EngineModeOverrides(
         engines=("aotinductor-auto",),
         readers=("pread",),
