@@ -64,7 +64,9 @@ def _write(members: dict[PurePosixPath, bytes], source: Path) -> Config:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if path not in records:
             Path(path).write_bytes(content)
-        elif any(check.name in ("record_digest", "record_unverified") and not check.ok for check in records[path].checks):
+        elif any(
+            check.name in ("record_digest", "record_unverified") and not check.ok for check in records[path].checks
+        ):
             # Without a digest of its own: nobody can tell any more what was edited.
             Path(path).write_text(names.record(records[path]).model_dump_json(), encoding="utf-8")
         else:

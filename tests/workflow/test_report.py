@@ -18,7 +18,6 @@ from deepcam.config import parse
 from deepcam.record import store
 from deepcam.report import bundle, contents
 from record_example import cell_content, judged, verdict
-from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,9 +33,8 @@ def make_report(code, folder, *config):
 
 
 def tiny():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    update_config(config, yaml.safe_load((ROOT / "config/tiny.yaml").read_text()))
-    return parse(config).model_dump(mode="json")
+    layers = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "tiny")]
+    return parse(*layers).model_dump(mode="json")
 
 
 def write_records(results):

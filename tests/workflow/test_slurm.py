@@ -201,7 +201,9 @@ def test_a_record_names_the_node_of_each_rank(finished, cell):
 
 def test_each_rank_sees_the_gpus_of_its_node(finished):
     """No GPU here can run a rank, so a program that tells what it sees, and then fails, takes its place."""
-    (finished.folder / "tell.sh").write_text('echo "$SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >> seen.txt; sleep 2; exit 1')
+    (finished.folder / "tell.sh").write_text(
+        'echo "$SLURMD_NODENAME sees $CUDA_VISIBLE_DEVICES" >> seen.txt; sleep 2; exit 1'
+    )
     launcher = yaml.safe_load((ROOT / "config/config.yaml").read_text())["cluster"]["launcher"]
     site = {
         "devices": [0, 1],

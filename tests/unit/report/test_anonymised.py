@@ -94,8 +94,8 @@ def test_a_record_names_nobody_and_keeps_its_numbers():
     assert made.environment.nodes[0].name == made.environment.ranks[0].node == made.metrics.straggler_node == "node-1"
     assert made.dataset.source == "/path-1"
     assert made.environment.variables == {"LD_PRELOAD": "/path-2:/path-3", "OMP_NUM_THREADS": "2"}
-    assert made.checks[0].actual == "node-1 and address-1 read /path-5, not ext4"
-    assert "node-1 and address-1 read /path-5, not ext4" in made.metrics.invalid_reasons
+    assert made.checks[0].actual == "node-1 and address-1 read /path-6, not ext4"
+    assert "node-1 and address-1 read /path-6, not ext4" in made.metrics.invalid_reasons
     before = record("secret-host")
     assert made.metrics.samples_per_second == before.metrics.samples_per_second
     assert (made.environment.nodes[0].kernel, made.cell) == ("6.1.2.3", before.cell)

@@ -86,8 +86,9 @@ def test_every_configuration_gets_its_files_and_the_same_ones_again(tmp_path, mo
     results = write(tmp_path, {CELL: started(CELL, [9, 11]), other: started(other, [10], valid=False)})
 
     def drawn(name, listed):
-        (tmp_path / "records.txt").write_text("".join(f"{path}\n" for path in listed))
-        arguments = ["--records", str(tmp_path / "records.txt"), "--output", str(tmp_path / name)]
+        records = results / "benchmark/records.txt"
+        records.write_text("".join(f"results/{path.relative_to(results)}\n" for path in listed))
+        arguments = ["--records", str(records), "--output", str(tmp_path / name)]
         monkeypatch.setattr(sys, "argv", ["plot_time_series", *arguments])
         plot_time_series.main()
         return {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
