@@ -26,7 +26,8 @@ NAMED = {
 
 NAMELESS = {
     "AccuracyVerdict.engine_sha256", "Cell.cache", "Cell.engine", "Cell.mode", "Cell.reader", "Check.name",
-    "EngineDescription.precision", "Environment.allocator", "Environment.container", "Environment.date", "Environment.git_commit", "Environment.mpi", "Environment.packages",
+    "EngineDescription.precision", "Environment.allocator", "Environment.container", "Environment.date",
+    "Environment.git_commit", "Environment.mpi", "Environment.packages",
     "Environment.python", "FileSystem.caveat", "FileSystem.model", "FileSystem.read_ahead_kb", "FileSystem.rotational",
     "FileSystem.scheduler", "FileSystem.type", "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor",
     "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.transparent_huge_pages",
