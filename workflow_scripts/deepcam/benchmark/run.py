@@ -10,7 +10,7 @@ from typing import Any
 from deepcam import files
 from deepcam.benchmark import environment, machine_lock, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
-from deepcam.benchmark.measure import measure
+from deepcam.benchmark.measure import Measured, measure
 from deepcam.benchmark.timed_loop import Workload
 from deepcam.data import dataset
 from deepcam.errors import InputError
@@ -47,10 +47,9 @@ def run(job: Job) -> list[Prediction]:
         run_length=job.run_length,
         first_start=job.start is None or job.start.number == 0,
     )
+    engine_sha256 = _hash_engine(job, place)
     with machine_lock.held() if me.node_leader else contextlib.nullcontext():
-        me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
-        engine_sha256 = _hash_engine(job, place)
-        background_load, measured = me.wait_until_quiet(validity.BACKGROUND_LOAD_LIMIT), measure(workload, me)
+        background_load, measured = _measure(workload, me)
         _check_unchanged(job, place, engine_sha256, subject["engine"])
         if me.node_leader:
             dataset.check_some(job.dataset, HASHED)
@@ -143,6 +142,12 @@ def describe_subject(job: Job) -> dict[str, Any]:
     }
 
 
+def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, Measured | None]:
+    """The background load before the start, and what `measure` returns."""
+    me.barrier()  # all nodes hold their lock, and all ranks have loaded their modules
+    return me.wait_until_quiet(validity.BACKGROUND_LOAD_LIMIT), measure(workload, me)
+
+
 def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> EngineDescription | None:
     """The first engine's fingerprint with the accuracy verdict of each device, or the recipe of mode train."""
     if job.training:
@@ -175,9 +180,9 @@ def _hash_engine(job: Job, place: int) -> str | None:
 
 
 def _check_unchanged(job: Job, place: int, engine_sha256: str | None, described: EngineDescription | None) -> None:
-    """Raise InputError if the engine is no longer the one that was described and hashed before it was loaded."""
+    """Raise InputError if the engine is no longer the one that was described and hashed before the start waited."""
     if engine_sha256 and (_hash_engine(job, place) != engine_sha256 or describe_subject(job)["engine"] != described):
-        raise InputError(f"{job.engine_files[place]}: the engine was replaced while it was measured; run again")
+        raise InputError(f"{job.engine_files[place]}: the engine was replaced during the start; run again")
 
 
 def _predictions(job: Job) -> list[Prediction]:

@@ -98,7 +98,7 @@ def _masks(record: Measurement) -> list[Check]:
             expected=f"the masks of resident batches on at least {MIN_MASK_AGREEMENT:.2%} of the pixels of each rank",
             actual=f"{min(shares, default=0.0):.4%}",
             ok=all(
-                pixels and differing <= max(SPARE_PIXELS, (1 - MIN_MASK_AGREEMENT) * pixels)
+                pixels and (differing <= SPARE_PIXELS or pixels - differing >= MIN_MASK_AGREEMENT * pixels)
                 for differing, pixels in pairs
             ),
         )
