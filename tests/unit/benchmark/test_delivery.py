@@ -283,6 +283,15 @@ def test_mode_compute_compares_the_masks_of_two_batches(
     assert failed(measured(files, "compute", "none", "none", engine=engine_that(fault(), after=0))) == {"masks"}
 
 
+def test_mode_compute_finds_an_engine_that_is_a_batch_of_one_sample_late(files: tuple[Path, ...]) -> None:
+    settings = Settings(warmup_runs=0, runs=1, min_seconds=0.0, drop_caches=False, shuffle="none")
+    workload = timed_loop.Workload(Cell("compute", "none", "none", "none", 1, 1, 1, 1), files, SHAPE, settings)
+    masks = [masks_of(np.load(files[0])[None])]
+    late_engine: Callable[[Any], Any] = lambda batch: (masks.append(masks_of(batch)), masks.pop(0))[1]  # noqa: E731
+    found = [timed_loop.ComputeLoop(workload, open_device("cpu"), engine).masks() for engine in (masks_of, late_engine)]
+    assert found[0].differing_pixels == 0 < found[1].differing_pixels
+
+
 def test_mode_compute_needs_masks(files: tuple[Path, ...]) -> None:
     with pytest.raises(ValueError, match=r"the shape of the mask is \(\), not \(2, 16, 24\)"):
         measured(files, "compute", "none", "none", engine=lambda batch: None)
