@@ -136,7 +136,7 @@ def test_batches_may_be_tensors_as_on_a_gpu(files: tuple[Path, ...], wrong: int)
     names, device = [str(path) for path in files[:2]], HostTensors()
     delivered = torch.from_numpy(np.stack([np.load(path) for path in files[:2]])) + (1 if wrong else 0)
     full = delivery.FullEvidence(files[:2], 1, SHAPE, 2, True)
-    for evidence in (full, timed := timed_evidence.TimedEvidence(files[:2], SHAPE, device)):
+    for evidence in (full, timed := timed_evidence.TimedEvidence(files[:2], SHAPE, device, True)):
         batch = Batch(names, delivered.clone())
         evidence.keep(batch)
         evidence.keep_mask(batch, masks_of(batch.array))

@@ -159,7 +159,7 @@ class _ReadingPart:
         cell, shape = self._workload.cell, self._workload.sample_shape
         infers = MODES[cell.mode].infers
         if not verify:
-            timed = TimedEvidence(files, shape, self._device)
+            timed = TimedEvidence(files, shape, self._device, infers)
             part = self._read(files, timed)
             return dataclasses.replace(part, masks=self._timed_masks(timed, part.seconds) if infers else None), resident
         evidence = FullEvidence(files, epochs, shape, cell.local_batch_size, self._workload.first_start)

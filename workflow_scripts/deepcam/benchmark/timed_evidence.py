@@ -27,15 +27,17 @@ MASK_VALUES = 128
 
 
 class TimedEvidence(Evidence):
-    """Evidence of a timed pass over `files`."""
+    """Evidence of a timed pass over `files`; there is memory for masks only if the engine `infers`."""
 
-    def __init__(self, files: Sequence[Path], sample_shape: tuple[int, int, int], device: Device) -> None:
+    def __init__(
+        self, files: Sequence[Path], sample_shape: tuple[int, int, int], device: Device, infers: bool = False
+    ) -> None:
         super().__init__(files, sample_shape)
         self._device, self._random = device, np.random.default_rng()
         last = self._sample_values - VALUES
         starts, edges = self._random.integers(0, last + 1, len(files)), self._random.random(len(files))
         starts[edges < EDGE_SHARE], starts[edges >= 1 - EDGE_SHARE] = 0, last
-        pixels = self._random.integers(0, sample_shape[0] * sample_shape[1], (len(files), MASK_VALUES))
+        pixels = self._random.integers(0, sample_shape[0] * sample_shape[1], (len(files) * infers, MASK_VALUES))
         self._starts = starts.tolist()
         self._kept = _Kept(starts[:, None] + np.arange(VALUES), np.float32(np.nan), device)
         self._kept_masks = _Kept(pixels, np.uint8(255), device)
