@@ -28,11 +28,13 @@ def rank_run(seconds, names, **more):
         "peak_rss_bytes": 3,
         "page_faults": 4,
         "bytes_read_from_storage": 2_000_000_000,
+        "bytes_returned_by_reads": 2_000_000_000,
         "disk_bytes": None,
         "network_bytes_read": None,
         "reader": {"o_direct": True},
         "device": {"energy_joules": None, "utilisation": None, "memory_bytes": None},
         "delivery": delivery(),
+        "masks": None,
     } | more
 
 
@@ -69,8 +71,12 @@ def place(name, local_rank):
 
 def verification(mode):
     """What a rank of a cell of this mode compared outside the clock."""
-    masks = {"samples": 2, "pixels": 8, "differing_pixels": 0}
-    return {"delivery": delivery(bytes=1024), "masks": masks if mode == "inference" else None}
+    return {"delivery": None if mode == "compute" else delivery(bytes=1024), "masks": masks(mode)}
+
+
+def masks(mode):
+    """How masks of two samples of a cell of this mode compare."""
+    return {"samples": 2, "pixels": 8, "differing_pixels": 0} if mode in ("inference", "compute") else None
 
 
 def start(number, **probe):
@@ -92,6 +98,10 @@ def content(**cell):
             rank_run(2.0, ["c.npy", "d.npy"]),
         ],
     }
+    for rank in run["ranks"]:
+        rank["masks"] = masks(cell.get("mode"))
+        if cell.get("mode") == "compute":
+            rank["delivery"] = None
     faster = copy.deepcopy(run)
     lasting(faster["ranks"][1], 1.95)
     return {
@@ -172,12 +182,13 @@ def cell_content(seconds=2.0, **fields):
             rank["samples"] = {} if computes else dict.fromkeys(own, 1)
             rank["batch_samples"] = _batches(len(own), made["cell"]["local_batch_size"])
             rank["bytes_read_from_storage"] = len(own) * 1_000_000_000 if cold else 0
+            rank["bytes_returned_by_reads"] = len(own) * 1_000_000_000
             lasting(rank, seconds * (1 + number / 100))
     made["environment"]["ranks"] = [place(f"n{index // 2}", index % 2) for index in range(ranks)]
     made["verification"] = [verification(fields.get("mode")) for _ in range(ranks)]
     made["environment"]["nodes"] = [node(f"n{index}") for index in range(math.ceil(ranks / 2))]
     if fields.get("engine", "none") != "none":
-        made["engine"] = {"precision": "fp16", "accuracy": []}
+        made["engine"] = {"precision": "fp16", "accuracy": [verdict()]}
     return made
 
 
@@ -204,6 +215,7 @@ def in_epochs(run, *seconds):
             "batch_samples": rank["batch_samples"] * epochs,
             "samples": {name: epochs * times for name, times in rank["samples"].items()},
             "bytes_read_from_storage": epochs * rank["bytes_read_from_storage"],
+            "bytes_returned_by_reads": epochs * rank["bytes_returned_by_reads"],
         }
 
 

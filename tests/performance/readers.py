@@ -27,9 +27,9 @@ import common  # first: it finds the project's code
 import numpy as np
 from deepcam import climate, files
 from deepcam.benchmark import measure, page_cache, ranks, timed_loop
-from deepcam.benchmark.delivery import TimedEvidence
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch
+from deepcam.benchmark.timed_evidence import TimedEvidence
 from deepcam.grid import NONE, READERS, Cell
 from deepcam.record.schema import Settings
 from reader_targets import judge, tables, threads_of
@@ -236,7 +236,7 @@ def benchmark_loop(batch_size: int) -> float:
     with mock.patch.object(timed_loop, "open_reader", lambda *_: nullcontext(reader)):
         loop = timed_loop.ReadingLoop(workload, open_device("cpu"), None)
         files = (Path("data.npy"),) * (CLOCKED_BATCHES * batch_size)
-        evidence = TimedEvidence(files, math.prod(SHAPE), open_device("cpu"))
+        evidence = TimedEvidence(files, SHAPE, open_device("cpu"))
         return loop(files[:1], ranks.init_ranks(1), evidence).seconds
 
 

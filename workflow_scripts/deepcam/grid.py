@@ -64,13 +64,15 @@ class ReaderTraits:
     """Always bypasses the page cache, so that it has no warm cells."""
     discards: bool = False
     """Discards what it reads, so that no engine can follow it: it has cells of mode io only."""
+    calls: bool = True
+    """Reads with read calls, which the kernel counts. Mapped files and GPUDirect Storage are not counted."""
 
 
 READERS = {
-    "dali-mmap": ReaderTraits("dali"),
+    "dali-mmap": ReaderTraits("dali", calls=False),
     "dali-buffered": ReaderTraits("dali"),
     "dali-direct": ReaderTraits("dali", chunks=True, direct=True),
-    "dali-gds": ReaderTraits("dali", chunks=True, gpu=True, direct=True),
+    "dali-gds": ReaderTraits("dali", chunks=True, gpu=True, direct=True, calls=False),
     "pread": ReaderTraits("pread", chunks=True),
     "torch": ReaderTraits("torch"),
     "numpy": ReaderTraits("numpy"),

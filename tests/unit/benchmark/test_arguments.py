@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +206,38 @@ def test_a_launcher_that_states_no_number_of_ranks_is_named(folder: Path, monkey
     monkeypatch.setenv("PMI_SIZE", "two")
     with pytest.raises(InputError, match="PMI_SIZE: 'two' is not a number of ranks"):
         parse(folder, "--mode io")
+
+
+def replace_engine(folder: Path) -> None:
+    (folder / "engines/cpu.pt2").write_bytes(b"another one")
+
+
+def replace_fingerprint(folder: Path) -> None:
+    (folder / "engines/cpu.json").write_text('{"backend": "eager", "precision": "bf16"}')
+
+
+@pytest.mark.parametrize("replace", [replace_engine, replace_fingerprint])
+def test_an_engine_that_is_replaced_while_the_start_waits_or_measures_is_an_error(
+    folder: Path, engines: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Path], None]
+) -> None:
+    (engines / "cpu.pt2").write_bytes(b"engine")
+    job = parse(folder, f"--mode inference --engine-files {engines / 'cpu.pt2'} --reader pread --cache warm")
+    monkeypatch.setattr(run, "_measure", lambda *_: (0.0, replace(folder)))
+    with pytest.raises(InputError, match=r"cpu\.pt2: the engine was replaced during the start"):
+        run.run(job)
+
+
+def test_samples_that_changed_are_an_error_after_the_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = parse(folder, "--mode io --reader pread --cache warm")
+    changed = [sample.model_copy(update={"sha256": "0" * 64}) for sample in job.dataset.samples]
+    job = dataclasses.replace(job, dataset=job.dataset.model_copy(update={"samples": tuple(changed)}))
+    monkeypatch.setattr(run, "_measure", lambda *_: (0.0, None))
+    with pytest.raises(InputError, match=r"its SHA-256 is not that of dataset\.json"):
+        run.run(job)
+
+
+def test_links_to_one_sample_are_an_error_before_the_runs(folder: Path) -> None:
+    (folder / "data-1.npy").unlink()
+    (folder / "data-1.npy").symlink_to(folder / "data-0.npy")
+    with pytest.raises(InputError, match=r"the same file as"):
+        check(parse(folder, "--mode io --reader pread --cache warm"))

@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from deepcam.benchmark import delivery, measure, ranks, timed_loop
+from deepcam.benchmark import delivery, timed_evidence, timed_loop
 from deepcam.benchmark.devices import open_device
 from deepcam.benchmark.readers import Batch
 from deepcam.grid import READERS, Cell
-from deepcam.record import delivery_checks
-from deepcam.record.schema import Measurement, Settings
+from delivery_example import SHAPE, VALUES, failed, masks_of, measured, samples
 from planted_reader import FAULTS, Planted, plant, shortens
-from record_example import content, measurement
 
-SHAPE = (16, 24, 16)
-VALUES = 16 * 24 * 16
 CASES = [(mode, cache) for mode in ("io", "inference") for cache in ("cold", "warm")]
 HOST_READERS = sorted(name for name, reader in READERS.items() if not reader.gpu)
 
 
 @pytest.fixture
 def files(disk: Path) -> tuple[Path, ...]:
-    paths = tuple(disk / f"data-{number}.npy" for number in range(6))
-    for number, path in enumerate(paths):
-        np.save(path, np.random.default_rng(number).random(SHAPE, np.float32) + 0.5)
-    return paths
-
-
-def masks_of(batch: Any) -> torch.Tensor:
-    """In place of an engine: a class for each pixel, which depends on all channels."""
-    return (torch.from_dlpack(batch).mean(3) > 1).to(torch.uint8)
-
-
-def measured(
-    files: tuple[Path, ...],
-    mode: str,
-    cache: str,
-    reader: str = "pread",
-    engine: Callable[[Any], Any] = masks_of,
-    device: str = "cpu",
-    **changes: int,
-) -> Measurement:
-    """The measurement of a start with two runs. Warm ones have two epochs each, and cold ones have one."""
-    given = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"} | changes
-    cell, load_engine = Cell(mode, reader, cache, "none", 1, 2, 2, 1), None if mode == "io" else lambda: engine
-    workload = timed_loop.Workload(cell, files, SHAPE, Settings(**given), device, load_engine, run_length=2)
-    found = measure.measure(workload, ranks.init_ranks(1))
-    assert found is not None
-    example = content(ranks=1, mode=mode, reader=reader, cache=cache)
-    example["environment"]["ranks"] = [example["environment"]["ranks"][0] | {"device": device}]
-    example["runs"] = [run.model_dump(mode="json") for run in found.runs]
-    example["verification"] = [rank.model_dump(mode="json") for rank in found.verification or []]
-    return measurement(example)
-
-
-def failed(made: Measurement) -> set[str]:
-    return {check.name for check in delivery_checks.checks(made) if not check.ok and check.level == "error"}
+    return samples(disk)
 
 
 @pytest.mark.parametrize(("mode", "cache"), CASES)
@@ -79,7 +42,7 @@ def test_a_reader_that_is_honest_in_the_warm_up_only_is_found(
 ) -> None:
     plant(monkeypatch, fault, honest=lambda opened: opened == 1)
     made = measured(files, mode, cache)
-    assert failed(made) == {"delivered_bytes"}
+    assert failed(made) == {"delivered_bytes", *(["masks"] if mode == "inference" else [])}
     [verified], [rank] = made.verification, made.runs[0].ranks
     assert verified.delivery.wrong_samples == 0 < rank.delivery.wrong_samples
     assert rank.delivery.first_wrong in {path.name for path in files}
@@ -131,20 +94,22 @@ class HostTensors:
 def test_batches_may_be_tensors_as_on_a_gpu(files: tuple[Path, ...], wrong: int) -> None:
     names, device = [str(path) for path in files[:2]], HostTensors()
     delivered = torch.from_numpy(np.stack([np.load(path) for path in files[:2]])) + (1 if wrong else 0)
-    full = delivery.FullEvidence(files[:2], 1, VALUES, 2, True)
-    for evidence in (full, delivery.TimedEvidence(files[:2], VALUES, device)):
+    full = delivery.FullEvidence(files[:2], 1, SHAPE, 2, True)
+    for evidence in (full, timed := timed_evidence.TimedEvidence(files[:2], SHAPE, device, True)):
         batch = Batch(names, delivered.clone())
         evidence.keep(batch)
         evidence.keep_mask(batch, masks_of(batch.array))
         batch.array[:] = 0  # the reader uses the memory again
         assert evidence.delivery(0).wrong_samples == wrong
     assert (full.masks(masks_of, device).differing_pixels > 0) is bool(wrong)
+    compared = timed.masks(masks_of, 60, {})
+    assert compared.samples == 2 and (compared.differing_pixels > 0) is bool(wrong)
 
 
 @pytest.mark.gpu
 def test_what_was_in_a_gpus_batch_when_it_was_handed_out_counts(files: tuple[Path, ...]) -> None:
     device, batch = open_device("cuda:0"), torch.zeros((2, *SHAPE), device="cuda:0")
-    evidence = delivery.TimedEvidence(files[:2], VALUES, device)
+    evidence = timed_evidence.TimedEvidence(files[:2], SHAPE, device)
     evidence.keep(Batch([str(path) for path in files[:2]], batch))
     batch.copy_(torch.from_numpy(np.stack([np.load(path) for path in files[:2]])))
     assert evidence.delivery(0).wrong_samples == 2
@@ -169,14 +134,14 @@ def test_a_reader_that_hands_out_nothing_is_found_unless_it_discards(
 
 
 def test_a_file_that_the_reader_was_not_given_is_wrong(files: tuple[Path, ...]) -> None:
-    evidence = delivery.TimedEvidence(files[:1], VALUES, open_device("cpu"))
+    evidence = timed_evidence.TimedEvidence(files[:1], SHAPE, open_device("cpu"))
     evidence.keep(Batch([str(files[1])], np.load(files[1])[None]))
     assert evidence.delivery(0).first_wrong == files[1].name
 
 
 def test_a_batch_that_names_more_samples_than_it_has_is_refused(files: tuple[Path, ...]) -> None:
-    evidence = delivery.TimedEvidence(files[:2], VALUES, open_device("cpu"))
-    with pytest.raises(ValueError, match="cannot reshape"):
+    evidence = timed_evidence.TimedEvidence(files[:2], SHAPE, open_device("cpu"))
+    with pytest.raises(ValueError, match=r"the shape of the batch is \(1, .*, not \(2, "):
         evidence.keep(Batch([str(path) for path in files[:2]], np.load(files[0])[None]))
 
 
@@ -187,15 +152,48 @@ def test_without_a_warm_up_there_is_a_pass_after_the_runs(files: tuple[Path, ...
     assert (verified.delivery.samples, verified.masks.samples, len(made.runs)) == (6, 6, 2)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda batch: batch.astype(">f4"),
+        lambda batch: batch.astype(np.float64),
+        np.asfortranarray,
+        lambda batch: batch.reshape(2, -1),
+    ],
+)
+def test_a_timed_batch_of_another_type_order_or_shape_is_refused(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, fault: Callable[..., Any]
+) -> None:
+    plant(monkeypatch, fault, honest=lambda opened: opened == 1)
+    with pytest.raises(ValueError, match=r"the reader's batch is|is not contiguous|shape of the batch"):
+        measured(files, "io", "warm")
+
+
+class Early(Planted):
+    """Loads its batches before the clock starts."""
+
+    def __init__(self, files: Sequence[Path], size: int) -> None:
+        super().__init__(files, size, lambda batch: batch)
+        self.loaded = list(super().__iter__())
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.loaded)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize("cache", ["cold", "warm"])
-def test_an_engine_that_is_a_batch_late_is_found(files: tuple[Path, ...], cache: str) -> None:
-    masks = [torch.zeros((2, *SHAPE[:2]), dtype=torch.uint8)]
+def test_samples_that_were_read_before_the_clock_or_in_an_earlier_pass_are_found(
+    files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, cache: str, keeps: bool
+) -> None:
+    kept: list[Early] = []
 
-    def late(batch: Any) -> torch.Tensor:
-        masks.append(masks_of(batch))
-        return masks.pop(0)
+    def open_reader(name: str, files: Sequence[Path], options: Any) -> contextlib.nullcontext[Early]:
+        if not (keeps and kept and len(kept[0].loaded) * 2 == len(files)):
+            kept.insert(0, Early(files, options.batch_size))
+        return contextlib.nullcontext(kept[0])
 
-    assert failed(measured(files, "inference", cache, engine=late)) == {"masks"}
+    monkeypatch.setattr(timed_loop, "open_reader", open_reader)
+    assert failed(measured(files, "io", cache)) == {"read_calls"}
 
 
 def test_mode_train_has_no_masks(files: tuple[Path, ...]) -> None:
@@ -212,7 +210,7 @@ def test_a_first_start_compares_whole_samples_and_all_masks(
 ) -> None:
     monkeypatch.setattr(delivery, "CHUNK_VALUES", 1000)
     device, paths = open_device("cpu"), [str(path) for path in files]
-    evidence = delivery.FullEvidence(files, 1, VALUES, 2, first_start)
+    evidence = delivery.FullEvidence(files, 1, SHAPE, 2, first_start)
     for start in range(0, 6, 2):
         batch = Batch(paths[start : start + 2], np.stack([np.load(path) for path in paths[start : start + 2]]))
         evidence.keep(batch)
@@ -223,7 +221,8 @@ def test_a_first_start_compares_whole_samples_and_all_masks(
 
 
 def test_no_more_samples_are_compared_than_the_limit(files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "MOST_SAMPLES", 3)
+    for module in (delivery, timed_evidence):
+        monkeypatch.setattr(module, "MOST_SAMPLES", 3)
     made = measured(files, "io", "warm")
     assert [rank.delivery.samples for run in made.runs for rank in run.ranks] == [3, 3]
     assert made.verification[0].delivery.samples <= 3 + delivery.WHOLE_SAMPLES
@@ -231,7 +230,7 @@ def test_no_more_samples_are_compared_than_the_limit(files: tuple[Path, ...], mo
 
 def test_the_places_are_random_and_include_both_ends() -> None:
     files = [Path("data.npy")] * 1000
-    first, second = ([*delivery.TimedEvidence(files, VALUES, open_device("cpu"))._starts] for _ in range(2))
+    first, second = ([*timed_evidence.TimedEvidence(files, SHAPE, open_device("cpu"))._starts] for _ in range(2))
     assert first != second
-    assert {0, VALUES - delivery.TIMED_VALUES} < set(first)
+    assert {0, VALUES - timed_evidence.VALUES} < set(first)
     assert len(set(first)) > 300

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dataset_example import dataset
-from deepcam.data.dataset import from_description, read_description
+from deepcam.data.dataset import check_some, from_description, from_folders, read_description, require_distinct_files
 from deepcam.errors import InputError
 
 
@@ -64,3 +67,35 @@ def test_samples_that_are_missing_or_have_another_size_are_rejected(tmp_path: Pa
     (tmp_path / "data-1.npy").write_bytes(bytes(999))
     with pytest.raises(InputError, match=r"data-1\.npy: has 999 bytes instead of 1000"):
         from_description(path)
+
+
+def samples(folder: Path) -> list[Path]:
+    paths = [folder / f"data-{number}.npy" for number in range(3)]
+    for number, path in enumerate(paths):
+        np.save(path, np.full((2, 2, 16), number, np.float32))
+    return paths
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_two_samples_cannot_be_one_file(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    first, _, last = samples(tmp_path)
+    require_distinct_files(from_folders([tmp_path]))
+    last.unlink()
+    link(last, first)
+    with pytest.raises(InputError, match=r"data-2\.npy: the same file as .*data-0\.npy"):
+        require_distinct_files(from_folders([tmp_path]))
+
+
+def test_samples_that_changed_after_their_description_are_found(tmp_path: Path) -> None:
+    paths = samples(tmp_path)
+    found = from_folders([tmp_path])
+    check_some(found, 3)  # nobody knows their hashes
+    hashed = [
+        sample.model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+        for sample, path in zip(found.samples, paths, strict=True)
+    ]
+    described = found.model_copy(update={"samples": tuple(hashed)})
+    check_some(described, 4)
+    np.save(paths[1], np.zeros((2, 2, 16), np.float32))
+    with pytest.raises(InputError, match=r"data-1\.npy: its SHA-256 is not that of dataset\.json"):
+        check_some(described, 3)

@@ -1,7 +1,7 @@
 """Evidence of what a reader delivered: bytes of samples are kept when a batch is handed out, and compared afterwards.
 
-- `TimedEvidence` is that of a timed pass: 64 bytes of each sample. Keeping them takes a few microseconds for a batch.
-- `FullEvidence` is that of the pass outside the clock: blocks of each sample, some whole samples, and masks.
+`FullEvidence` is that of the pass outside the clock: blocks of each sample, some whole samples, and masks. That of a
+timed pass is in `timed_evidence.py`.
 
 A reader cannot know the places that are compared. They are chosen at random, with a seed from the operating system.
 What the files hold is read with pread(2), and never by the reader that is measured. A reader that discards samples has
@@ -30,12 +30,6 @@ from deepcam.record.delivery_schema import Delivery, MaskComparison
 MOST_SAMPLES = 1000
 """Largest number of samples of a rank and pass that are compared, chosen at random. So many samples have 57 GB, beside
 which the few blocks that are compared are little to read."""
-
-TIMED_VALUES = 16
-"""Values that are kept of each sample of a timed pass: all channels at one place."""
-
-EDGE_SHARE = 0.125
-"""Share of the timed batches of which the first values are kept, and share of those of which the last are."""
 
 BLOCK_VALUES, RANDOM_BLOCKS = 1024, 2
 """Values of a block (4 KiB), and blocks at random places. The first and the last block are always compared, too."""
@@ -72,24 +66,40 @@ class Piece(NamedTuple):
 class Evidence(abc.ABC):
     """What one pass of a rank over `files` delivered."""
 
-    def __init__(self, files: Sequence[Path], sample_values: int) -> None:
+    def __init__(self, files: Sequence[Path], sample_shape: tuple[int, int, int]) -> None:
         self._files = {str(path) for path in files}
-        self._sample_values = sample_values
+        self._sample_shape, self._sample_values = sample_shape, math.prod(sample_shape)
         self._discarded = 0
 
     def keep(self, batch: Batch) -> None:
         """Keep values of a batch that was just handed out. On a GPU the copies are queued on the current stream.
 
-        Raises ValueError if the batch has more or fewer samples than it names.
+        Raises ValueError if it is not a contiguous float32 array (n, H, W, C), where n is how many samples it names.
         """
-        if batch.array is None:
+        array = batch.array
+        if array is None:
             self._discarded += len(batch.files)
-        else:
-            self._keep(batch.files, batch.array.reshape(len(batch.files), self._sample_values))
+            return
+        host = isinstance(array, np.ndarray)
+        if str(array.dtype) != ("float32" if host else "torch.float32"):
+            raise ValueError(f"the reader's batch is {array.dtype}, not float32")
+        require_shape("batch", array, (len(batch.files), *self._sample_shape))
+        if not (array.flags.c_contiguous if host else array.is_contiguous()):
+            raise ValueError("the reader's batch is not contiguous in C order")
+        self._keep(batch.files, array.reshape(len(batch.files), self._sample_values))
+
+    def keep_mask(self, batch: Batch, mask: Any) -> None:
+        """Keep some of the engine's mask of a batch. An engine that trains returns None.
+
+        Raises ValueError if it is not of the shape (n, H, W).
+        """
+        if mask is not None:
+            require_shape("mask", mask, (len(batch.files), *self._sample_shape[:2]))
+            self._keep_mask(batch.files, mask)
 
     @abc.abstractmethod
-    def keep_mask(self, batch: Batch, mask: Any) -> None:
-        """Keep the engine's mask of a batch, or nothing."""
+    def _keep_mask(self, names: list[str], mask: Any) -> None:
+        """Keep some of `mask` (samples, H, W)."""
 
     @abc.abstractmethod
     def _keep(self, names: list[str], values: Any) -> None:
@@ -138,44 +148,19 @@ class Evidence(abc.ABC):
             ]
 
 
-class TimedEvidence(Evidence):
-    """Evidence of a timed pass. One slice of each batch is copied, at a random place, into memory that is there."""
-
-    def __init__(self, files: Sequence[Path], sample_values: int, device: Device) -> None:
-        super().__init__(files, sample_values)
-        self._random = np.random.default_rng()
-        last = sample_values - TIMED_VALUES
-        starts, edges = self._random.integers(0, last + 1, len(files)), self._random.random(len(files))
-        starts[edges < EDGE_SHARE], starts[edges >= 1 - EDGE_SHARE] = 0, last
-        self._starts = iter(starts.tolist())
-        # Filled, so that the kernel has given the memory before the clock starts.
-        self._kept = device.to_device(np.full((len(files), TIMED_VALUES), np.nan, np.float32))
-        self._places: list[tuple[str, int]] = []
-
-    def keep_mask(self, batch: Batch, mask: Any) -> None:
-        """Keep nothing: copying masks would take time."""
-
-    def _keep(self, names: list[str], values: Any) -> None:
-        done, end = len(self._places), len(self._places) + len(names)
-        if end > len(self._kept):  # more samples than files, which the check every_sample_once reports
-            return
-        start = next(self._starts)
-        self._kept[done:end] = values[:, start : start + TIMED_VALUES]
-        self._places += [(name, start) for name in names]
-
-    def _pieces(self) -> list[Piece]:
-        kept, count = _on_host(self._kept), len(self._places)
-        chosen = self._random.choice(count, min(count, MOST_SAMPLES), replace=False) if count else []
-        return [Piece.of(int(number), *self._places[number], kept[number]) for number in chosen]
-
-
 class FullEvidence(Evidence):
     """Evidence of the pass outside the clock, which is the first epoch of `files`."""
 
     def __init__(
-        self, files: Sequence[Path], epochs: int, sample_values: int, batch_size: int, first_start: bool
+        self,
+        files: Sequence[Path],
+        epochs: int,
+        sample_shape: tuple[int, int, int],
+        batch_size: int,
+        first_start: bool,
     ) -> None:
-        super().__init__(files, sample_values)
+        super().__init__(files, sample_shape)
+        sample_values = self._sample_values
         generator, count = np.random.default_rng(), len(files) // epochs
 
         def some(of: int, most: int) -> list[int]:
@@ -196,15 +181,15 @@ class FullEvidence(Evidence):
         self._found: list[Piece] = []
         self._masks: list[tuple[list[str], np.ndarray]] = []
 
-    def keep_mask(self, batch: Batch, mask: Any) -> None:
-        if mask is not None and self._batch in self._mask_batches and self._files.issuperset(batch.files):
-            self._masks.append((batch.files, _on_host(mask).copy()))
+    def _keep_mask(self, names: list[str], mask: Any) -> None:
+        if self._batch in self._mask_batches and self._files.issuperset(names):
+            self._masks.append((names, on_host(mask).copy()))
         self._batch += 1
 
     def _keep(self, names: list[str], values: Any) -> None:
         for row, name in enumerate(names):
             for start, length in self._spans.get(self._number, []):
-                kept = _on_host(values[row, start : start + length])
+                kept = on_host(values[row, start : start + length])
                 self._found.append(Piece.of(self._number, name, start, kept))
             self._number += 1
 
@@ -212,19 +197,38 @@ class FullEvidence(Evidence):
         return self._found
 
     def masks(self, engine: Engine, device: Device) -> MaskComparison:
-        """Compare the masks with those that the engine makes of the same samples, loaded with NumPy."""
+        """Compare the masks with those that the engine makes of the same samples, loaded with NumPy.
+
+        The samples change their places in the batch, so that an engine that gives all of them one mask is found.
+        """
         differing = 0
         for names, mask in self._masks:
-            batch = device.to_device(np.stack([np.load(name) for name in names]))
-            differing += int(np.count_nonzero(mask != _on_host(engine(batch))))
+            moved = engine(device.to_device(load(names[1:] + names[:1])))
+            differing += int(np.count_nonzero(np.roll(mask, -1, axis=0) != on_host(moved)))
         return MaskComparison(
             samples=sum(len(mask) for _, mask in self._masks),
             pixels=sum(mask.size for _, mask in self._masks),
             differing_pixels=differing,
         )
 
+    def masks_by_file(self) -> dict[str, np.ndarray]:
+        """The masks that were kept, (H, W) each."""
+        return {name: one for names, mask in self._masks for name, one in zip(names, mask, strict=True)}
 
-def _on_host(array: Any) -> np.ndarray:
+
+def load(names: Sequence[str]) -> np.ndarray:
+    """A batch of these samples, loaded with NumPy."""
+    return np.stack([np.load(name) for name in names])
+
+
+def require_shape(what: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if the array has another shape, or is no array."""
+    found = tuple(getattr(array, "shape", ()))
+    if found != shape:
+        raise ValueError(f"the shape of the {what} is {found}, not {shape}")
+
+
+def on_host(array: Any) -> np.ndarray:
     """A NumPy array, or a torch tensor copied to one, after the work that is queued before it."""
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import math
 import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from deepcam.benchmark import page_cache
 from deepcam.benchmark.calibration import RunLength
-from deepcam.benchmark.delivery import Evidence, FullEvidence, TimedEvidence
+from deepcam.benchmark.delivery import Evidence, FullEvidence
 from deepcam.benchmark.devices import Device, open_device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.storage_meter import StorageMeter
+from deepcam.benchmark.timed_evidence import TimedEvidence
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
 from deepcam.grid import MODES
 from deepcam.machine import CpuTime
-from deepcam.record.delivery_schema import Delivery, Verification
+from deepcam.record.delivery_schema import Delivery, MaskComparison, Verification
 from deepcam.record.run_schema import DeviceUsage, RankRun, Run
 
 Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
@@ -28,13 +31,16 @@ Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
 MOST_CORRECTIONS = 3
 """How many runs that should count are repeated with more work because they were too short."""
 
+MASK_TIME_SHARE = 0.1
+"""Share of the time of timed passes in which masks are made again to compare them, for one batch at least."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """The runs that count, and what each rank verified in the pass outside the clock; None in mode compute."""
+    """The runs that count, and what each rank verified outside the clock."""
 
     runs: list[Run]
-    verification: list[Verification] | None
+    verification: list[Verification]
 
 
 def measure(workload: Workload, ranks: Ranks) -> Measured | None:
@@ -67,7 +73,7 @@ def measure(workload: Workload, ranks: Ranks) -> Measured | None:
         else:
             corrections += 1
     verification = runs.verification()
-    return Measured(measured, verification) if ranks.rank == 0 else None
+    return Measured(measured, verification) if verification else None
 
 
 class _Runs:
@@ -112,12 +118,8 @@ class _Runs:
         return run, seconds, new_batch_size
 
     def verification(self) -> list[Verification] | None:
-        """What each rank verified, on rank 0; None elsewhere and in mode compute. Makes the pass if there was none."""
-        if isinstance(self._part, _ComputingPart):
-            return None
-        if self._part.verification is None:
-            self._part(1, verify=True)
-        return self._ranks.gather(self._part.verification)
+        """What each rank verified, on rank 0; None elsewhere."""
+        return self._ranks.gather(self._part.verified())
 
 
 class _ReadingPart:
@@ -128,11 +130,13 @@ class _ReadingPart:
 
     def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
         self._workload, self._ranks, self._device, self._engine = workload, ranks, device, engine
-        self.verification: Verification | None = None
+        self._verification: Verification | None = None
         self._order = _SampleOrder(workload, ranks)
         self._loop = ReadingLoop(workload, device, engine)
         self._storage = StorageMeter(workload.files) if ranks.node_leader else None
         self._evict_first = True
+        self._mask_seconds = 0.0
+        self._known_masks: dict[str, np.ndarray] = {}
 
     def __call__(self, epochs: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
         """The part, and the lowest and highest residency of all ranks just before it.
@@ -152,14 +156,17 @@ class _ReadingPart:
             page_cache.preload(own)
             self._evict_first = False
         resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
-        values = math.prod(self._workload.sample_shape)
+        cell, shape = self._workload.cell, self._workload.sample_shape
+        infers = MODES[cell.mode].infers
         if not verify:
-            return self._read(files, TimedEvidence(files, values, self._device)), resident
-        cell = self._workload.cell
-        evidence = FullEvidence(files, epochs, values, cell.local_batch_size, self._workload.first_start)
+            timed = TimedEvidence(files, shape, self._device, infers)
+            part = self._read(files, timed)
+            return dataclasses.replace(part, masks=self._timed_masks(timed, part.seconds) if infers else None), resident
+        evidence = FullEvidence(files, epochs, shape, cell.local_batch_size, self._workload.first_start)
         part = self._read(files, evidence)
-        masks = evidence.masks(self._engine, self._device) if MODES[cell.mode].infers else None
-        self.verification = Verification(delivery=part.delivery, masks=masks)
+        masks = evidence.masks(self._engine, self._device) if infers else None
+        self._known_masks = evidence.masks_by_file()
+        self._verification = Verification(delivery=part.delivery, masks=masks)
         return part, resident
 
     def _read(self, files: tuple[Path, ...], evidence: Evidence) -> Part:
@@ -170,6 +177,20 @@ class _ReadingPart:
         if storage:
             part = dataclasses.replace(part, storage=storage())
         return dataclasses.replace(part, delivery=evidence.delivery(part.bytes_returned_by_reads))
+
+    def _timed_masks(self, evidence: TimedEvidence, seconds: float) -> MaskComparison:
+        """Compare masks of a part, which took `seconds`, unless earlier parts have used up the time for this."""
+        self._mask_seconds += MASK_TIME_SHARE * seconds
+        start = time.perf_counter()
+        found = evidence.masks(self._engine, self._mask_seconds, self._known_masks)
+        self._mask_seconds -= time.perf_counter() - start
+        return found
+
+    def verified(self) -> Verification | None:
+        """What was verified. Makes the pass if there was none."""
+        if self._verification is None:
+            self(1, verify=True)
+        return self._verification
 
     def epochs(self, amount: int) -> int:
         return amount
@@ -183,6 +204,10 @@ class _ComputingPart:
 
     def __call__(self, batches: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
         return self._loop(batches, self._ranks), (0.0, 0.0)
+
+    def verified(self) -> Verification:
+        """Compare masks after the runs."""
+        return Verification(delivery=None, masks=self._loop.masks())
 
     def epochs(self, amount: int) -> int:
         return 0
@@ -224,6 +249,7 @@ def _joined(parts: Sequence[Part]) -> RankRun:
         peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
         page_faults=sum(part.page_faults for part in parts),
         bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
+        bytes_returned_by_reads=sum(part.bytes_returned_by_reads for part in parts),
         disk_bytes=_known(sum, [part.storage.disks for part in parts]),
         network_bytes_read=_known(sum, [part.storage.network for part in parts]),
         reader=parts[-1].reader,  # some counts are since the start of the process
@@ -233,6 +259,7 @@ def _joined(parts: Sequence[Part]) -> RankRun:
             memory_bytes=_known(max, [part.device.memory_bytes for part in parts]),
         ),
         delivery=_known(_all_delivered, [part.delivery for part in parts]),
+        masks=_all_masks([part.masks for part in parts if part.masks]),
     )
 
 
@@ -243,6 +270,16 @@ def _all_delivered(parts: Sequence[Delivery]) -> Delivery:
         bytes=sum(part.bytes for part in parts),
         wrong_samples=sum(part.wrong_samples for part in parts),
         first_wrong=next((part.first_wrong for part in parts if part.first_wrong), None),
+    )
+
+
+def _all_masks(parts: Sequence[MaskComparison]) -> MaskComparison | None:
+    if not parts:
+        return None
+    return MaskComparison(
+        samples=sum(part.samples for part in parts),
+        pixels=sum(part.pixels for part in parts),
+        differing_pixels=sum(part.differing_pixels for part in parts),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from deepcam import files
@@ -13,6 +12,7 @@ from deepcam.benchmark import environment, machine_lock, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.measure import Measured, measure
 from deepcam.benchmark.timed_loop import Workload
+from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.grid import MODES
 from deepcam.model.fingerprint import ADVICE, read_fingerprint
@@ -23,6 +23,9 @@ from deepcam.record.schema import SCHEMA_VERSION, DatasetSummary, EngineDescript
 
 VISUALIZED = 3
 """Number of samples to draw."""
+
+HASHED = 2
+"""Number of samples, chosen at random, of which each node compares the hash with dataset.json."""
 
 
 def run(job: Job) -> list[Prediction]:
@@ -44,9 +47,12 @@ def run(job: Job) -> list[Prediction]:
         run_length=job.run_length,
         first_start=job.start is None or job.start.number == 0,
     )
-    engine_sha256 = _hash_engine(job.engine_files[place]) if job.engine_files else None
+    engine_sha256 = _hash_engine(job, place)
     with machine_lock.held() if me.node_leader else contextlib.nullcontext():
         background_load, measured = _measure(workload, me)
+        _check_unchanged(job, place, engine_sha256, subject["engine"])
+        if me.node_leader:
+            dataset.check_some(job.dataset, HASHED)
     places = me.gather(
         RankPlace(
             node=environment.node_name(),
@@ -80,6 +86,7 @@ def check_job(job: Job) -> None:
     """Raise InputError, before any timing, for what this job cannot do here."""
     if problem := job.cell.problem(job.devices):
         raise InputError(problem)
+    dataset.require_distinct_files(job.dataset)
     samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
     if samples < batch:
         raise InputError(
@@ -162,10 +169,20 @@ def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> Eng
     return EngineDescription(**fingerprints[0], accuracy=verdicts)
 
 
-def _hash_engine(path: Path) -> str:
+def _hash_engine(job: Job, place: int) -> str | None:
+    """The SHA-256 of the engine file of a device; None if the job has none."""
+    if not job.engine_files:
+        return None
+    path = job.engine_files[place]
     if not path.is_file():
         raise InputError(f"{path}: missing; {ADVICE}")
     return files.sha256(path)
+
+
+def _check_unchanged(job: Job, place: int, engine_sha256: str | None, described: EngineDescription | None) -> None:
+    """Raise InputError if the engine is no longer the one that was described and hashed before the start waited."""
+    if engine_sha256 and (_hash_engine(job, place) != engine_sha256 or describe_subject(job)["engine"] != described):
+        raise InputError(f"{job.engine_files[place]}: the engine was replaced during the start; run again")
 
 
 def _predictions(job: Job) -> list[Prediction]:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from deepcam import machine, machine_topology
-from deepcam.benchmark.delivery import Evidence
+from deepcam.benchmark.delivery import Evidence, load, on_host, require_shape
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.benchmark.storage_meter import UNKNOWN, StorageBytes
 from deepcam.grid import Cell
-from deepcam.record.delivery_schema import Delivery
+from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.run_schema import DeviceUsage
 from deepcam.record.schema import Settings
 
@@ -64,6 +64,8 @@ class Part:
     """What read calls of the rank's processes returned, from storage or from memory."""
     delivery: Delivery | None = None
     """How the samples compare with the files; None before they are compared, and in mode compute."""
+    masks: MaskComparison | None = None
+    """How masks compare with those of resident batches; None if none were compared."""
     storage: StorageBytes = UNKNOWN
     """What the storage of the rank's node delivered; unknown on ranks that do not lead their node."""
 
@@ -100,10 +102,33 @@ class ComputeLoop:
 
     def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
         self._device, self._engine, self._size = device, engine, workload.cell.local_batch_size
-        self._batch = device.to_device(np.stack([np.load(path) for path in workload.files[: self._size]]))
+        names = [str(path) for path in workload.files[: self._size + 1]]
+        # All samples but the first change their places. If there is one in a batch, it is another one.
+        self._batch, self._other_names = device.to_device(load(names[: self._size])), names[1:] + names[:1]
+        self._mask_shape = (self._size, *workload.sample_shape[:2])
 
     def __call__(self, batches: int, ranks: Ranks) -> Part:
         return _timed(self._steps(batches), ranks, self._device, {}, ())
+
+    def masks(self) -> MaskComparison:
+        """Compare masks of the batch with those of a batch that has the same samples at other places.
+
+        Raises ValueError if the engine returns something else than a mask.
+        """
+        other = self._device.to_device(load(self._other_names[: self._size]))
+        first, moved, again = (self._mask(batch) for batch in (self._batch, other, self._batch))
+        common = self._size - 1
+        differing = np.count_nonzero(first != again) + np.count_nonzero(first[1:] != moved[:common])
+        return MaskComparison(
+            samples=self._size + common,
+            pixels=first.size + first[1:].size,
+            differing_pixels=int(differing),
+        )
+
+    def _mask(self, batch: Any) -> np.ndarray:
+        mask = self._engine(batch)
+        require_shape("mask", mask, self._mask_shape)
+        return on_host(mask).copy()
 
     def _steps(self, batches: int) -> Iterator[list[str]]:
         engine, batch, names = self._engine, self._batch, [""] * self._size

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -165,6 +166,30 @@ def from_folders(folders: Sequence[Path]) -> Dataset:
         channels=None,
         class_fractions=None,
     )
+
+
+def require_distinct_files(dataset: Dataset) -> None:
+    """Raise InputError if two data files are one file, by a link, which memory would hold only once."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in dataset.files:
+        with files.os_errors_as_input_errors(path):
+            status = path.stat()
+        other = found.setdefault((status.st_dev, status.st_ino), path)
+        if other is not path:
+            raise InputError(f"{path}: the same file as {other}; give each sample a file of its own")
+
+
+def check_some(dataset: Dataset, number: int) -> None:
+    """Hash `number` data files, chosen at random. InputError names one whose hash is not that of dataset.json."""
+    hashed = [sample for sample in dataset.samples if sample.sha256]
+    for sample in random.SystemRandom().sample(hashed, min(number, len(hashed))):
+        with files.os_errors_as_input_errors(sample.data):
+            differs = files.sha256(sample.data) != sample.sha256
+        if differs:
+            raise InputError(
+                f"{sample.data}: its SHA-256 is not that of dataset.json; delete {sample.data.parent / MANIFEST} and "
+                "run the workflow again"
+            )
 
 
 def _reason(error: Exception) -> str:

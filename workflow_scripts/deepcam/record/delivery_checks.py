@@ -5,17 +5,32 @@ Records of version 6 do not say. They have none of these checks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deepcam.grid import MODES, READERS
+from deepcam.record.delivery_schema import MaskComparison
 from deepcam.record.schema import Check, Measurement
 
 MIN_MASK_AGREEMENT = 0.9999
-"""Smallest share of equal pixels on a GPU. Its kernels may add in another order from one call to the next, so that a
-pixel whose best two classes are nearly equal can change its class. On a CPU, equal batches give equal masks."""
+"""Smallest share of equal pixels. Kernels may add in another order at another place of a batch, and those of a GPU
+from one call to the next, so that a pixel whose best two classes are nearly equal can change its class."""
+
+MIN_READ = 0.999
+"""Smallest share of the samples' bytes that read calls return. The files also have headers."""
+
+SPARE_PIXELS = 2
+"""Pixels of a rank that may differ, however few were compared."""
 
 
 def checks(record: Measurement) -> list[Check]:
     """The checks of what was delivered, of the masks, and of the engine file."""
-    return [*_delivered_bytes(record), *_masks(record), *_engine_file(record)]
+    return [
+        *_delivered_bytes(record),
+        *_read_calls(record),
+        *_masks(record),
+        *_engine_file(record),
+        *_engine_judged(record),
+    ]
 
 
 def _delivered_bytes(record: Measurement) -> list[Check]:
@@ -43,24 +58,57 @@ def _delivered_bytes(record: Measurement) -> list[Check]:
     ]
 
 
-def _masks(record: Measurement) -> list[Check]:
-    """The masks of the pass outside the clock are those of resident batches."""
-    mode = MODES[record.cell.mode]
-    if record.verification is None or not (mode.reads and mode.infers):
+def _read_calls(record: Measurement) -> list[Check]:
+    """Read calls returned all samples of each run while the clock was on: nothing was read before, or kept."""
+    reader = READERS.get(record.cell.reader)
+    returned = [rank.bytes_returned_by_reads for run in record.runs for rank in run.ranks]
+    if reader is None or reader.discards or not reader.calls or None in returned:
         return []
-    on_cpu = all(rank.device == "cpu" for rank in record.environment.ranks)
-    limit = 1.0 if on_cpu else MIN_MASK_AGREEMENT
-    pairs = [rank.masks for rank in record.verification]
-    shares = [1 - masks.differing_pixels / masks.pixels if masks and masks.pixels else 0.0 for masks in pairs]
+    sample_bytes = record.dataset.bytes / len(record.dataset.samples)
+    shares = [
+        (rank.bytes_returned_by_reads or 0) / (sum(rank.batch_samples) * sample_bytes)
+        for run in record.runs
+        for rank in run.ranks
+    ]
+    return [
+        Check(
+            name="read_calls",
+            level="error",
+            expected=f"read calls returned at least {MIN_READ:.1%} of the samples' bytes in each run",
+            actual=f"{min(shares):.1%}",
+            ok=min(shares) >= MIN_READ,
+        )
+    ]
+
+
+def _masks(record: Measurement) -> list[Check]:
+    """The masks of the pass outside the clock, and those of timed passes, are those of resident batches."""
+    mode = MODES[record.cell.mode]
+    if record.verification is None or not mode.infers:
+        return []
+    found = [[rank.masks] for rank in record.verification]
+    if mode.reads:
+        found += [[run.ranks[i].masks for run in record.runs] for i in range(len(record.verification))]
+    pairs = [_pixels(masks) for masks in found]
+    shares = [1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs]
     return [
         Check(
             name="masks",
             level="error",
-            expected=f"the masks of resident batches on at least {limit:.2%} of the pixels of each rank",
+            expected=f"the masks of resident batches on at least {MIN_MASK_AGREEMENT:.2%} of the pixels of each rank",
             actual=f"{min(shares, default=0.0):.4%}",
-            ok=min(shares, default=0.0) >= limit,
+            ok=all(
+                pixels and (differing <= SPARE_PIXELS or pixels - differing >= MIN_MASK_AGREEMENT * pixels)
+                for differing, pixels in pairs
+            ),
         )
     ]
+
+
+def _pixels(found: Sequence[MaskComparison | None]) -> tuple[int, int]:
+    """How many pixels differ in these comparisons, and how many there are."""
+    known = [masks for masks in found if masks]
+    return sum(masks.differing_pixels for masks in known), sum(masks.pixels for masks in known)
 
 
 def _engine_file(record: Measurement) -> list[Check]:
@@ -78,5 +126,20 @@ def _engine_file(record: Measurement) -> list[Check]:
             expected="the engine file that the accuracy check judged",
             actual=f"another one, SHA-256 {', '.join(others)}..." if others else "that file",
             ok=not others,
+        )
+    ]
+
+
+def _engine_judged(record: Measurement) -> list[Check]:
+    """Somebody has judged the accuracy of the engine."""
+    if not MODES[record.cell.mode].infers or record.engine is None:
+        return []
+    return [
+        Check(
+            name="engine_judged",
+            level="warning",
+            expected="a verdict on the engine's accuracy",
+            actual="one" if record.engine.accuracy else "none",
+            ok=bool(record.engine.accuracy),
         )
     ]

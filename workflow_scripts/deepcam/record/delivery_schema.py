@@ -34,7 +34,11 @@ class MaskComparison(Model):
 
 
 class Verification(Model):
-    """What one rank compared in the pass outside the clock."""
+    """What one rank compared outside the clock: in a pass, or in mode compute after the runs."""
 
-    delivery: Delivery = Field(description="Blocks of all samples, and whole samples in a configuration's first start.")
-    masks: MaskComparison | None = Field(description="Masks of the pass; null except in mode inference.")
+    delivery: Delivery | None = Field(
+        description="Blocks of all samples, and whole samples in a configuration's first start; null in mode compute."
+    )
+    masks: MaskComparison | None = Field(
+        description="Masks of the pass, or in mode compute of the resident batch; null in modes io and train."
+    )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from deepcam.grid import LARGEST_NUMBER
 from deepcam.record.columns import Model
-from deepcam.record.delivery_schema import Delivery
+from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.fields import Amount, Count, Duration, Json, Positive, Share
 
 
@@ -68,6 +68,10 @@ class RankRun(Model):
     bytes_read_from_storage: Count = Field(
         description="Bytes that the kernel fetched from storage for the rank's processes (/proc/PID/io)."
     )
+    bytes_returned_by_reads: Count | None = Field(
+        description="Bytes that read calls returned to the rank's processes, from storage or from memory "
+        "(/proc/PID/io); null if not recorded."
+    )
     disk_bytes: Count | None = Field(
         default=None,
         description="Bytes that the disks below the dataset read and wrote on this node during the run, for all "
@@ -84,6 +88,10 @@ class RankRun(Model):
     delivery: Delivery | None = Field(
         description="How the samples compare with the files, by a few bytes of each; null in mode compute and if it "
         "was not recorded."
+    )
+    masks: MaskComparison | None = Field(
+        description="How masks compare, at random pixels, with those of the pass outside the clock and of resident "
+        "batches; null except in mode inference, and if it was not recorded."
     )
 
 

@@ -128,8 +128,7 @@ class Measurement(Model):
     engine: EngineDescription | None = Field(description="What computed; null in mode io.")
     environment: Environment = Field(description="Machine and software.")
     verification: list[Verification] | None = Field(
-        description="What each rank compared in a pass outside the clock, by rank; null in mode compute and if it was "
-        "not recorded."
+        description="What each rank compared outside the clock, by rank; null if it was not recorded."
     )
     runs: list[Run] = Field(min_length=1, description="The measured runs, in order.")
 

@@ -47,7 +47,7 @@ def _add_delivery(content: dict[str, Any]) -> None:
     for place in content.get("environment", {}).get("ranks", ()):
         place["engine_sha256"] = None
     for rank in _rank_runs(content):
-        rank["delivery"] = None
+        rank |= {"delivery": None, "masks": None, "bytes_returned_by_reads": None}
 
 
 def _rank_runs(content: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -114,8 +114,12 @@ REMEDIES = {
             "if they are right, report the record."
         ),
     ),
+    "read_calls": (
+        Markup("Read calls returned fewer bytes during the runs than the samples have"),
+        Markup("The reader reads before the clock starts, or keeps samples from an earlier pass. Report the record."),
+    ),
     "masks": (
-        Markup("End-to-end masks differ from those of the same samples in memory"),
+        Markup("Masks differ from others of the same samples"),
         Markup("The engine ran before its batch was complete, or it is not deterministic. Report the record."),
     ),
     "engine_file": (
@@ -124,6 +128,10 @@ REMEDIES = {
             "Delete the engine’s folder in <code>results/accuracy</code> and the folders of these configurations, and "
             "run the same command again."
         ),
+    ),
+    "engine_judged": (
+        Markup("The accuracy of the engine was not judged"),
+        Markup("Run the workflow, or give <code>--accuracy-files</code>."),
     ),
     "homogeneous_nodes": (
         Markup("Nodes of different kinds"),
