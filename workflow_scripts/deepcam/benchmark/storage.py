@@ -18,9 +18,10 @@ SYS_BLOCK = Path("/sys/dev/block")
 UNSEEN = "unseen"
 """Type of a file system that MOUNTS does not list, such as the root of a chroot."""
 
+MEMORY = ("tmpfs", "ramfs")
+"""Types of file systems whose files are memory, which nothing can evict."""
+
 CAVEATS = {
-    "tmpfs": "its files are memory, which nothing can evict",
-    "ramfs": "its files are memory, which nothing can evict",
     "zfs": "its own cache, ARC, is not evicted",
     **dict.fromkeys(
         ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "wekafs", "pvfs2", "afs", "9p", "virtiofs"),
@@ -79,6 +80,10 @@ class Mount:
     options: str = ""
     number: str = ""
     """Number (major:minor) of its device, or one that stands for the file system."""
+    root: str = "/"
+    """The folder of the file system that is mounted."""
+    layers: str = ""
+    """Options of the file system, of which an overlay's name its layers."""
 
     @property
     def kind(self) -> str:
@@ -117,6 +122,14 @@ class Medium:
             self.disks += filter(None, [_read(folder / "dev")])
             self.caveats += filter(None, [_caveat_of_disk(folder, model)])
 
+    def add_file(self, path: Path) -> None:
+        """Add what lies below this file."""
+        below = _below(_mount(path), [path])
+        self.layers += below.layers
+        self.disks += below.disks
+        self.caveats += below.caveats
+        self.memory += below.memory
+
     def _add_loop(self, folder: Path, backing_file: Path) -> None:
         if _read(folder / "loop/dio") != "1":
             self.memory.append(
@@ -124,12 +137,8 @@ class Medium:
             )
         else:
             self.caveats.append(f"{folder.name} reads {backing_file}, with direct I/O")
-        if backing_file.exists():
-            below = _below(_mount(backing_file))
-            self.layers += below.layers
-            self.disks += below.disks
-            self.caveats += below.caveats
-            self.memory += below.memory
+        if os.path.exists(backing_file):
+            self.add_file(backing_file)
         else:
             self.caveats.append(f"what lies below {folder.name} is not visible to this process")
 
@@ -150,18 +159,20 @@ def holders(files: Iterable[Path]) -> list[tuple[Mount, Medium]]:
     one_of_each: dict[int, Path] = {}
     for path in files:
         one_of_each.setdefault(path.stat().st_dev, path)
-    return [(mount, _below(mount)) for mount in dict.fromkeys(map(_mount, one_of_each.values()))]
+    of_mounts: dict[Mount, list[Path]] = {}
+    for path in one_of_each.values():
+        of_mounts.setdefault(_mount(path), []).append(path)
+    return [(mount, _below(mount, paths)) for mount, paths in of_mounts.items()]
 
 
 def _described(mount: Mount, medium: Medium) -> dict[str, Any]:
-    caveats = filter(None, [CAVEATS.get(mount.kind), *medium.caveats])
     device = _folder(mount)
     return {
         "mount": mount.point,
         "type": mount.type,
         "device": mount.device,
         "options": mount.options,
-        "caveat": "; ".join(dict.fromkeys(caveats)),
+        "caveat": "; ".join(dict.fromkeys(medium.caveats)),
         "memory_below": "; ".join(dict.fromkeys(medium.memory)),
         "layers": medium.layers,
         **{name: _read(device / file) if device else None for name, file in BLOCK_DEVICE.items()},
@@ -169,19 +180,25 @@ def _described(mount: Mount, medium: Medium) -> dict[str, Any]:
 
 
 def _mount(path: Path) -> Mount:
-    """The mount that holds `path`: the innermost, and of several with the same mount point the last."""
+    """The mount that holds `path`, found as the kernel finds it: from mount to mount, as the path comes across them.
+
+    A mount point may be hidden below a file system that was mounted later over a folder above it. It then belongs to
+    the same parent, and the path comes across the later one first.
+    """
     path = path.resolve()
-    best = Mount(number=_number(path.stat().st_dev))
-    for line in os.fsdecode(MOUNTS.read_bytes()).split("\n"):
-        left, separator, right = line.partition(" - ")
-        if not separator:
-            continue
-        number, _, point, options = left.split(" ")[2:6]
-        point = unescaped(point)
-        if path.is_relative_to(point) and len(point) >= len(best.point):
-            kind, device = map(unescaped, right.split(" ")[:2])
-            best = Mount(point, kind, device, options, number)
-    return best
+    rows = [line.split(" ") for line in os.fsdecode(MOUNTS.read_bytes()).split("\n") if " - " in line]
+    rows = [row for row in rows if path.is_relative_to(unescaped(row[4]))]
+    parents = {row[0]: row[1] for row in rows}
+    # The parent of the root is not listed, or is the root itself.
+    found = [row for row in rows if parents[row[0]] not in parents or row[0] == row[1]]
+    last = None
+    while found:
+        last = min(reversed(found), key=lambda row: len(unescaped(row[4])))
+        found = [row for row in rows if row[1] == last[0] != row[0]]
+    if last is None:
+        return Mount(number=_number(path.stat().st_dev))
+    kind, device, layers = last[last.index("-") + 1 :][:3]
+    return Mount(unescaped(last[4]), unescaped(kind), unescaped(device), last[5], last[2], unescaped(last[3]), layers)
 
 
 def _number(device: int) -> str:
@@ -208,15 +225,56 @@ def _folder(mount: Mount) -> Path | None:
     return None
 
 
-def _below(mount: Mount) -> Medium:
-    """What lies below a mounted file system."""
+def _below(mount: Mount, files: Iterable[Path]) -> Medium:
+    """What lies below a mounted file system, or only below these files of it if it is an overlay."""
     medium = Medium()
     folder = _folder(mount)
+    in_layers = _in_layers(mount, files) if mount.kind == "overlay" else []
+    for file in in_layers:
+        medium.add_file(file)
+    if mount.kind in MEMORY:
+        medium.memory.append(f"{mount.point} is a {mount.type}, whose files are memory")
+    elif mount.kind in CAVEATS and not in_layers:
+        medium.caveats.append(CAVEATS[mount.kind])
     if folder is not None:
         medium.add(folder)
-    elif mount.kind not in CAVEATS:
+    elif mount.kind not in (*CAVEATS, *MEMORY):
         medium.caveats.append("the device below this file system is not visible to this process")
     return medium
+
+
+def _in_layers(overlay: Mount, files: Iterable[Path]) -> list[Path]:
+    """The files below those of an overlay, one on each file system; empty unless all are visible to this process."""
+    found: dict[Mount, Path] = {}
+    for file in files:
+        name = overlay.root.lstrip("/") / file.resolve().relative_to(overlay.point)
+        below = next((path for path in (layer / name for layer in _layers(overlay)) if _alike(path, file)), None)
+        if below is None:
+            return []
+        found.setdefault(_mount(below), below)
+    return list(found.values())
+
+
+def _layers(overlay: Mount) -> list[Path]:
+    """The folders of an overlay, from the uppermost down; empty if a file's name and its content may be in two layers.
+
+    See Documentation/filesystems/overlayfs.rst in Linux. A relative path is one of the process that mounted it.
+    """
+    options = [option.partition("=")[::2] for option in overlay.layers.split(",")]
+    if ("metacopy", "on") in options:
+        return []
+    upper = [unescaped(value) for name, value in options if name == "upperdir"]
+    lower = [unescaped(value) for name, value in options if name in ("lowerdir", "lowerdir+")]
+    lower = [folder.replace("\\:", ":") for value in lower for folder in re.split(r"(?<!\\):+", value)]
+    return [Path(folder) for folder in (*upper, *lower) if folder.startswith("/")]
+
+
+def _alike(path: Path, file: Path) -> bool:
+    try:
+        one, other = path.stat(), file.stat()
+    except OSError:
+        return False
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _caveat_of_layer(folder: Path) -> str:
