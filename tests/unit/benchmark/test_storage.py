@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from deepcam import machine
+from deepcam.benchmark import mounts as mounts_module
 from deepcam.benchmark import storage
 
 LINES = """\
@@ -26,7 +27,7 @@ def mounts(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     path = tmp_path / "mountinfo"
     path.write_text(LINES.format(folder=tmp_path))
-    monkeypatch.setattr(storage, "MOUNTS", path)
+    monkeypatch.setattr(mounts_module, "MOUNTS", path)
     monkeypatch.setattr(storage, "SYS_BLOCK", tmp_path / "none")
     return path
 
@@ -96,7 +97,9 @@ def test_memory_below_a_loop_device_or_an_overlay_is_found(block, tmp_path, belo
     assert "overlay" not in found["caveat"]
 
 
-@pytest.mark.parametrize("options", ["lowerdir=lower", "lowerdir=/none", "metacopy=on,lowerdir={folder}/lower"])
+@pytest.mark.parametrize(
+    "options", ["lowerdir=lower", "lowerdir=/none", "metacopy=on,lowerdir={folder}/lower", "lowerdir={folder}/place"]
+)
 def test_an_overlay_whose_layers_are_not_visible_has_a_caveat(block, tmp_path, options):
     block("nvme0n1", "259:0", **NVME)
     for name in ("lower", "place"):
@@ -136,7 +139,7 @@ def test_all_file_systems_of_a_dataset_are_described_once_the_first_samples_firs
 def block(tmp_path, monkeypatch):
     """Makes block devices below `tmp_path/devices`, which is a list of their numbers and folders."""
     monkeypatch.setattr(storage, "SYS_BLOCK", tmp_path / "block")
-    monkeypatch.setattr(storage, "MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(mounts_module, "MOUNTS", tmp_path / "mountinfo")
     monkeypatch.setattr(machine, "cpu", lambda: ("a CPU", frozenset()))
     (tmp_path / "block").mkdir()
 

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from deepcam import machine
-
-MOUNTS = Path("/proc/self/mountinfo")
+from deepcam.benchmark.mounts import UNSEEN, Mount, device_number, layers_of, mount_of
 
 SYS_BLOCK = Path("/sys/dev/block")
-
-UNSEEN = "unseen"
-"""Type of a file system that MOUNTS does not list, such as the root of a chroot."""
 
 MEMORY = ("tmpfs", "ramfs")
 """Types of file systems whose files are memory, which nothing can evict."""
@@ -70,27 +66,6 @@ CACHED_VOLUME = re.compile(r"_(w?corig|cdata|cvol)\b")
 """In the names of the parts of an LVM volume that has a cache on a faster disk."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Mount:
-    """A mounted file system, as mountinfo describes it, see proc(5)."""
-
-    point: str = ""
-    type: str = UNSEEN
-    device: str = UNSEEN
-    options: str = ""
-    number: str = ""
-    """Number (major:minor) of its device, or one that stands for the file system."""
-    root: str = "/"
-    """The folder of the file system that is mounted."""
-    layers: str = ""
-    """Options of the file system, of which an overlay's name its layers."""
-
-    @property
-    def kind(self) -> str:
-        """The type without what follows a dot: fuse.sshfs is a fuse."""
-        return self.type.partition(".")[0]
-
-
 @dataclasses.dataclass
 class Medium:
     """What block devices lie below a file system."""
@@ -124,7 +99,7 @@ class Medium:
 
     def add_file(self, path: Path) -> None:
         """Add what lies below this file."""
-        below = _below(_mount(path), [path])
+        below = _below(mount_of(path), [path])
         self.layers += below.layers
         self.disks += below.disks
         self.caveats += below.caveats
@@ -161,7 +136,7 @@ def holders(files: Iterable[Path]) -> list[tuple[Mount, Medium]]:
         one_of_each.setdefault(path.stat().st_dev, path)
     of_mounts: dict[Mount, list[Path]] = {}
     for path in one_of_each.values():
-        of_mounts.setdefault(_mount(path), []).append(path)
+        of_mounts.setdefault(mount_of(path), []).append(path)
     return [(mount, _below(mount, paths)) for mount, paths in of_mounts.items()]
 
 
@@ -179,37 +154,6 @@ def _described(mount: Mount, medium: Medium) -> dict[str, Any]:
     }
 
 
-def _mount(path: Path) -> Mount:
-    """The mount that holds `path`, found as the kernel finds it: from mount to mount, as the path comes across them.
-
-    A mount point may be hidden below a file system that was mounted later over a folder above it. It then belongs to
-    the same parent, and the path comes across the later one first.
-    """
-    path = path.resolve()
-    rows = [line.split(" ") for line in os.fsdecode(MOUNTS.read_bytes()).split("\n") if " - " in line]
-    rows = [row for row in rows if path.is_relative_to(unescaped(row[4]))]
-    parents = {row[0]: row[1] for row in rows}
-    # The parent of the root is not listed, or is the root itself.
-    found = [row for row in rows if parents[row[0]] not in parents or row[0] == row[1]]
-    last = None
-    while found:
-        last = min(reversed(found), key=lambda row: len(unescaped(row[4])))
-        found = [row for row in rows if row[1] == last[0] != row[0]]
-    if last is None:
-        return Mount(number=_number(path.stat().st_dev))
-    kind, device, layers = last[last.index("-") + 1 :][:3]
-    return Mount(unescaped(last[4]), unescaped(kind), unescaped(device), last[5], last[2], unescaped(last[3]), layers)
-
-
-def _number(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def unescaped(field: str) -> str:
-    """The text of a field, in which the kernel writes space, tab, newline, backslash and # as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
-
-
 def _folder(mount: Mount) -> Path | None:
     """The folder in /sys of the disk, or of another block device, that a file system is on; None if it is on none.
 
@@ -217,7 +161,7 @@ def _folder(mount: Mount) -> Path | None:
     """
     numbers = [mount.number]
     if mount.device.startswith("/dev/") and os.path.exists(mount.device):
-        numbers.append(_number(os.stat(mount.device).st_rdev))
+        numbers.append(device_number(os.stat(mount.device).st_rdev))
     for number in numbers:
         if (SYS_BLOCK / number).exists():
             device = (SYS_BLOCK / number).resolve()
@@ -248,25 +192,11 @@ def _in_layers(overlay: Mount, files: Iterable[Path]) -> list[Path]:
     found: dict[Mount, Path] = {}
     for file in files:
         name = overlay.root.lstrip("/") / file.resolve().relative_to(overlay.point)
-        below = next((path for path in (layer / name for layer in _layers(overlay)) if _alike(path, file)), None)
-        if below is None:
+        below = next((path for path in (layer / name for layer in layers_of(overlay)) if _alike(path, file)), None)
+        if below is None or mount_of(below) == overlay:  # its folders are those of another root
             return []
-        found.setdefault(_mount(below), below)
+        found.setdefault(mount_of(below), below)
     return list(found.values())
-
-
-def _layers(overlay: Mount) -> list[Path]:
-    """The folders of an overlay, from the uppermost down; empty if a file's name and its content may be in two layers.
-
-    See Documentation/filesystems/overlayfs.rst in Linux. A relative path is one of the process that mounted it.
-    """
-    options = [option.partition("=")[::2] for option in overlay.layers.split(",")]
-    if ("metacopy", "on") in options:
-        return []
-    upper = [unescaped(value) for name, value in options if name == "upperdir"]
-    lower = [unescaped(value) for name, value in options if name in ("lowerdir", "lowerdir+")]
-    lower = [folder.replace("\\:", ":") for value in lower for folder in re.split(r"(?<!\\):+", value)]
-    return [Path(folder) for folder in (*upper, *lower) if folder.startswith("/")]
 
 
 def _alike(path: Path, file: Path) -> bool:
