@@ -80,6 +80,8 @@ def test_the_hash_of_the_code_is_that_of_its_names_and_contents(tmp_path):
     hashes = [first, change("a.py", "two"), change("package/b.py", "new"), change("package/b.py", "")]
     assert len(set(hashes)) == 4
     assert change("package/b.py", "new") == hashes[2]
+    (tmp_path / "package/b.py").rename(tmp_path / "package/c.py")
+    assert environment.code_sha256(tmp_path) not in hashes
 
 
 def test_a_process_with_another_priority_says_so():

@@ -100,7 +100,8 @@ def test_memory_below_a_loop_device_or_an_overlay_is_found(block, tmp_path, belo
 @pytest.mark.parametrize(
     "options", ["lowerdir=lower", "lowerdir=/none", "metacopy=on,lowerdir={folder}/lower", "lowerdir={folder}/place"]
 )
-def test_an_overlay_whose_layers_are_not_visible_has_a_caveat(block, tmp_path, options):
+def test_an_overlay_whose_layers_are_not_visible_has_a_caveat(block, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)  # which need not be the folder from which it was mounted
     block("nvme0n1", "259:0", **NVME)
     for name in ("lower", "place"):
         (tmp_path / name).mkdir()
@@ -111,6 +112,11 @@ def test_an_overlay_whose_layers_are_not_visible_has_a_caveat(block, tmp_path, o
         f"2 1 0:9 / {tmp_path}/place rw - overlay overlay rw,{options.format(folder=tmp_path)}\n"
     )
     assert "the file system below this overlay" in only(tmp_path / "place/file")["caveat"]
+
+
+def test_a_root_may_be_its_own_parent(mounts):
+    mounts.write_text("1 1 254:0 / / rw - ext4 /dev/vda rw\n")
+    assert only(mounts.parent)["device"] == "/dev/vda"
 
 
 def test_a_file_system_that_is_not_listed_is_unseen(mounts):

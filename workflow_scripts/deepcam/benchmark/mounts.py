@@ -41,15 +41,13 @@ def mount_of(path: Path) -> Mount:
     the same parent, and the path comes across the later one first.
     """
     path = path.resolve()
-    rows = [line.split(" ") for line in os.fsdecode(MOUNTS.read_bytes()).split("\n") if " - " in line]
+    lines = os.fsdecode(MOUNTS.read_bytes()).split("\n")
+    rows = [line.split(" ") for line in lines if " - " in line]
     rows = [row for row in rows if path.is_relative_to(unescaped(row[4]))]
-    parents = {row[0]: row[1] for row in rows}
-    # The parent of the root is not listed, or is the root itself.
-    found = [row for row in rows if parents[row[0]] not in parents or row[0] == row[1]]
-    last = None
+    last, found = None, rows
     while found:
         last = min(reversed(found), key=lambda row: len(unescaped(row[4])))
-        found = [row for row in rows if row[1] == last[0] != row[0]]
+        found = [row for row in rows if row[1] == last[0] != row[0]]  # a root may be its own parent
     if last is None:
         return Mount(number=device_number(path.stat().st_dev))
     kind, device, layers = last[last.index("-") + 1 :][:3]
