@@ -66,7 +66,14 @@ def node(name, **facts):
 
 def place(name, local_rank):
     """Where a rank ran."""
-    return {"node": name, "local_rank": local_rank, "device": "cpu", "cores": [local_rank], "engine_sha256": None}
+    return {
+        "node": name,
+        "local_rank": local_rank,
+        "device": "cpu",
+        "cores": [local_rank],
+        "scheduling": "SCHED_OTHER, nice 0",
+        "engine_sha256": None,
+    }
 
 
 def verification(mode):
@@ -132,6 +139,7 @@ def content(**cell):
             "packages": {"torch": "2"},
             "mpi": "Open MPI",
             "git_commit": "abc",
+            "code_sha256": "0" * 64,
             "container": None,
             "allocator": "glibc 2",
             "variables": {},

@@ -85,10 +85,21 @@ def test_a_memory_limit_beyond_the_memory_is_none(version: str, tmp_path: Path) 
 
 def test_throttling_is_added_up_over_all_levels(version: str, tmp_path: Path) -> None:
     groups = Groups(tmp_path, version, "/pod/job")
+    groups.quota("pod/job", None)
     assert cgroup.throttled_seconds() == 0
     groups.throttled("pod", 1.5)
     groups.throttled("pod/job", 0.25)
     assert cgroup.throttled_seconds() == 1.75
+
+
+def test_throttling_is_unknown_if_no_group_is_visible(version: str, tmp_path: Path) -> None:
+    Groups(tmp_path, version, "/pod/job")
+    (tmp_path / "empty").mkdir()  # groups of version 2 beside those of version 1, which have no quota
+    assert cgroup.throttled_seconds() is None
+    (tmp_path / "mountinfo").write_text("1 0 8:1 / / rw - ext4 /dev/sda rw\n")
+    assert cgroup.throttled_seconds() is None
+    (tmp_path / "cgroup").unlink()
+    assert cgroup.throttled_seconds() == 0  # a kernel without control groups
 
 
 def test_a_container_sees_its_own_group_at_the_mount(version: str, tmp_path: Path) -> None:

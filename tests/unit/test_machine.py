@@ -140,6 +140,13 @@ def test_time_without_cpu_for_want_of_quota_is_that_of_the_period(
     assert since().throttled == 0.5
 
 
+def test_time_without_cpu_is_unknown_if_the_control_groups_are(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "throttled_seconds", lambda: None)
+    used = machine.start_cpu_meter([10], {1})()
+    assert used.throttled is None
+    assert (CpuTime(node=1.0) + used).throttled is None
+
+
 def test_shares_of_several_periods_are_those_of_their_sum() -> None:
     """The steps of the kernel's clock, which make a short period's time negative or too long, cancel out."""
     used = CpuTime(busy=0.9, node=2.0, background=-0.1, own=1.0) + CpuTime(busy=0.3, node=2.0, background=0.2, own=1.0)

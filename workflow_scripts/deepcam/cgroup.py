@@ -25,12 +25,13 @@ def memory_limit() -> int | None:
     return min((limit for limit in (int(text) for text in texts if text.isdecimal()) if limit < physical), default=None)
 
 
-def throttled_seconds() -> float:
+def throttled_seconds() -> float | None:
     """Return for how long the kernel has held back this process's groups because of their quotas, in seconds.
 
-    The time is the sum over all cores and all levels. It is 0 if no group is visible.
+    The time is the sum over all cores and all levels. It is None if the process is in a group, but none is visible.
     """
-    return sum(map(_throttled, _groups("cpu")))
+    groups = [group for group in _groups("cpu") if group.is_dir()]
+    return sum(map(_throttled, groups)) if groups or not _read(PROC / "cgroup") else None
 
 
 def _groups(controller: str) -> Iterator[Path]:
@@ -39,14 +40,16 @@ def _groups(controller: str) -> Iterator[Path]:
     for line in _read(PROC / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(","), path)  # of version 2: an empty name
+    wanted = controller if controller in paths else ""  # a controller is in one version only
     for line in _read(PROC / "mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         root, mount = left.split()[3:5]
         kind, *_, options = right.split()
-        name = {"cgroup2": "", "cgroup": controller}.get(kind)
-        if name is None or name not in paths or (name and name not in options.split(",")):
+        if wanted not in paths or kind != ("cgroup" if wanted else "cgroup2"):
             continue
-        group = Path(paths[name])
+        if wanted and wanted not in options.split(","):
+            continue
+        group = Path(paths[wanted])
         parts = group.relative_to(root).parts if group.is_relative_to(root) else ()
         yield from (Path(mount, *parts[:depth]) for depth in range(len(parts) + 1))
 

@@ -65,11 +65,18 @@ class CpuTime:
     """Time that processes outside the job took on the job's own cores."""
     own: float = 0.0
     """Time of the job's own cores."""
-    throttled: float = 0.0
-    """Time for which the kernel held back this process's control groups, for their CPU quota, on all cores."""
+    throttled: float | None = 0.0
+    """Time for which the kernel held back this process's control groups, for their CPU quota, on all cores; None if
+    no group is visible."""
 
     def __add__(self, other: CpuTime) -> CpuTime:
-        return CpuTime(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+        return CpuTime(
+            busy=self.busy + other.busy,
+            node=self.node + other.node,
+            background=self.background + other.background,
+            own=self.own + other.own,
+            throttled=_total(self.throttled, other.throttled),
+        )
 
     @property
     def node_utilisation(self) -> float:
@@ -80,6 +87,10 @@ class CpuTime:
     def background_load(self) -> float:
         """Share of the time of the job's own cores that processes outside the job took, 0 to 1."""
         return _share(self.background, self.own)
+
+
+def _total(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _share(part: float, whole: float) -> float:
@@ -111,7 +122,7 @@ def start_cpu_meter(job: Iterable[int], cores: Collection[int]) -> Callable[[], 
             node=elapsed * len(busy),
             background=sum(busy[core] for core in own) - job_seconds,
             own=elapsed * len(own),
-            throttled=after.throttled - before.throttled,
+            throttled=_total(after.throttled, -before.throttled if before.throttled is not None else None),
         )
 
     return since
@@ -126,7 +137,7 @@ class _Clocks(NamedTuple):
     job: float
     kernel: dict[int, float]
     """Of each kernel thread."""
-    throttled: float
+    throttled: float | None
 
 
 def _read_clocks(job: tuple[int, ...]) -> _Clocks:

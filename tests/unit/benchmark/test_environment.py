@@ -1,7 +1,8 @@
-"""The commit of the workflow, according to git."""
+"""The commit of the workflow, its code, and how the kernel schedules it."""
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,49 @@ def test_a_folder_without_git_has_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
     monkeypatch.delenv("DEEPCAM_COMMIT", raising=False)
     assert commit() == ""
+
+
+def test_another_repository_that_a_variable_names_is_not_asked(checkout, tmp_path_factory, monkeypatch):
+    own = commit()
+    other = tmp_path_factory.mktemp("other")
+    subprocess.run(["git", "init", "--quiet", other], check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert commit() == own
+
+
+def test_a_copy_in_another_repository_does_not_have_its_commit(checkout, monkeypatch):
+    (checkout / "copy").mkdir()
+    (checkout / "copy/environment.py").write_text("")
+    monkeypatch.setattr(environment, "__file__", str(checkout / "copy/environment.py"))
+    assert commit().startswith("unknown (error: pathspec 'environment.py' did not match any file")
+    monkeypatch.setenv("DEEPCAM_COMMIT", "abc")
+    assert commit() == "abc"
+
+
+def test_the_hash_of_the_code_is_that_of_its_names_and_contents(tmp_path):
+    def change(name, text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        return environment.code_sha256(tmp_path)
+
+    first = change("a.py", "one")
+    assert change("notes.txt", "x") == first
+    hashes = [first, change("a.py", "two"), change("package/b.py", "new"), change("package/b.py", "")]
+    assert len(set(hashes)) == 4
+    assert change("package/b.py", "new") == hashes[2]
+    (tmp_path / "package/b.py").rename(tmp_path / "package/c.py")
+    assert environment.code_sha256(tmp_path) not in hashes
+
+
+def test_a_process_with_another_priority_says_so():
+    program = "from deepcam.benchmark.environment import scheduling; print(scheduling())"
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    variables = os.environ | {"PYTHONPATH": str(Path(environment.__file__).parents[2])}
+
+    def printed(*before):
+        command = [*before, sys.executable, "-c", program]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert printed() == f"SCHED_OTHER, nice {nice}"
+    assert printed("nice", "-n", "19") == "SCHED_OTHER, nice 19"
+    assert printed("chrt", "--batch", "0") == f"SCHED_BATCH, nice {nice}"

@@ -36,6 +36,7 @@ def name(monkeypatch: pytest.MonkeyPatch) -> str:
     """A lock of this test alone."""
     monkeypatch.setattr(machine_lock, "NAME", f"deepcam-test-{os.getpid()}")
     monkeypatch.delenv("SLURMD_NODENAME", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     return machine_lock.NAME
 
 
@@ -93,9 +94,21 @@ def test_a_container_of_another_name_waits() -> None:
         )
 
 
-def test_nodes_that_slurm_plays_on_one_machine_do_not_wait_for_each_other() -> None:
-    with another(SLURMD_NODENAME="n1") as first, another(SLURMD_NODENAME="n2") as second:
+def test_nodes_that_slurm_plays_on_one_machine_for_a_job_do_not_wait_for_each_other() -> None:
+    first_node, second_node = ({"SLURM_JOB_ID": "7", "SLURMD_NODENAME": name} for name in ("n1", "n2"))
+    with another(**first_node) as first, another(**second_node) as second:
         assert (line(first), line(second)) == ("held", "held")
+        with another(**second_node) as waiting:
+            assert "waiting" in line(waiting)
+
+
+@pytest.mark.parametrize("job", ["7", "8", None])
+def test_a_name_of_the_node_alone_gives_no_other_lock(job: str | None) -> None:
+    with another(SLURMD_NODENAME="n1", SLURM_JOB_ID="7") as first:
+        assert line(first) == "held"
+        name = "n1" if job == "7" else "n2"
+        with another(SLURMD_NODENAME=name, **({"SLURM_JOB_ID": job} if job else {})) as second:
+            assert "waiting" in line(second)
 
 
 def test_a_node_that_has_its_hosts_name_in_slurm_is_the_machine() -> None:

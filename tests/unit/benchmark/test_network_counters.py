@@ -2,7 +2,7 @@
 
 import pytest
 from deepcam.benchmark import network_counters, storage, storage_meter
-from deepcam.benchmark.storage import Mount
+from deepcam.benchmark.mounts import Mount
 
 MOUNTSTATS = """\
 device rootfs mounted on / with fstype rootfs

@@ -6,15 +6,16 @@ import subprocess
 
 import pytest
 from deepcam import machine
+from deepcam.benchmark import mounts as mounts_module
 from deepcam.benchmark import storage
 
 LINES = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:50 / {folder}/nfs rw,noatime shared:5 - nfs4 server:/export rw
 31 22 0:51 / {folder}/home rw - fuse.sshfs host: rw
-32 22 254:0 / {folder}/nfs/disk rw - xfs /dev/sdb rw
+32 30 254:0 / {folder}/nfs/disk rw - xfs /dev/sdb rw
 33 22 0:52 / {folder}/over rw - tmpfs tmpfs rw
-34 22 0:53 / {folder}/over rw - lustre mgs:/scratch rw
+34 33 0:53 / {folder}/over rw - lustre mgs:/scratch rw
 35 22 8:1 / {folder}/my\\040data\\011\\134 rw - xfs /dev/my\\040disk rw
 """
 
@@ -26,7 +27,7 @@ def mounts(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     path = tmp_path / "mountinfo"
     path.write_text(LINES.format(folder=tmp_path))
-    monkeypatch.setattr(storage, "MOUNTS", path)
+    monkeypatch.setattr(mounts_module, "MOUNTS", path)
     monkeypatch.setattr(storage, "SYS_BLOCK", tmp_path / "none")
     return path
 
@@ -52,6 +53,70 @@ def test_a_path_belongs_to_the_innermost_and_last_mount(mounts, place, kind, dev
     found = only(mounts.parent / place)
     assert (found["type"], found["device"]) == (kind, device)
     assert caveat in found["caveat"]
+
+
+def test_a_mount_point_that_a_later_mount_hides_is_not_taken(mounts):
+    (mounts.parent / "x/y").mkdir(parents=True)
+    mounts.write_text(
+        "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
+        f"30 22 8:1 / {mounts.parent}/x/y rw - xfs /dev/sda rw\n"
+        f"31 22 7:0 / {mounts.parent}/x rw - ext4 /dev/loop0 rw\n"
+    )
+    assert only(mounts.parent / "x/y")["device"] == "/dev/loop0"
+    mounts.write_text(mounts.read_text() + f"32 31 8:2 / {mounts.parent}/x/y rw - xfs /dev/sdb rw\n")
+    assert only(mounts.parent / "x/y")["device"] == "/dev/sdb"
+
+
+@pytest.mark.parametrize(
+    ("below", "memory"),
+    [("tmpfs", True), ("ramfs", True), ("zfs", False)],
+)
+@pytest.mark.parametrize("form", ["itself", "loop", "overlay", "many layers"])
+def test_memory_below_a_loop_device_or_an_overlay_is_found(block, tmp_path, below, memory, form):
+    """A loop device with direct I/O, and overlays that have the file in their second layer."""
+    lower, place = tmp_path / "lower dir", tmp_path / "place"
+    for folder in (lower / "sub", tmp_path / "empty", place):
+        folder.mkdir(parents=True)
+    for file in (lower / "sub/file", place / "file"):
+        file.write_text("x")
+        os.utime(file, (1, 1))
+    block("loop0", "7:0", **{"loop/backing_file": lower / "sub/file", "loop/dio": "1"})
+    layer = str(lower).replace(" ", "\\040")
+    line = {
+        "itself": "",
+        "loop": f"3 1 7:0 / {place} rw - ext4 /dev/none rw\n",
+        "overlay": f"3 1 0:9 /sub {place} rw - overlay overlay rw,lowerdir={layer},upperdir={tmp_path}/empty\n",
+        "many layers": f"3 1 0:9 /sub {place} rw - overlay overlay rw,lowerdir={tmp_path}/empty:{layer}\n",
+    }[form]
+    (tmp_path / "mountinfo").write_text(
+        f"1 0 254:0 / / rw - ext4 /dev/none rw\n2 1 0:8 / {layer} rw - {below} {below} rw\n{line}"
+    )
+    found = only(lower / "sub/file" if form == "itself" else place / "file")
+    assert (f"{lower} is a {below}, whose files are memory" in found["memory_below"]) is memory
+    assert ("its own cache, ARC" in found["caveat"]) is not memory
+    assert "overlay" not in found["caveat"]
+
+
+@pytest.mark.parametrize(
+    "options", ["lowerdir=lower", "lowerdir=/none", "metacopy=on,lowerdir={folder}/lower", "lowerdir={folder}/place"]
+)
+def test_an_overlay_whose_layers_are_not_visible_has_a_caveat(block, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)  # which need not be the folder from which it was mounted
+    block("nvme0n1", "259:0", **NVME)
+    for name in ("lower", "place"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name / "file", (1, 1))
+    (tmp_path / "mountinfo").write_text(
+        "1 0 259:0 / / rw - ext4 /dev/none rw\n"
+        f"2 1 0:9 / {tmp_path}/place rw - overlay overlay rw,{options.format(folder=tmp_path)}\n"
+    )
+    assert "the file system below this overlay" in only(tmp_path / "place/file")["caveat"]
+
+
+def test_a_root_may_be_its_own_parent(mounts):
+    mounts.write_text("1 1 254:0 / / rw - ext4 /dev/vda rw\n")
+    assert only(mounts.parent)["device"] == "/dev/vda"
 
 
 def test_a_file_system_that_is_not_listed_is_unseen(mounts):
@@ -80,7 +145,7 @@ def test_all_file_systems_of_a_dataset_are_described_once_the_first_samples_firs
 def block(tmp_path, monkeypatch):
     """Makes block devices below `tmp_path/devices`, which is a list of their numbers and folders."""
     monkeypatch.setattr(storage, "SYS_BLOCK", tmp_path / "block")
-    monkeypatch.setattr(storage, "MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(mounts_module, "MOUNTS", tmp_path / "mountinfo")
     monkeypatch.setattr(machine, "cpu", lambda: ("a CPU", frozenset()))
     (tmp_path / "block").mkdir()
 

@@ -43,4 +43,21 @@ def test_what_is_not_recorded_is_not_judged() -> None:
     made = content()
     for rank in (rank for run in made["runs"] for rank in run["ranks"]):
         rank |= {"thread_cores": None, "throttled_seconds": None}
+    for place in made["environment"]["ranks"]:
+        place["scheduling"] = None
     assert core_checks.checks(measurement(made)) == []
+
+
+def test_a_job_whose_control_groups_are_not_visible_has_a_warning() -> None:
+    made = content()
+    for rank in (rank for run in made["runs"] for rank in run["ranks"]):
+        rank["throttled_seconds"] = None
+    assert failed(made) == {"cpu_throttling_unknown": "none on n"}
+    assert judged(made).metrics.valid
+
+
+def test_a_job_with_another_priority_has_a_warning() -> None:
+    made = content()
+    made["environment"]["ranks"][1]["scheduling"] = "SCHED_OTHER, nice 19"
+    assert failed(made) == {"scheduling": "SCHED_OTHER, nice 0; SCHED_OTHER, nice 19"}
+    assert judged(made).metrics.valid

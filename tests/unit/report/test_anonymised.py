@@ -26,12 +26,12 @@ NAMED = {
 
 NAMELESS = {
     "AccuracyVerdict.engine_sha256", "Cell.cache", "Cell.engine", "Cell.mode", "Cell.reader", "Check.name",
-    "EngineDescription.precision", "Environment.allocator", "Environment.container", "Environment.date",
-    "Environment.git_commit", "Environment.mpi", "Environment.packages",
+    "EngineDescription.precision", "Environment.allocator", "Environment.code_sha256", "Environment.container",
+    "Environment.date", "Environment.git_commit", "Environment.mpi", "Environment.packages",
     "Environment.python", "FileSystem.caveat", "FileSystem.model", "FileSystem.read_ahead_kb", "FileSystem.rotational",
     "FileSystem.scheduler", "FileSystem.type", "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor",
     "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.transparent_huge_pages",
-    "RankPlace.device", "RankPlace.engine_sha256", "RankRun.thread_cores", "Record.digest",
+    "RankPlace.device", "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.thread_cores", "Record.digest",
 }  # fmt: skip
 """Texts that name nobody."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -23,6 +24,9 @@ PREFIXES = (
 )  # fmt: skip
 """VARIABLES and those with these prefixes affect results. No others are recorded, because some hold secrets."""
 
+POLICIES = ("SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE", "SCHED_FIFO", "SCHED_RR")
+"""Names of scheduling policies in the module os, see sched(7)."""
+
 CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "apptainer": "/.singularity.d"}
 """Files by which the containers of each runtime are recognised."""
 
@@ -40,6 +44,7 @@ def describe(ranks: int) -> dict[str, Any]:
         "packages": _versions(),
         "mpi": _mpi() if ranks > 1 else "",
         "git_commit": _git_commit(),
+        "code_sha256": code_sha256(Path(machine.__file__).parent),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
         "allocator": allocator.describe(os.environ),
         "variables": {
@@ -71,9 +76,25 @@ def describe_node(files: Iterable[Path]) -> dict[str, Any]:
     }
 
 
+def scheduling() -> str:
+    """Return the scheduling policy of this process, and its nice value, which a policy of real time ignores."""
+    policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+    name = next((name for name in POLICIES if getattr(os, name) == policy), f"policy {policy}")
+    return f"{name}, nice {os.getpriority(os.PRIO_PROCESS, 0)}"
+
+
 def node_name() -> str:
     """Return Slurm's name of this node, or the host name outside of Slurm."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def code_sha256(folder: Path) -> str:
+    """Return the SHA-256 of the names and contents of the Python files below a folder, whatever git says of them."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(folder)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -100,9 +121,16 @@ def _git_commit() -> str:
     """
     here = Path(__file__)
     # Otherwise git refuses a checkout that another user owns, whose programs this process runs anyway.
-    command = ["git", "-c", "safe.directory=*", "-C", here.parent, "describe", "--always", "--dirty", "--abbrev=12"]
+    git = ["git", "-c", "safe.directory=*", "-C", here.parent]
+    # Variables such as GIT_DIR, which git sets for its hooks, name another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
+        # A copy of the workflow in another repository has no commit there.
+        for words in (["ls-files", "--error-unmatch", here.name], ["describe", "--always", "--dirty", "--abbrev=12"]):
+            said = subprocess.run(
+                [*git, *words], env=variables, capture_output=True, encoding="utf-8", check=True, timeout=10
+            ).stdout.strip()
+        return said
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", None) or error).partition("\n")[0]
     if "DEEPCAM_COMMIT" in os.environ or not any((folder / ".git").exists() for folder in here.parents):

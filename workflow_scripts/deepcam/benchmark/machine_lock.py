@@ -45,22 +45,12 @@ def held() -> Iterator[None]:
             "the lock of the machine covers this container only, because it has a network of its own: start no other "
             "benchmark on this machine, or give the containers the host's network (--network=host)"
         )
-    address = _address()
+    address = f"\0{NAME}"
     with socket.socket(socket.AF_UNIX) as lock:
         while not _taken(lock, address):
-            _wait_for_holder(address)
+            address = _after_waiting(address)
         lock.listen()
         yield
-
-
-def _address() -> str:
-    """Return the socket's address. Slurm's name of the node is part of it only if one machine plays several nodes.
-
-    The name is then not that of the host. The ranks of a job on two such nodes must not wait for each other.
-    """
-    host = socket.gethostname().partition(".")[0]
-    node = os.environ.get("SLURMD_NODENAME", host)
-    return f"\0{NAME}" if node.partition(".")[0] == host else f"\0{NAME}-{node}"
 
 
 def _taken(lock: socket.socket, address: str) -> bool:
@@ -73,22 +63,41 @@ def _taken(lock: socket.socket, address: str) -> bool:
     return True
 
 
-def _wait_for_holder(address: str) -> None:
-    """Wait until the process that holds the lock ends, or for a moment if it has just begun or ended."""
+def _after_waiting(address: str) -> str:
+    """Wait until the process that holds this lock ends, or for a moment if it has just begun or ended.
+
+    Returns the address to take then. If one machine plays several of a job's nodes, as Slurm's test beds do, they must
+    not wait for each other: one holds the machine's lock, and each of the others one with the name of its node.
+    """
     with socket.socket(socket.AF_UNIX) as waiting:
         try:
             waiting.connect(address)
-            log.warning("waiting for another benchmark on this machine, %s", _holder(waiting))
+            process, user, _ = _CREDENTIALS.unpack(
+                waiting.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+            if _is_another_node_of_this_job(process):
+                return f"\0{NAME}-{os.environ['SLURMD_NODENAME']}"
+            log.warning("waiting for another benchmark on this machine, %s", _words(process, user))
             waiting.recv(1)  # nobody sends: the kernel ends this when the holder does
         except ConnectionError:
             time.sleep(0.1)
+    return address
 
 
-def _holder(connection: socket.socket) -> str:
-    """Name the process at the other end. Outside of this container, its number is 0 here."""
-    process, user, _ = _CREDENTIALS.unpack(
-        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
+def _is_another_node_of_this_job(process: int) -> bool:
+    """Whether Slurm started `process` for the same job as this one, but on a node of another name."""
+    try:
+        content = Path(f"/proc/{process}/environ").read_bytes()
+    except OSError:  # it is another user's, outside of this container, or has ended
+        return False
+    variables = dict(os.fsdecode(entry).partition("=")[::2] for entry in content.split(b"\0"))
+    job, node = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURMD_NODENAME")
+    other = variables.get("SLURMD_NODENAME")
+    return bool(job and node and other) and variables.get("SLURM_JOB_ID") == job and other != node
+
+
+def _words(process: int, user: int) -> str:
+    """Name a process and its user. Outside of this container, its number is 0 here."""
     try:
         name = pwd.getpwuid(user).pw_name
     except KeyError:

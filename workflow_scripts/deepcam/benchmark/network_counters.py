@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcam.benchmark.storage import Mount, unescaped
+from deepcam.benchmark.mounts import Mount, unescaped
 
 NFS = Path("/proc/self/mountstats")
 

@@ -59,6 +59,7 @@ def run(job: Job) -> list[Prediction]:
             local_rank=me.local_rank,
             device=job.devices[place],
             cores=list(me.cores),
+            scheduling=environment.scheduling(),
             engine_sha256=engine_sha256,
         )
     )

@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from deepcam import machine
-
-MOUNTS = Path("/proc/self/mountinfo")
+from deepcam.benchmark.mounts import UNSEEN, Mount, device_number, layers_of, mount_of
 
 SYS_BLOCK = Path("/sys/dev/block")
 
-UNSEEN = "unseen"
-"""Type of a file system that MOUNTS does not list, such as the root of a chroot."""
+MEMORY = ("tmpfs", "ramfs")
+"""Types of file systems whose files are memory, which nothing can evict."""
 
 CAVEATS = {
-    "tmpfs": "its files are memory, which nothing can evict",
-    "ramfs": "its files are memory, which nothing can evict",
     "zfs": "its own cache, ARC, is not evicted",
     **dict.fromkeys(
         ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "wekafs", "pvfs2", "afs", "9p", "virtiofs"),
@@ -69,23 +66,6 @@ CACHED_VOLUME = re.compile(r"_(w?corig|cdata|cvol)\b")
 """In the names of the parts of an LVM volume that has a cache on a faster disk."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Mount:
-    """A mounted file system, as mountinfo describes it, see proc(5)."""
-
-    point: str = ""
-    type: str = UNSEEN
-    device: str = UNSEEN
-    options: str = ""
-    number: str = ""
-    """Number (major:minor) of its device, or one that stands for the file system."""
-
-    @property
-    def kind(self) -> str:
-        """The type without what follows a dot: fuse.sshfs is a fuse."""
-        return self.type.partition(".")[0]
-
-
 @dataclasses.dataclass
 class Medium:
     """What block devices lie below a file system."""
@@ -117,6 +97,14 @@ class Medium:
             self.disks += filter(None, [_read(folder / "dev")])
             self.caveats += filter(None, [_caveat_of_disk(folder, model)])
 
+    def add_file(self, path: Path) -> None:
+        """Add what lies below this file."""
+        below = _below(mount_of(path), [path])
+        self.layers += below.layers
+        self.disks += below.disks
+        self.caveats += below.caveats
+        self.memory += below.memory
+
     def _add_loop(self, folder: Path, backing_file: Path) -> None:
         if _read(folder / "loop/dio") != "1":
             self.memory.append(
@@ -124,12 +112,8 @@ class Medium:
             )
         else:
             self.caveats.append(f"{folder.name} reads {backing_file}, with direct I/O")
-        if backing_file.exists():
-            below = _below(_mount(backing_file))
-            self.layers += below.layers
-            self.disks += below.disks
-            self.caveats += below.caveats
-            self.memory += below.memory
+        if os.path.exists(backing_file):
+            self.add_file(backing_file)
         else:
             self.caveats.append(f"what lies below {folder.name} is not visible to this process")
 
@@ -150,47 +134,24 @@ def holders(files: Iterable[Path]) -> list[tuple[Mount, Medium]]:
     one_of_each: dict[int, Path] = {}
     for path in files:
         one_of_each.setdefault(path.stat().st_dev, path)
-    return [(mount, _below(mount)) for mount in dict.fromkeys(map(_mount, one_of_each.values()))]
+    of_mounts: dict[Mount, list[Path]] = {}
+    for path in one_of_each.values():
+        of_mounts.setdefault(mount_of(path), []).append(path)
+    return [(mount, _below(mount, paths)) for mount, paths in of_mounts.items()]
 
 
 def _described(mount: Mount, medium: Medium) -> dict[str, Any]:
-    caveats = filter(None, [CAVEATS.get(mount.kind), *medium.caveats])
     device = _folder(mount)
     return {
         "mount": mount.point,
         "type": mount.type,
         "device": mount.device,
         "options": mount.options,
-        "caveat": "; ".join(dict.fromkeys(caveats)),
+        "caveat": "; ".join(dict.fromkeys(medium.caveats)),
         "memory_below": "; ".join(dict.fromkeys(medium.memory)),
         "layers": medium.layers,
         **{name: _read(device / file) if device else None for name, file in BLOCK_DEVICE.items()},
     }
-
-
-def _mount(path: Path) -> Mount:
-    """The mount that holds `path`: the innermost, and of several with the same mount point the last."""
-    path = path.resolve()
-    best = Mount(number=_number(path.stat().st_dev))
-    for line in os.fsdecode(MOUNTS.read_bytes()).split("\n"):
-        left, separator, right = line.partition(" - ")
-        if not separator:
-            continue
-        number, _, point, options = left.split(" ")[2:6]
-        point = unescaped(point)
-        if path.is_relative_to(point) and len(point) >= len(best.point):
-            kind, device = map(unescaped, right.split(" ")[:2])
-            best = Mount(point, kind, device, options, number)
-    return best
-
-
-def _number(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def unescaped(field: str) -> str:
-    """The text of a field, in which the kernel writes space, tab, newline, backslash and # as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def _folder(mount: Mount) -> Path | None:
@@ -200,7 +161,7 @@ def _folder(mount: Mount) -> Path | None:
     """
     numbers = [mount.number]
     if mount.device.startswith("/dev/") and os.path.exists(mount.device):
-        numbers.append(_number(os.stat(mount.device).st_rdev))
+        numbers.append(device_number(os.stat(mount.device).st_rdev))
     for number in numbers:
         if (SYS_BLOCK / number).exists():
             device = (SYS_BLOCK / number).resolve()
@@ -208,15 +169,42 @@ def _folder(mount: Mount) -> Path | None:
     return None
 
 
-def _below(mount: Mount) -> Medium:
-    """What lies below a mounted file system."""
+def _below(mount: Mount, files: Iterable[Path]) -> Medium:
+    """What lies below a mounted file system, or only below these files of it if it is an overlay."""
     medium = Medium()
     folder = _folder(mount)
+    in_layers = _in_layers(mount, files) if mount.kind == "overlay" else []
+    for file in in_layers:
+        medium.add_file(file)
+    if mount.kind in MEMORY:
+        medium.memory.append(f"{mount.point} is a {mount.type}, whose files are memory")
+    elif mount.kind in CAVEATS and not in_layers:
+        medium.caveats.append(CAVEATS[mount.kind])
     if folder is not None:
         medium.add(folder)
-    elif mount.kind not in CAVEATS:
+    elif mount.kind not in (*CAVEATS, *MEMORY):
         medium.caveats.append("the device below this file system is not visible to this process")
     return medium
+
+
+def _in_layers(overlay: Mount, files: Iterable[Path]) -> list[Path]:
+    """The files below those of an overlay, one on each file system; empty unless all are visible to this process."""
+    found: dict[Mount, Path] = {}
+    for file in files:
+        name = overlay.root.lstrip("/") / file.resolve().relative_to(overlay.point)
+        below = next((path for path in (layer / name for layer in layers_of(overlay)) if _alike(path, file)), None)
+        if below is None or mount_of(below) == overlay:  # its folders are those of another root
+            return []
+        found.setdefault(mount_of(below), below)
+    return list(found.values())
+
+
+def _alike(path: Path, file: Path) -> bool:
+    try:
+        one, other = path.stat(), file.stat()
+    except OSError:
+        return False
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _caveat_of_layer(folder: Path) -> str:

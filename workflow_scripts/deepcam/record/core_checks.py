@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterator
 
 from deepcam.machine_topology import parse_list
 from deepcam.record import metrics
+from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
 
 THROTTLED_LIMIT = 0.01
 """Share of the time of the job's cores for which the kernel may hold it back, because its CPU quota is used up. A job
 that keeps all cores of its quota busy is held back for some moments by the kernel's way of counting."""
 
+NORMAL = "SCHED_OTHER, nice 0"
+"""The scheduling of a process that nobody changed."""
+
 
 def checks(record: Measurement) -> list[Check]:
     """The checks of cores; none of a record of version 6, which did not say what they need."""
-    return [*_thread_cores(record), *_throttling(record)]
+    return [*_thread_cores(record), *_throttling(record), *_scheduling(record)]
 
 
 def _thread_cores(record: Measurement) -> list[Check]:
@@ -34,22 +39,34 @@ def _thread_cores(record: Measurement) -> list[Check]:
     return [_check("thread_cores", "threads that may use all cores of their rank", actual, not bound)]
 
 
-def _throttling(record: Measurement) -> list[Check]:
+def _throttling(record: Measurement) -> Iterator[Check]:
     """The kernel did not hold the job back: the mean over a node's cores in the worst run."""
     cores: dict[str, set[int]] = collections.defaultdict(set)
     for place in record.environment.ranks:
         cores[place.node] |= set(place.cores)
     shares = [
-        rank.throttled_seconds / metrics.run_seconds(run) / len(cores[place.node])
+        (place.node, rank.throttled_seconds / metrics.run_seconds(run) / len(cores[place.node]))
         for run in record.runs
         for place, rank in zip(record.environment.ranks, run.ranks, strict=True)
         if rank.throttled_seconds is not None
     ]
-    if not shares:
+    if shares:
+        worst = max(share for _, share in shares)
+        expected = f"at most {THROTTLED_LIMIT:.0%} of the time of the job's cores withheld for want of CPU quota"
+        yield _check("cpu_throttling", expected, f"{worst:.1%}", worst <= THROTTLED_LIMIT)
+    # A record of version 6 says nothing of the scheduling either.
+    if unseen := {place.node for place in record.environment.ranks if place.scheduling} - {node for node, _ in shares}:
+        actual = f"none on {', '.join(sorted(unseen))}"
+        yield _check("cpu_throttling_unknown", "visible control groups", actual, False, "warning")
+
+
+def _scheduling(record: Measurement) -> list[Check]:
+    """The kernel gave the job's processes the time that it gives others."""
+    found = {place.scheduling for place in record.environment.ranks if place.scheduling is not None}
+    if not found:
         return []
-    expected = f"at most {THROTTLED_LIMIT:.0%} of the time of the job's cores withheld for want of CPU quota"
-    return [_check("cpu_throttling", expected, f"{max(shares):.1%}", max(shares) <= THROTTLED_LIMIT)]
+    return [_check("scheduling", NORMAL, "; ".join(sorted(found)), found == {NORMAL}, "warning")]
 
 
-def _check(name: str, expected: str, actual: str, ok: bool) -> Check:
-    return Check(name=name, level="error", expected=expected, actual=actual, ok=ok)
+def _check(name: str, expected: str, actual: str, ok: bool, level: Level = "error") -> Check:
+    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)

@@ -81,6 +81,10 @@ class RankPlace(Model):
     local_rank: Count = Field(description="Number of the rank among those of its node.")
     device: str = Field(description="Device that it computed on: cpu, or cuda:N.")
     cores: list[Count] = Field(min_length=1, description="Numbers of its logical cores.")
+    scheduling: str | None = Field(
+        description="Scheduling policy and nice value of its process, such as SCHED_OTHER, nice 0; null in records of "
+        "version 6."
+    )
     engine_sha256: Sha256 | None = Field(
         description="SHA-256 of the engine file that it ran; null without one and if it was not recorded."
     )
@@ -94,6 +98,10 @@ class Environment(Model):
     packages: dict[str, str] = Field(description="Package name to version.")
     mpi: str = Field(description="MPI library and version; empty for one rank, which needs none.")
     git_commit: str = Field(description="Commit of the workflow; it ends in -dirty if tracked files differed.")
+    code_sha256: Sha256 | None = Field(
+        description="SHA-256 of the names and contents of the library's Python files, untracked ones included; null in "
+        "records of version 6."
+    )
     container: str | None = Field(description="Container runtime; null outside of a container.")
     allocator: str = Field(
         description="Memory allocator: the C library and its version, or the name of a preloaded one. The settings of "

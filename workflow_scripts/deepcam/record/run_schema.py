@@ -53,7 +53,7 @@ class RankRun(Model):
     throttled_seconds: Amount | None = Field(
         description="Time for which the kernel held back the control groups of the job's processes on this node, "
         "because their CPU quota was used up, seconds, summed over cores. One rank per node measures it; null on the "
-        "others, and in records of version 6."
+        "others, where no control group is visible, and in records of version 6."
     )
     thread_cores: list[str] | None = Field(
         description="The different sets of cores that the rank's threads were allowed to use, those of its reader's "

@@ -24,6 +24,7 @@ def upgrade_record(old: Mapping[str, Any]) -> Measurement:
     _add_cores(content)
     _add_memory(content)
     _add_delivery(content)
+    _add_code(content)
     return Measurement.model_validate_json(to_json(content))
 
 
@@ -48,6 +49,12 @@ def _add_delivery(content: dict[str, Any]) -> None:
         place["engine_sha256"] = None
     for rank in _rank_runs(content):
         rank |= {"delivery": None, "masks": None, "bytes_returned_by_reads": None}
+
+
+def _add_code(content: dict[str, Any]) -> None:
+    content["environment"]["code_sha256"] = None
+    for place in content["environment"].get("ranks", ()):
+        place["scheduling"] = None
 
 
 def _rank_runs(content: dict[str, Any]) -> Iterator[dict[str, Any]]:

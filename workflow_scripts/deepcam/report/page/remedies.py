@@ -38,6 +38,14 @@ REMEDIES = {
         Markup("The CPU quota of the container or job was used up during a run"),
         Markup("Raise or remove the quota (<code>--cpus</code>), or give the container whole cores."),
     ),
+    "cpu_throttling_unknown": (
+        Markup("Nothing says whether a CPU quota held the job back"),
+        Markup("Mount the control groups (<code>/sys/fs/cgroup</code>) in the container, or start it without a quota."),
+    ),
+    "scheduling": (
+        Markup("The job ran with another scheduling policy or priority than usual"),
+        Markup("Start it without <code>nice</code> and <code>chrt</code>, and measure again."),
+    ),
     "thread_cores": (
         Markup("Threads were bound to fewer cores than their rank had"),
         Markup("Find the library or program that binds them, with the check’s entry in docs/results.md."),
