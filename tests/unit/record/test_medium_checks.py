@@ -1,11 +1,10 @@
 """The checks of a record's storage, and of the bytes that came from it, fail when they should, and only then."""
 
-import copy
 
 import pytest
 from deepcam.record import validity
 from deepcam.report.page.remedies import REMEDIES
-from record_example import content, judged, measurement, node
+from record_example import content, judged, measurement, node, repeated
 
 SAMPLES = 4_000_000_000
 """Bytes that a run of the example reads."""
@@ -111,7 +110,7 @@ def loaded(*others):
     """The example with these bytes of other processes on the disks, one number for each run."""
     made = content()
     made["settings"]["runs"] = len(others)
-    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in others]
+    made["runs"] = repeated(made["runs"][0], len(others))
     for run, count in zip(made["runs"], others, strict=True):
         run["ranks"][0]["disk_bytes"] = SAMPLES + int(count)
     return made
