@@ -35,6 +35,8 @@ def measured_content(cell, rates=STEADY, first=0, **environment):
         for rank in run["ranks"]:
             lasting(rank, 4 / rate, number)
     made["environment"] |= environment
+    for place in made["environment"]["ranks"]:
+        place["node"] = made["environment"]["nodes"][0]["name"]
     return made
 
 
