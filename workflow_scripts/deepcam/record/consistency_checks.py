@@ -57,9 +57,7 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
     rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
     dates = [date for _, date in rounds]
     return [
-        _check(
-            "starts_distinct", "times of its own for each run", f"{copies} runs with the times of another", not copies
-        ),
+        _check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
         _check(
             "starts_alike",
             "the same settings and samples in all starts",
@@ -164,7 +162,7 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
             yield f"a lowest page cache residency of {low:g} and a highest of {high:g}"
     for node in record.environment.nodes:
         ranks = [
-            rank for place, rank in zip(record.environment.ranks, run.ranks, strict=False) if place.node == node.name
+            rank for place, rank in zip(record.environment.ranks, run.ranks, strict=True) if place.node == node.name
         ]
         cpu = sum(rank.cpu_seconds for rank in ranks)
         wall = max((sum(rank.part_seconds) for rank in ranks), default=0.0)
