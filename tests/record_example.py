@@ -189,6 +189,7 @@ def cell_content(seconds=2.0, **fields):
             own = names[index::ranks]
             rank["samples"] = {} if computes else dict.fromkeys(own, 1)
             rank["batch_samples"] = _batches(len(own), made["cell"]["local_batch_size"])
+            rank["delivery"] = delivery(samples=len(own), bytes=64 * len(own))
             rank["bytes_read_from_storage"] = len(own) * 1_000_000_000 if cold else 0
             rank["bytes_returned_by_reads"] = len(own) * 1_000_000_000
             lasting(rank, seconds * (1 + number / 100))
@@ -205,10 +206,23 @@ def _batches(samples, size):
     return [min(size, samples - start) for start in range(0, samples, size)]
 
 
-def lasting(rank, seconds):
-    """Let a rank's run of one part take so long, in batches of equal length."""
+def lasting(rank, seconds, number=0):
+    """Let a rank's run of one part take so long, in batches of equal length.
+
+    Runs with other numbers differ by some nanoseconds, since no two runs of a machine have equal times.
+    """
     batches = len(rank["batch_samples"])
-    rank |= {"part_seconds": [seconds], "batch_interval_seconds": [seconds / batches] * batches}
+    intervals = [seconds / batches * (1 + number * 1e-9)] + [seconds / batches] * (batches - 1)
+    rank |= {"part_seconds": [seconds], "batch_interval_seconds": intervals, "cpu_seconds": seconds}
+
+
+def repeated(run, times):
+    """So many runs like this one of one part, whose times differ by some nanoseconds."""
+    runs = [copy.deepcopy(run) for _ in range(times)]
+    for number, one in enumerate(runs):
+        for rank in one["ranks"]:
+            lasting(rank, rank["part_seconds"][0], number)
+    return runs
 
 
 def in_epochs(run, *seconds):
@@ -222,6 +236,7 @@ def in_epochs(run, *seconds):
             "batch_interval_seconds": [part / batches for part in parts for _ in range(batches)],
             "batch_samples": rank["batch_samples"] * epochs,
             "samples": {name: epochs * times for name, times in rank["samples"].items()},
+            "cpu_seconds": sum(parts),
             "bytes_read_from_storage": epochs * rank["bytes_read_from_storage"],
             "bytes_returned_by_reads": epochs * rank["bytes_returned_by_reads"],
         }

@@ -23,15 +23,20 @@ GRID = [
 ]
 
 
-def measured_content(cell, rates=STEADY, **environment):
-    """The content of a record of runs with these rates in samples/s: four samples in 4 / rate seconds."""
+def measured_content(cell, rates=STEADY, first=0, **environment):
+    """The content of a record of runs with these rates in samples/s: four samples in 4 / rate seconds.
+
+    The runs are numbered from `first`.
+    """
     made = cell_content(**dataclasses.asdict(cell))
     made["settings"]["runs"] = len(rates)
     made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in rates]
-    for run, rate in zip(made["runs"], rates, strict=True):
+    for number, (run, rate) in enumerate(zip(made["runs"], rates, strict=True), first):
         for rank in run["ranks"]:
-            lasting(rank, 4 / rate)
+            lasting(rank, 4 / rate, number)
     made["environment"] |= environment
+    for place in made["environment"]["ranks"]:
+        place["node"] = made["environment"]["nodes"][0]["name"]
     return made
 
 
@@ -47,7 +52,7 @@ def with_check(made, valid=True):
 
 def started(cell, rates=STEADY, valid=True, probes=(), **environment):
     """Records of starts with these rates in samples/s, one run each; `probes` are speeds that the machine then had."""
-    made = [measured_content(cell, [rate], **environment) for rate in rates]
+    made = [measured_content(cell, [rate], number, **environment) for number, rate in enumerate(rates)]
     for number, one in enumerate(made):
         one["start"] = start(number, **(probes[number] if probes else {}))
     return [with_check(one, valid) for one in made]

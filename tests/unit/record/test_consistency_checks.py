@@ -1,5 +1,8 @@
 """A record that contradicts itself is invalid, whatever was edited; an honest one passes."""
 
+import copy
+import datetime
+
 import pytest
 from deepcam.record import cell_summary, consistency_checks, store
 from record_example import cell_content, content, in_epochs, judged, measurement
@@ -30,6 +33,7 @@ def test_an_honest_record_of_several_epochs_passes():
     made = content()
     for run in made["runs"]:
         in_epochs(run, [1.0, 3.0], [2.0, 2.0])
+    made["runs"].pop()
     assert contradiction(made) is None
 
 
@@ -53,6 +57,67 @@ def test_times_and_counts_of_a_rank_agree(edit, found):
     made = content()
     edit(made)
     assert contradiction(made) == f"{found} in run 1, rank 0"
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (lambda made: rank(made).update(cpu_seconds=10.0), "11.95 s of CPU time in 1.95 s on 2 cores of n"),
+        (lambda made: rank(made)["delivery"].update(samples=3), "3 samples compared, 0 of them wrong, of 2 read"),
+        (
+            lambda made: rank(made)["delivery"].update(wrong_samples=3),
+            "2 samples compared, 3 of them wrong, of 2 read",
+        ),
+        (lambda made: rank(made)["delivery"].update(bytes=127), "127 bytes compared of 2 samples"),
+        (lambda made: rank(made)["reader"].update(num_threads=2), "a reader with num_threads 2 instead of 1"),
+        (lambda made: rank(made)["reader"].update(num_workers=2), "a reader with num_workers 2 instead of 1"),
+        (
+            lambda made: made["runs"][1].update(page_cache_residency_min=[0.005]),
+            "a lowest page cache residency of 0.005 and a highest of 0",
+        ),
+    ],
+    ids=["CPU time", "samples", "wrong samples", "bytes", "threads", "worker processes", "residency"],
+)
+def test_what_a_run_says_is_possible(edit, found):
+    made = content()
+    edit(made)
+    assert contradiction(made).removesuffix(", rank 0") == f"{found} in run 1"
+
+
+def test_threads_are_all_chunks_of_all_samples():
+    made = content(inter_threads=3, intra_threads=2)
+    for run in made["runs"]:
+        for one in run["ranks"]:
+            one["reader"] |= {"num_threads": 6, "num_workers": 3}
+    assert contradiction(made) is None
+
+
+def test_a_rank_runs_on_one_of_the_nodes():
+    made = content()
+    made["environment"]["ranks"][0]["node"] = "nowhere"
+    assert contradiction(made) == "a rank on nowhere, which is not among the nodes"
+
+
+def test_no_two_runs_have_the_same_times():
+    made = content()
+    made["runs"][1] = copy.deepcopy(made["runs"][0])
+    assert contradiction(made) == "two runs with the same times"
+
+
+@pytest.mark.parametrize(
+    ("date", "ok"),
+    [
+        ("1970-01-01T00:00:00+00:00", False),
+        ("2020-01-01T00:00:00+00:00", True),
+        ("2026-11-03T12:00:00+00:00", True),
+        ("2026-11-03T12:00:01+00:00", False),
+        ("yesterday", True),
+    ],
+    ids=["before the project", "first", "tomorrow", "later", "not a date, which is a contradiction"],
+)
+def test_a_date_is_neither_too_early_nor_in_the_future(date, ok):
+    now = datetime.datetime(2026, 11, 2, 12, tzinfo=datetime.UTC)
+    assert consistency_checks.check_of_date(date, now, "0.json").ok is ok
 
 
 def test_a_record_that_contradicts_itself_is_invalid():
@@ -102,6 +167,51 @@ def test_a_copied_start_is_told_and_makes_its_configuration_invalid(tmp_path):
     found = store.read([tmp_path / f"{number}.json" for number in range(6)])
     assert failed(found[:5]) == [] and failed(found) == ["starts_distinct"]
     assert not cell_summary.summarize(found, []).valid
+
+
+def contents(rates):
+    """The content of starts with these rates."""
+    return [made.model_dump(mode="json", exclude={"checks", "metrics", "digest"}) for made in started(GRID[0], rates)]
+
+
+def copied(first):
+    """The content of a start like this one, with another place and date."""
+    second = copy.deepcopy(first)
+    second["start"] |= {"number": 1, "round": 1}
+    second["environment"]["date"] = "2026-11-01T13:00:00+00:00"
+    return second
+
+
+def test_a_copy_with_another_place_and_date_is_told():
+    [first] = contents([10.0])
+    assert failed([judged(first), judged(copied(first))]) == ["starts_distinct"]
+
+
+def test_a_copy_with_its_runs_reversed_is_told():
+    first = content()
+    second = copied(first)
+    second["runs"].reverse()
+    assert failed([judged(first), judged(second)]) == ["starts_distinct"]
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("settings", {"shuffle": "global"}),
+        ("settings", {"warmup_runs": 1}),
+        ("dataset", {"source": "nersc"}),
+        ("dataset", {"samples": ["a.npy", "b.npy", "c.npy", "e.npy"]}),
+        ("dataset", {"sample_shape": [5000, 3125, 16]}),
+    ],
+)
+def test_starts_have_the_same_settings_and_samples(part, change):
+    first, second = contents([10.0, 10.1])
+    second[part] |= change
+    starts = [judged(first), judged(second)]
+    assert failed(starts) == ["starts_alike"]
+    assert f"starts_alike: expected the same settings and samples in all starts, got differences in {part}." in (
+        cell_summary.summarize(starts, []).invalid_reasons
+    )
 
 
 def test_dates_are_in_the_order_of_rounds():

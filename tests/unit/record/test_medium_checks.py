@@ -1,11 +1,9 @@
 """The checks of a record's storage, and of the bytes that came from it, fail when they should, and only then."""
 
-import copy
-
 import pytest
-from deepcam.record import validity
+from deepcam.record import medium_checks, validity
 from deepcam.report.page.remedies import REMEDIES
-from record_example import content, judged, measurement, node
+from record_example import content, judged, measurement, node, repeated
 
 SAMPLES = 4_000_000_000
 """Bytes that a run of the example reads."""
@@ -111,7 +109,7 @@ def loaded(*others):
     """The example with these bytes of other processes on the disks, one number for each run."""
     made = content()
     made["settings"]["runs"] = len(others)
-    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in others]
+    made["runs"] = repeated(made["runs"][0], len(others))
     for run, count in zip(made["runs"], others, strict=True):
         run["ranks"][0]["disk_bytes"] = SAMPLES + int(count)
     return made
@@ -135,6 +133,28 @@ def test_other_processes_traffic_is_a_warning_and_then_an_error(others, names):
     found = failed(made)
     assert list(found) == names
     assert judged(made).metrics.valid is (names != ["background_storage_load"])
+
+
+@pytest.mark.parametrize(
+    ("ratios", "kind", "direct", "actual"),
+    [
+        ([1.0, 0.5], "ext4", True, None),
+        ([1.0, 0.49], "ext4", True, "49%"),
+        ([0.0, 1.0], "xfs", True, "0%"),
+        ([0.0, 0.0], "btrfs", True, None),
+        ([0.0, 0.0], "ext4", False, None),
+    ],
+    ids=["half", "less in one run", "no traffic", "may be compressed", "through the page cache"],
+)
+def test_disks_that_delivered_less_than_was_read_with_o_direct_are_a_warning(ratios, kind, direct, actual):
+    made = loaded(*((ratio - 1) * SAMPLES for ratio in ratios))
+    made["environment"]["nodes"][0]["file_system"]["type"] = kind
+    for run in made["runs"]:
+        for rank in run["ranks"]:
+            rank["reader"]["o_direct"] = direct
+    found = [check for check in medium_checks.checks(measurement(made)) if check.name == "disk_traffic"]
+    assert [check.actual for check in found if not check.ok] == ([actual] if actual else [])
+    assert {check.level for check in found} <= {"warning"}
 
 
 def test_the_share_of_others_is_stated():

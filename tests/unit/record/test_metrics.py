@@ -14,7 +14,7 @@ def test_throughput_is_all_samples_over_the_slowest_rank():
     assert row.samples_per_second == pytest.approx((2 + FAST) / 2)  # the median of two runs
     assert row.gigabytes_per_second == pytest.approx((2 + FAST) / 2)  # a sample of the example has 1e9 bytes
     assert row.seconds_per_sample == pytest.approx(2 / (2 + FAST))
-    assert row.cpu_utilisation == pytest.approx((3 / (2 * 2.0) + 3 / (2 * 1.95)) / 2)
+    assert row.cpu_utilisation == pytest.approx((3 / (2 * 2.0) + 2.95 / (2 * 1.95)) / 2)
     assert row.samples_per_second_per_rank == pytest.approx(row.samples_per_second / 2)
     assert row.straggler_gap == pytest.approx((1 - 1 / 2 + 1 - 1 / 1.95) / 2)
     assert row.node_cpu_utilisation == 0.5
@@ -119,9 +119,9 @@ def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():
 
 def test_an_invalid_cell_is_never_the_best():
     slow, fast = record(local_batch_size=1), content(local_batch_size=2)
-    for run in fast["runs"]:
+    for number, run in enumerate(fast["runs"]):
         for rank in run["ranks"]:
-            lasting(rank, 0.5)
+            lasting(rank, 0.5, number)
     fast = judged(fast)
     assert tables.best(tables.summary([slow, fast]))["local_batch_size"].tolist() == [2]
     assert tables.best(tables.summary([slow, invalid(fast)]))["local_batch_size"].tolist() == [1]

@@ -65,6 +65,14 @@ def test_a_record_without_a_digest_is_unverified_but_valid(tmp_path):
     assert found.metrics.valid
 
 
+def test_a_record_from_the_future_has_a_warning(tmp_path):
+    made = cell_content()
+    made["environment"]["date"] = "2999-01-01T00:00:00+00:00"
+    store.write(judged(made), tmp_path / "0.json")
+    [found] = store.read([tmp_path / "0.json"])
+    assert failed(found) == ["record_date"] and found.metrics.valid
+
+
 def signed(content):
     return content | {"digest": consistency_checks.digest(content)}
 

@@ -1,11 +1,9 @@
 """Every check of a record fails when it should, and only then."""
 
-import copy
-
 import pytest
 from deepcam.record import cell_summary, validity
-from record_example import cell_content, content, in_epochs, judged, lasting, measurement, node
-from results_example import GRID, measured
+from record_example import cell_content, content, in_epochs, judged, lasting, measurement, node, repeated
+from results_example import GRID, measured, started
 
 
 def failed(made):
@@ -82,7 +80,7 @@ def test_the_bytes_read_from_storage_reveal_a_cache_or_a_second_read(cache, fetc
 def test_pages_of_a_library_may_be_read_in_one_warm_run_of_three():
     made = warm()
     made["settings"]["runs"] = 3
-    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in range(3)]
+    made["runs"] = repeated(made["runs"][0], 3)
     for fetched, failures in ((1, []), (2, ["bytes_read_from_storage"])):
         for run in made["runs"][:fetched]:
             run["ranks"][0]["bytes_read_from_storage"] = 100_000_000
@@ -143,7 +141,7 @@ def test_the_same_change_in_all_starts_is_a_trend(changes, steady):
 
 
 def test_starts_of_one_run_show_no_trend():
-    assert all(check.ok for check in validity.checks_of_starts([measured(GRID[0], [10.0])] * 5))
+    assert all(check.ok for check in validity.checks_of_starts(started(GRID[0], [10.0] * 5)))
 
 
 @pytest.mark.parametrize(
@@ -173,15 +171,22 @@ def warm():
 
 
 @pytest.mark.parametrize(
-    ("loads", "ok"), [([0.0, 0.5, 0.9], True), ([0.0, 0.51, 0.9], False)], ids=["one run", "the median run"]
+    ("loads", "failures"),
+    [
+        ([0.0, 0.1, 0.1], []),
+        ([0.0, 0.0, 0.11], ["background_cpu_load_small"]),
+        ([0.0, 0.5, 0.9], ["background_cpu_load_small"]),
+        ([0.0, 0.51, 0.9], ["background_cpu_load"]),
+    ],
+    ids=["little", "one run", "much in one run", "the median run"],
 )
-def test_a_machine_that_is_busy_during_the_median_run_is_found(loads, ok):
+def test_a_machine_that_is_busy_during_a_run_is_a_warning_and_during_the_median_run_an_error(loads, failures):
     made = warm()
     made["settings"]["runs"] = len(loads)
-    made["runs"] = [copy.deepcopy(made["runs"][0]) for _ in loads]
+    made["runs"] = repeated(made["runs"][0], len(loads))
     for run, load in zip(made["runs"], loads, strict=True):
         run["ranks"][0]["background_cpu_load"] = load
-    assert failed(made) == ["background_cpu_load_small" if ok else "background_cpu_load"]
+    assert failed(made) == failures
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
@@ -196,8 +201,8 @@ def test_a_run_that_is_too_short_is_found(cache):
 def test_the_parts_of_a_cold_run_add_up_to_its_length():
     made = content()
     made["settings"]["min_seconds"] = 4.0
-    for run in made["runs"]:
-        in_epochs(run, [1.25] * 3, [1.25] * 3)
+    for run, seconds in zip(made["runs"], (1.24, 1.25), strict=True):
+        in_epochs(run, [seconds] * 3, [1.25] * 3)
     assert failed(made) == []
     short = content()["runs"][0]
     in_epochs(short, [1.2, 1.2, 1.1], [1.2, 1.2, 1.1])

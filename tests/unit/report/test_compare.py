@@ -28,7 +28,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     good = {cell: started(cell, noisy(i)) for i, cell in enumerate(GRID[:4])}
     worse = dict(good)
-    worse[GRID[1]] = started(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n", kernel="6|7")])
+    worse[GRID[1]] = started(GRID[1], scaled(0.8, noisy(9, 10)), nodes=[node("n0", kernel="6|7")])
     worse[GRID[2]] = started(GRID[2], valid=False)
     del worse[GRID[3]]
     return {

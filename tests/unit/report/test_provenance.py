@@ -29,11 +29,19 @@ def test_the_header_says_what_a_container_was_allowed():
     assert found.machine == "x, 2 logical cores, CPU quota of 0.5 cores, 16 GiB memory, memory limit 1.5 GiB, no GPU"
 
 
+def test_the_header_says_how_many_cores_the_largest_configuration_had():
+    facts = {"logical_cores": 16}
+    made = [changed(facts=facts, ranks=1), changed(facts=facts, ranks=2)]
+    assert provenance.provenance(made).machine.startswith("x, at most 2 of 16 logical cores in use, 16 GiB")
+
+
 def test_the_header_says_what_was_measured_with_what():
     disk = {"type": "xfs", "device": "/dev/nvme0n1", "model": "Fast SSD", "caveat": ""}
     facts = {"gpus": ["H100", "H100"], "driver": "580", "logical_cores": 1024, "file_system": disk}
     packages = {"torch": "2.13", "torch-tensorrt": "2", "tensorrt": "11", "nvidia-dali-cuda120": "2.4"}
-    found = provenance.provenance([changed({"packages": packages, "container": "docker"}, facts)])
+    made = changed({"packages": packages, "container": "docker"}, facts)
+    made.environment.ranks[0].cores[:] = range(1024)
+    found = provenance.provenance([made])
     assert found.machine == "x, 1,024 logical cores, 16 GiB memory, 2 × H100, driver 580, in a docker container"
     assert found.storage == "xfs on /dev/nvme0n1 (Fast SSD)"
     assert plain(found.dataset) == "4 synthetic samples, 4.0 GB (23 % of memory)"

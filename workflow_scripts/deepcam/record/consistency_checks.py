@@ -16,13 +16,23 @@ from typing import Any, Final
 from deepcam.record.columns import Metrics
 from deepcam.record.fields import Level
 from deepcam.record.run_schema import RankRun, Run
-from deepcam.record.schema import Check, Measurement, Record
+from deepcam.record.schema import Check, DatasetSummary, Measurement, Settings
 
 ROUNDING = 1e-6
 """Relative error of sums of floating-point numbers."""
 
 SLACK_SECONDS = 1.0
 """How much longer a part may take than its batches. After the last batch, a reader may take some time to end."""
+
+MOST_CPU_RATIO, CPU_SLACK_SECONDS = 1.05, 0.1
+"""How much more CPU time a job may have than its nodes' cores had: a share, and seconds of each core in each part. The
+clocks of threads that run may lag by 10 ms, and the reader's threads run on while the clocks are read."""
+
+PIECE_BYTES = 64
+"""How many bytes of each sample are compared with its file in a timed pass, at least."""
+
+EARLIEST_DATE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""The project did not exist before."""
 
 MOST_HEADER_BYTES = 2**16 + 10
 """Size of the largest header of an npy file of version 1."""
@@ -41,12 +51,19 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
     """The checks that compare the starts of a configuration, a record each: no copies, and dates in order."""
     if len(records) < 2:
         return []
-    digests = [record.digest for record in records if isinstance(record, Record) and record.digest]
-    copies = len(digests) - len(set(digests))
+    times = [_times(run) for record in records for run in record.runs]
+    copies = len(times) - len(set(times))
+    differing = _differing_between_starts(records)
     rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
     dates = [date for _, date in rounds]
     return [
-        _check("starts_distinct", "a measurement of its own for each start", f"{copies} copies", not copies),
+        _check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
+        _check(
+            "starts_alike",
+            "the same settings and samples in all starts",
+            f"differences in {', '.join(differing)}" if differing else "the same",
+            not differing,
+        ),
         _check(
             "starts_in_order",
             "dates in the order of rounds",
@@ -55,6 +72,21 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
             "warning",
         ),
     ]
+
+
+def _times(run: Run) -> tuple[tuple[float, ...], ...]:
+    """What no other run has: at a resolution of nanoseconds, the times of two runs differ."""
+    return tuple((*rank.part_seconds, *rank.batch_interval_seconds) for rank in run.ranks)
+
+
+def _differing_between_starts(records: Sequence[Measurement]) -> list[str]:
+    """The keys of settings and dataset that have several values."""
+    first, *others = ({**_keys("settings", record.settings), **_keys("dataset", record.dataset)} for record in records)
+    return [key for key, value in first.items() if any(other[key] != value for other in others)]
+
+
+def _keys(name: str, values: Settings | DatasetSummary) -> dict[str, Any]:
+    return {f"{name}.{key}": value for key, value in values.model_dump().items()}
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -69,6 +101,13 @@ def check_of_digest(recorded: str | None, computed: str, name: str) -> Check:
         return _check("record_unverified", "a digest of the record", f"none in {name}", False, "warning")
     same = recorded == computed
     return _check("record_digest", "the digest of the record", "that" if same else f"another one in {name}", same)
+
+
+def check_of_date(date: str, now: datetime.datetime, name: str) -> Check:
+    """Whether the record in the file of this name was made after the project began, and not in the future."""
+    latest = now + datetime.timedelta(days=1)
+    ok = not _is_utc(date) or EARLIEST_DATE <= datetime.datetime.fromisoformat(date) <= latest
+    return _check("record_date", f"a date from {EARLIEST_DATE.year} until today", f"{date} in {name}", ok, "warning")
 
 
 def check_of_metrics(recorded: Metrics, computed: Metrics, name: str) -> Check:
@@ -92,6 +131,11 @@ def _contradictions(record: Measurement) -> Iterator[str]:
         yield f"{dataset.bytes:,} bytes in {len(dataset.samples):,} samples of shape {list(dataset.sample_shape)}"
     if not _is_utc(record.environment.date):
         yield f"date {record.environment.date}"
+    unknown = {place.node for place in record.environment.ranks} - {node.name for node in record.environment.nodes}
+    if unknown:
+        yield f"a rank on {min(unknown)}, which is not among the nodes"
+    if len({_times(run) for run in record.runs}) < len(record.runs):
+        yield "two runs with the same times"
     for number, run in enumerate(record.runs):
         contradictions = _in_run(record, run)
         yield from (f"{text} in run {number}" for text in contradictions)
@@ -113,6 +157,17 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
         yield f"{parts} parts instead of {expected}"
     if (run.epochs == 0) != (record.cell.mode == "compute"):
         yield f"{run.epochs} epochs of mode {record.cell.mode}"
+    for low, high in zip(run.page_cache_residency_min, run.page_cache_residency_max, strict=True):
+        if low > high:
+            yield f"a lowest page cache residency of {low:g} and a highest of {high:g}"
+    for node in record.environment.nodes:
+        ranks = [
+            rank for place, rank in zip(record.environment.ranks, run.ranks, strict=True) if place.node == node.name
+        ]
+        cpu = sum(rank.cpu_seconds for rank in ranks)
+        wall = max((sum(rank.part_seconds) for rank in ranks), default=0.0)
+        if cpu > node.logical_cores * (wall * MOST_CPU_RATIO + parts * CPU_SLACK_SECONDS):
+            yield f"{cpu:.4g} s of CPU time in {wall:.4g} s on {node.logical_cores:,} cores of {node.name}"
 
 
 def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
@@ -121,6 +176,8 @@ def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
     expected = 0 if record.cell.mode == "compute" else read
     if reported != expected:
         yield f"{read:,} samples in batches, {reported:,} by name"
+    yield from _in_delivery(record, rank, read)
+    yield from _in_reader(record, rank)
     if max(rank.batch_samples) > record.cell.local_batch_size:
         yield f"a batch of {max(rank.batch_samples):,} samples"
     if len(rank.batch_interval_seconds) != batches or batches % parts:
@@ -130,6 +187,26 @@ def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
         total = sum(intervals)
         if not total * (1 - ROUNDING) <= seconds <= total * (1 + ROUNDING) + SLACK_SECONDS:
             yield f"a part of {seconds:.4g} s whose batches took {total:.4g} s"
+
+
+def _in_delivery(record: Measurement, rank: RankRun, read: int) -> Iterator[str]:
+    delivery = rank.delivery
+    if delivery is None:
+        return
+    least = delivery.samples * min(PIECE_BYTES, 4 * math.prod(record.dataset.sample_shape))
+    if delivery.samples > read or delivery.wrong_samples > delivery.samples:
+        yield f"{delivery.samples:,} samples compared, {delivery.wrong_samples:,} of them wrong, of {read:,} read"
+    elif delivery.bytes < least and not delivery.wrong_samples:
+        yield f"{delivery.bytes:,} bytes compared of {delivery.samples:,} samples"
+
+
+def _in_reader(record: Measurement, rank: RankRun) -> Iterator[str]:
+    """The reader had as many threads as its cell says, if it told."""
+    cell = record.cell
+    expected = {"num_threads": cell.inter_threads * cell.intra_threads, "num_workers": cell.inter_threads}
+    for key, number in expected.items():
+        if rank.reader.get(key, number) != number:
+            yield f"a reader with {key} {rank.reader[key]} instead of {number}"
 
 
 def _split(values: Sequence[float], parts: int) -> Iterable[Sequence[float]]:

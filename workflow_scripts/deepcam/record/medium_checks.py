@@ -34,6 +34,10 @@ BACKGROUND_LOAD_LIMIT, BACKGROUND_LOAD_ERROR = 0.10, 0.50
 """Share of the disks' traffic that other processes may have in the median cold run: more than the limit is a warning,
 and more than the second one an error."""
 
+MIN_DISK_RATIO = 0.5
+"""Smallest ratio of the disks' traffic to the bytes that the job's processes read from them with O_DIRECT. Both count
+the same requests, but a disk may be counted in part, for example below a driver with several paths."""
+
 UNAVOIDABLE_BYTES = 16 << 20
 """Traffic of other processes in a run that is not counted: any system writes its journals and logs."""
 
@@ -49,7 +53,7 @@ def checks(record: Measurement) -> list[Check]:
     if cell.cache in ("cold", "warm"):
         found.append(_bytes_read(record))
     if cell.cache == "cold":
-        found += [*_network(record), *_background_load(record)]
+        found += [*_network(record), *_background_load(record), *_disk_traffic(record)]
     return found
 
 
@@ -145,6 +149,23 @@ def _background_load(record: Measurement) -> Iterator[Check]:
         expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the disks' traffic"
         ok = share <= BACKGROUND_LOAD_LIMIT
         yield _check("background_storage_load_small", expected, f"{share:.0%}", ok, "warning")
+
+
+def _disk_traffic(record: Measurement) -> Iterator[Check]:
+    """The disks below a local file system delivered what the job read with O_DIRECT."""
+    direct = all(rank.reader.get("o_direct") is True for run in record.runs for rank in run.ranks)
+    if not direct or any(system.type not in COUNTED_FILE_SYSTEMS for system in _file_systems(record)):
+        return
+    ratios = []
+    for run in record.runs:
+        own = _own_bytes(record, run)
+        for place, rank in zip(record.environment.ranks, run.ranks, strict=True):
+            if rank.disk_bytes is not None and own[place.node]:
+                ratios.append(rank.disk_bytes / own[place.node])
+    if ratios:
+        expected = f"at least {MIN_DISK_RATIO:.0%} of the job's bytes in the disks' traffic"
+        low = min(ratios)
+        yield _check("disk_traffic", expected, f"{low:.0%}", low >= MIN_DISK_RATIO, "warning")
 
 
 def _background_share(record: Measurement, run: Run) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
@@ -63,8 +64,8 @@ def parse(content: bytes, path: PurePath) -> Record:
         start = START.match(content)
         version = int(start[1]) if start else _Versioned.model_validate_json(content).schema_version
         if version == OLD_VERSION:
-            unverified = consistency_checks.check_of_digest(None, "", path.name)
-            record = judged(upgrade_record(from_json(content)), [unverified])
+            old = upgrade_record(from_json(content))
+            record = judged(old, [consistency_checks.check_of_digest(None, "", path.name), *_date(old, path.name)])
         elif version != SCHEMA_VERSION:
             advice = "update the workflow" if version > SCHEMA_VERSION else "delete it and run the workflow again"
             raise InputError(
@@ -95,9 +96,16 @@ def read_verdict(path: Path) -> AccuracyVerdict:
 def _judged_again(recorded: Record, content: Mapping[str, Any], name: str) -> Record:
     """A record with the checks and metrics that follow from its measurement, whatever the file of this name says."""
     verified = consistency_checks.check_of_digest(recorded.digest, consistency_checks.digest(content), name)
-    record = judged(recorded, [verified])
+    of_file = [verified, *_date(recorded, name)]
+    record = judged(recorded, of_file)
     same = consistency_checks.check_of_metrics(recorded.metrics, record.metrics, name)
-    return record if same.ok else judged(recorded, [verified, same])
+    return record if same.ok else judged(recorded, [*of_file, same])
+
+
+def _date(measured: Measurement, name: str) -> list[Check]:
+    """The check of the date if it fails."""
+    check = consistency_checks.check_of_date(measured.environment.date, datetime.datetime.now(datetime.UTC), name)
+    return [] if check.ok else [check]
 
 
 def _check_place(record: Record, path: PurePath) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from deepcam.record import (
+    completeness_checks,
     consistency_checks,
     core_checks,
     delivery_checks,
@@ -46,7 +47,8 @@ MIN_SECONDS_RATIO = 0.9
 
 BACKGROUND_LOAD_LIMIT, BACKGROUND_LOAD_ERROR = 0.10, 0.50
 """Share of the job's own cores that other processes may keep busy before the start and in the median run: more than the
-limit is a warning. Above the second one, it is an error: the others had more of the cores than is left for the job."""
+limit is a warning, as it is in any other run, because batches of a disturbed run count in the percentiles. Above the
+second one, it is an error: the others had more of the cores than is left for the job."""
 
 
 def checks(record: Measurement) -> list[Check]:
@@ -76,6 +78,7 @@ def checks(record: Measurement) -> list[Check]:
         *delivery_checks.checks(record),
         *memory_checks.checks(record),
         *consistency_checks.checks(record),
+        *completeness_checks.checks(record),
     ]
 
 
@@ -143,17 +146,15 @@ def _jump(record: Measurement) -> Check:
 
 
 def _background_load(record: Measurement) -> Check:
-    """Load before the start and in the median run."""
-    loads = {
-        "before": record.environment.background_cpu_load,
-        "during": statistics.median(map(metrics.background_cpu_load, record.runs)),
-    }
-    highest = max(loads.values())
-    actual = ", ".join(f"{load:.0%} {when}" for when, load in loads.items())
-    if highest > BACKGROUND_LOAD_ERROR:
+    """Load before the start and in the median run for an error, and also in the worst run for a warning."""
+    before, loads = record.environment.background_cpu_load, [*map(metrics.background_cpu_load, record.runs)]
+    median, worst = statistics.median(loads), max(loads)
+    if max(before, median) > BACKGROUND_LOAD_ERROR:
+        actual = f"{before:.0%} before, {median:.0%} during the median run"
         return _check("background_cpu_load", f"at most {BACKGROUND_LOAD_ERROR:.0%} of the job's cores", actual, False)
-    ok = highest <= BACKGROUND_LOAD_LIMIT
+    ok = max(before, worst) <= BACKGROUND_LOAD_LIMIT
     expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the job's cores"
+    actual = f"{before:.0%} before, {worst:.0%} during the worst run"
     return _check("background_cpu_load_small", expected, actual, ok, WARNING)
 
 

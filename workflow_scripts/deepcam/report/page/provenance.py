@@ -47,13 +47,14 @@ def provenance(records: Sequence[Record]) -> Provenance:
     """What the records say. They must be at least one; the first one stands for all, and differences are listed."""
     environment, dataset = records[0].environment, records[0].dataset
     node = environment.nodes[0]
+    machine = _machine(node, environment.container, _cores(records, node))
     nodes = max(len(record.environment.nodes) for record in records)
     differing = metadata.differing_metadata(records)
     share = dataset.bytes / node.memory_bytes if node.memory_bytes else 0.0
     source = "NERSC" if dataset.source == "nersc" else dataset.source
     return Provenance(
         host=node.name,
-        machine=(f"{nodes} nodes, each " if nodes > 1 else "") + _machine(node, environment.container),
+        machine=f"{nodes} nodes, each {machine}" if nodes > 1 else machine,
         storage=", ".join(map(_storage, node.file_systems)),
         dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
         f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
@@ -65,11 +66,19 @@ def provenance(records: Sequence[Record]) -> Provenance:
     )
 
 
-def _machine(node: Node, container: str | None) -> str:
+def _cores(records: Iterable[Record], node: Node) -> int:
+    """The largest number of this node's logical cores that a configuration had."""
+    places = [[place for place in record.environment.ranks if place.node == node.name] for record in records]
+    return max(len({core for place in ranks for core in place.cores}) for ranks in places)
+
+
+def _machine(node: Node, container: str | None, cores: int) -> str:
     gpus = ", ".join(f"{number} × {name}" for name, number in collections.Counter(node.gpus).items())
     parts = [
         node.cpu,
-        f"{node.logical_cores:,} logical cores",
+        f"{node.logical_cores:,} logical cores"
+        if cores >= node.logical_cores
+        else f"at most {cores:,} of {node.logical_cores:,} logical cores in use",
         f"CPU quota of {node.cpu_quota:g} cores" if node.cpu_quota else "",
         f"{node.memory_bytes / 2**30:,.0f} GiB memory",
         f"memory limit {node.memory_limit_bytes / 2**30:,.3g} GiB" if node.memory_limit_bytes else "",

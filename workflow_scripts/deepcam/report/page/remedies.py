@@ -161,9 +161,29 @@ REMEDIES = {
         Markup("Records whose metrics do not follow from their raw times"),
         Markup("This page has the metrics that do. Find out which program wrote the records."),
     ),
+    "record_date": (
+        Markup("Records with an impossible date"),
+        Markup("Set the clock of the machine that measured, or of this one. Otherwise the records were edited."),
+    ),
+    "record_complete": (
+        Markup("Records without fields that this version always fills"),
+        Markup("They were edited. Delete these records and run the same command again."),
+    ),
+    "machine_lock": (
+        Markup("Another benchmark could have run on the machine at the same time"),
+        Markup("Give the container the host’s network (<code>make image-run</code> does), or run one at a time."),
+    ),
+    "disk_traffic": (
+        Markup("The disks counted less traffic than was read from them"),
+        Markup("Turn on the disks’ statistics (<code>queue/iostats</code>). See the check’s entry in docs/results.md."),
+    ),
     "starts_distinct": (
-        Markup("The same start in several files"),
+        Markup("The same run in several files, or several times in a file"),
         Markup("Delete the copies and run the same command again."),
+    ),
+    "starts_alike": (
+        Markup("Starts of one configuration with other settings or samples"),
+        Markup("Delete the folders of these configurations and run the same command again."),
     ),
     "starts_in_order": (
         Markup("Starts whose dates contradict their rounds"),

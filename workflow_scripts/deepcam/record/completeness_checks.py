@@ -1,0 +1,49 @@
+"""Does a record say what its validity depends on? Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from deepcam.grid import MODES
+from deepcam.record.fields import Level
+from deepcam.record.schema import Check, Measurement, Record
+
+NOT_RECORDED: Final = "not recorded"
+"""What converted records of version 6 say in fields that version 7 always fills."""
+
+
+def checks(record: Measurement) -> list[Check]:
+    """The checks of fields that may be empty only in converted records, and of the lock."""
+    return [*_complete(record), _machine_lock(record)]
+
+
+def _complete(record: Measurement) -> Iterator[Check]:
+    """Nothing is missing. A converted record has no digest, even if it was written again without names."""
+    digest = record.digest if isinstance(record, Record) else None
+    if record.environment.allocator == NOT_RECORDED and digest is None:
+        return
+    missing = next(_missing(record), None)
+    yield _check("record_complete", "all fields of this version", f"no {missing}" if missing else "these", not missing)
+
+
+def _missing(record: Measurement) -> Iterator[str]:
+    reads = MODES[record.cell.mode].reads
+    if reads and record.verification is None:
+        yield "verification"
+    for number, run in enumerate(record.runs):
+        for index, rank in enumerate(run.ranks):
+            if reads and rank.delivery is None:
+                yield f"delivery in run {number}, rank {index}"
+            if not rank.thread_cores:
+                yield f"thread_cores in run {number}, rank {index}"
+
+
+def _machine_lock(record: Measurement) -> Check:
+    """No other benchmark could run on the machine. Converted records do not say."""
+    covered = sorted({node.machine_lock for node in record.environment.nodes} - {"machine", NOT_RECORDED})
+    return _check("machine_lock", "a lock of the whole machine", ", ".join(covered) or "that", not covered, "warning")
+
+
+def _check(name: str, expected: str, actual: str, ok: bool, level: Level = "error") -> Check:
+    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
