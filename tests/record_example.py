@@ -189,7 +189,7 @@ def cell_content(seconds=2.0, **fields):
             own = names[index::ranks]
             rank["samples"] = {} if computes else dict.fromkeys(own, 1)
             rank["batch_samples"] = _batches(len(own), made["cell"]["local_batch_size"])
-            rank["delivery"] = delivery(samples=len(own), bytes=64 * len(own))
+            rank["delivery"] = None if computes else delivery(samples=len(own), bytes=64 * len(own))
             rank["bytes_read_from_storage"] = len(own) * 1_000_000_000 if cold else 0
             rank["bytes_returned_by_reads"] = len(own) * 1_000_000_000
             lasting(rank, seconds * (1 + number / 100))

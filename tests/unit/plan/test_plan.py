@@ -124,10 +124,10 @@ def test_what_was_measured_here_counts_more_than_what_is_assumed():
     slow = {estimates.rate_key(alike[0]): 0.08}
     others = len(alike)
     assert make().assumed - make(rates=slow).assumed == others > 1
-    # An epoch of 100 s instead of a fraction of one, three times a start: a warm-up and two runs.
+    # An epoch of 100 s instead of a fraction of one, for the warm-up and for each run of a start.
     slower = seconds(make(rates=slow))["benchmark"] - seconds(make())["benchmark"]
-    starts = parse({}).benchmark.min_starts
-    assert slower == pytest.approx(300 * starts * others, rel=0.01)
+    benchmark = parse({}).benchmark
+    assert slower == pytest.approx(100 * (1 + benchmark.runs) * benchmark.min_starts * others, rel=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}'])
