@@ -36,12 +36,13 @@ def test_overlapping_intervals_are_said_to_overlap():
     )
 
 
-def test_a_loss_that_the_intervals_could_explain_is_said_to_be_unsure():
+def test_a_loss_that_the_intervals_could_explain_is_told_beside_the_verdict():
     level, reasons = side(*limits(87, 900, 100, half=0.05))
-    assert level == "low"
-    assert (
-        reasons[1].replace("\u00a0", " ") == "With its intervals, end-to-end may reach 90 % of its lower limit (cold)."
+    assert level == "high"
+    assert reasons[1].replace("\u00a0", " ") == (
+        "End-to-end is 87 % of its lower limit (cold), but may reach 90 % within the intervals."
     )
+    assert reasons[2].endswith("1 compute-bound.")
 
 
 def test_single_starts_have_no_intervals_to_speak_of():

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from deepcam.record.columns import Bottleneck, Confidence, Limit, Metrics
 
 OVERLAP_LIMITED_BELOW = 0.9
-"""Overlap efficiency below which neither limit explains end-to-end throughput: the two sides slow each other down."""
+"""Overlap efficiency below which neither limit explains end-to-end throughput: the two sides slow each other down. It
+counts at the favourable ends of the intervals, so that noise does not turn one verdict into another from run to run."""
 
 CONFLICT_ABOVE = 1.1
 """Ratio above which two measurements contradict each other, because the machine's speed changed between them."""
@@ -78,7 +79,7 @@ def judge(
     separation = upper.low / lower.high
     margin = separation / drift(overlap, share) ** 2
     side = _reading_limit(cache, share, reader_cpu_utilisation) if io_is_lower else "compute"
-    limit = _limit(overlap, margin, side)
+    limit = _limit(overlap, end_to_end.high / lower.low, margin, side)
     return Bottleneck(
         io_only_samples_per_second=io.value,
         compute_only_samples_per_second=compute.value,
@@ -89,7 +90,7 @@ def judge(
         limit_separation=separation,
         bottleneck_margin=margin,
         bottleneck=limit,
-        bottleneck_confidence=confidence(limit, margin, end_to_end.high / lower.low),
+        bottleneck_confidence=confidence(margin),
     )
 
 
@@ -103,15 +104,15 @@ def drift(overlap: float, baseline_ratio: float | None) -> float:
     return max(1.0, overlap, above)
 
 
-def _limit(overlap: float, margin: float, lower_side: Limit) -> Limit:
-    """The bottleneck. The order of the tests matters.
+def _limit(overlap: float, highest_overlap: float, margin: float, lower_side: Limit) -> Limit:
+    """The bottleneck. `highest_overlap` is the overlap efficiency at the favourable ends of the intervals.
 
-    Below 90 % of its lower limit, end-to-end is limited by something that neither part shows alone. A safe order of the
-    limits decides next, even if end-to-end exceeds the lower one: drift that cannot change their order is a reason for
-    low precision, not against the verdict. If the order is not safe, the measurements contradict each other, or both
-    limits are equal as far as can be seen.
+    The order of the tests matters. Surely below 90 % of its lower limit, end-to-end is limited by something that
+    neither part shows alone. A safe order of the limits decides next, even if end-to-end exceeds the lower one: drift
+    that cannot change their order is a reason for low precision, not against the verdict. If the order is not safe, the
+    measurements contradict each other, or both limits are equal as far as can be seen.
     """
-    if overlap < OVERLAP_LIMITED_BELOW:
+    if highest_overlap < OVERLAP_LIMITED_BELOW:
         return "overlap-limited"
     if margin >= MEDIUM_MARGIN:
         return lower_side
@@ -130,14 +131,8 @@ def _reading_limit(cache: str, baseline_ratio: float | None, reader_cpu_utilisat
     return "reader" if slow and reader_cpu_utilisation > READER_BUSY_ABOVE else "storage"
 
 
-def confidence(limit: Limit, margin: float, highest_overlap: float) -> Confidence:
-    """How sure it is what limits. `highest_overlap` is the overlap efficiency at the favourable ends of the intervals.
-
-    At a margin below 1, noise alone can reverse the order of the limits. If end-to-end may reach its lower limit after
-    all, it is not sure that anything but this limit is in its way.
-    """
-    if limit == "overlap-limited" and highest_overlap >= OVERLAP_LIMITED_BELOW:
-        return "low"
+def confidence(margin: float) -> Confidence:
+    """How sure it is which limit is the lower one. At a margin below 1, noise alone can reverse their order."""
     if margin >= HIGH_MARGIN:
         return "high"
     return "medium" if margin >= MEDIUM_MARGIN else "low"

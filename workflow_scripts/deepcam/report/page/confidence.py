@@ -34,12 +34,18 @@ class Assessment:
 def side(table: pd.DataFrame, found: Sequence[Comparison]) -> Assessment:
     """How sure it is which side limits: how far the limits are apart, and whether other configurations agree."""
     level = max((one.end_to_end["bottleneck_confidence"] for one in found), key=LEVELS.index)
-    lost = [one for one in found if one.case == "overlap-limited" and one.end_to_end["bottleneck_confidence"] == "low"]
+    near = [
+        one
+        for one in found
+        if one.case != "overlap-limited" and one.end_to_end["overlap_efficiency"] < bottleneck.OVERLAP_LIMITED_BELOW
+    ]
     if len({one.lower_name for one in found}) == 1:
         found = [min(found, key=lambda one: one.end_to_end["limit_separation"])]
     reasons = [_separation(one, f" ({one.cache})" if len(found) > 1 else "") for one in found]
     reasons += [
-        f"With its intervals, end-to-end may reach {percent(0.9)} of its lower limit ({one.cache})." for one in lost
+        f"End-to-end is {percent(one.end_to_end['overlap_efficiency'])} of its lower limit ({one.cache}), but may "
+        f"reach {percent(bottleneck.OVERLAP_LIMITED_BELOW)} within the intervals."
+        for one in near
     ]
     end_to_end = of_mode(table, "inference")
     verdicts = collections.Counter(end_to_end["bottleneck"].dropna())
