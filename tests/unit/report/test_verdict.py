@@ -189,5 +189,5 @@ def test_the_fastest_valid_end_to_end_result_is_judged_and_a_faster_invalid_engi
 
 
 def test_a_share_that_is_just_too_small_is_not_rounded_to_the_limit():
-    assert "only 89.7 % of compute-only" in said(*limits(89.7, 900, 100))[1]
-    assert "only 89.97 % of compute-only" in said(*limits(89.97, 900, 100))[1]
+    assert "only 89.7 % of compute-only" in said(*limits(89.7, 900, 100, half=1e-5))[1]
+    assert "only 89.97 % of compute-only" in said(*limits(89.97, 900, 100, half=1e-5))[1]
