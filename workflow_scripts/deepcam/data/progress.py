@@ -58,12 +58,19 @@ def transfer_progress(name: str, total: int, unit: str = "B") -> Iterator[Callab
 def for_each(name: str, function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
     """Return what `function` returns for each item, in order, and show the progress. The first exception ends it."""
     per_task = min(max(1, len(items) // (4 * threads)), MOST_PER_TASK)
+    failed = threading.Event()
     with transfer_progress(name, len(items), " files") as advance, ThreadPoolExecutor(threads) as pool:
 
         def work(start: int) -> list[Result]:
             results = []
             for item in items[start : start + per_task]:
-                results.append(function(item))
+                if failed.is_set():
+                    break
+                try:
+                    results.append(function(item))
+                except BaseException:
+                    failed.set()
+                    raise
                 advance(1)
             return results
 
