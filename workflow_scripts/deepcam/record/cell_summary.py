@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from deepcam.record import metrics, precision, validity
+from deepcam.record.checking import ERROR, WARNING
 from deepcam.record.columns import Metrics
 from deepcam.record.schema import Check, Measurement
 
@@ -23,7 +24,7 @@ def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metric
     runs = [(record, run) for record in records for run in record.runs]
     intervals = [seconds for _, run in runs for rank in run.ranks for seconds in rank.batch_interval_seconds]
     p50, p90, p95, p99 = (float(value) for value in np.percentile(intervals, (50, 90, 95, 99)))
-    reasons = validity.failures(checks, validity.ERROR)
+    reasons = validity.failures(checks, ERROR)
     usages = [metrics.device_usage(record, run) for record, run in runs]
     energies = [
         (run, usage.energy_joules)
@@ -42,7 +43,7 @@ def summarize(records: Sequence[Measurement], checks: Iterable[Check]) -> Metric
         cpu_utilisation=float(np.median([metrics.cpu_utilisation(record, run) for record, run in runs])),
         valid=not reasons,
         invalid_reasons=reasons,
-        warnings=validity.failures(checks, validity.WARNING),
+        warnings=validity.failures(checks, WARNING),
         batch_interval_p95_seconds=p95,
         batch_interval_max_seconds=max(intervals),
         samples_per_second_ci_low=low,

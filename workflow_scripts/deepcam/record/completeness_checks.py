@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from deepcam.grid import MODES
-from deepcam.record.fields import Level
+from deepcam.record.checking import WARNING, check
 from deepcam.record.schema import Check, Measurement, Record
 
 NOT_RECORDED: Final = "not recorded"
@@ -24,7 +24,7 @@ def _complete(record: Measurement) -> Iterator[Check]:
     if record.environment.allocator == NOT_RECORDED and digest is None:
         return
     missing = next(_missing(record), None)
-    yield _check("record_complete", "all fields of this version", f"no {missing}" if missing else "these", not missing)
+    yield check("record_complete", "all fields of this version", f"no {missing}" if missing else "these", not missing)
 
 
 def _missing(record: Measurement) -> Iterator[str]:
@@ -42,8 +42,4 @@ def _missing(record: Measurement) -> Iterator[str]:
 def _machine_lock(record: Measurement) -> Check:
     """No other benchmark could run on the machine. Converted records do not say."""
     covered = sorted({node.machine_lock for node in record.environment.nodes} - {"machine", NOT_RECORDED})
-    return _check("machine_lock", "a lock of the whole machine", ", ".join(covered) or "that", not covered, "warning")
-
-
-def _check(name: str, expected: str, actual: str, ok: bool, level: Level = "error") -> Check:
-    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
+    return check("machine_lock", "a lock of the whole machine", ", ".join(covered) or "that", not covered, WARNING)

@@ -11,10 +11,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from deepcam.record.checking import WARNING, check
 from deepcam.record.columns import Metrics
-from deepcam.record.fields import Level
 from deepcam.record.run_schema import RankRun, Run
 from deepcam.record.schema import Check, DatasetSummary, Measurement, Settings
 
@@ -44,7 +44,7 @@ JUDGEMENTS = {"valid", "invalid_reasons", "warnings"}
 def checks(record: Measurement) -> list[Check]:
     """The check of a measurement against itself. It names the first contradiction."""
     found = next(_contradictions(record), None)
-    return [_check("record_consistent", "numbers that agree with each other", found or "such numbers", found is None)]
+    return [check("record_consistent", "numbers that agree with each other", found or "such numbers", found is None)]
 
 
 def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
@@ -57,19 +57,19 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
     rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
     dates = [date for _, date in rounds]
     return [
-        _check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
-        _check(
+        check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
+        check(
             "starts_alike",
             "the same settings and samples in all starts",
             f"differences in {', '.join(differing)}" if differing else "the same",
             not differing,
         ),
-        _check(
+        check(
             "starts_in_order",
             "dates in the order of rounds",
             "such dates" if dates == sorted(dates) else "a later round with an earlier date",
             dates == sorted(dates),
-            "warning",
+            WARNING,
         ),
     ]
 
@@ -98,16 +98,16 @@ def digest(content: Mapping[str, Any]) -> str:
 def check_of_digest(recorded: str | None, computed: str, name: str) -> Check:
     """Whether the content of the file of this name is the one that was written. `recorded` is None without a digest."""
     if recorded is None:
-        return _check("record_unverified", "a digest of the record", f"none in {name}", False, "warning")
+        return check("record_unverified", "a digest of the record", f"none in {name}", False, WARNING)
     same = recorded == computed
-    return _check("record_digest", "the digest of the record", "that" if same else f"another one in {name}", same)
+    return check("record_digest", "the digest of the record", "that" if same else f"another one in {name}", same)
 
 
 def check_of_date(date: str, now: datetime.datetime, name: str) -> Check:
     """Whether the record in the file of this name was made after the project began, and not in the future."""
     latest = now + datetime.timedelta(days=1)
     ok = not _is_utc(date) or EARLIEST_DATE <= datetime.datetime.fromisoformat(date) <= latest
-    return _check("record_date", f"a date from {EARLIEST_DATE.year} until today", f"{date} in {name}", ok, "warning")
+    return check("record_date", f"a date from {EARLIEST_DATE.year} until today", f"{date} in {name}", ok, WARNING)
 
 
 def check_of_metrics(recorded: Metrics, computed: Metrics, name: str) -> Check:
@@ -115,7 +115,7 @@ def check_of_metrics(recorded: Metrics, computed: Metrics, name: str) -> Check:
     old, new = recorded.model_dump(exclude=JUDGEMENTS), computed.model_dump(exclude=JUDGEMENTS)
     differing = [metric for metric in new if not _equal(old[metric], new[metric])]
     actual = f"another {differing[0]} in {name}" if differing else "those"
-    return _check("record_metrics", "the metrics that follow from the raw times", actual, not differing, "warning")
+    return check("record_metrics", "the metrics that follow from the raw times", actual, not differing, WARNING)
 
 
 def _equal(old: object, new: object) -> bool:
@@ -213,10 +213,3 @@ def _split(values: Sequence[float], parts: int) -> Iterable[Sequence[float]]:
     """The values of each part. A part is an epoch, so all have equal numbers of batches."""
     size = len(values) // parts
     return (values[start : start + size] for start in range(0, len(values), size))
-
-
-ERROR: Final = "error"
-
-
-def _check(name: str, expected: str, actual: str, ok: bool, level: Level = ERROR) -> Check:
-    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)

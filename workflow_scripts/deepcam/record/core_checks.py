@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deepcam.machine_topology import parse_list
 from deepcam.record import metrics
-from deepcam.record.fields import Level
+from deepcam.record.checking import WARNING, check
 from deepcam.record.schema import Check, Measurement
 
 THROTTLED_LIMIT = 0.01
@@ -36,7 +36,7 @@ def _thread_cores(record: Measurement) -> list[Check]:
         if not parse_list(cores).issuperset(place.cores)
     )
     actual = bound[0] if bound else "such threads only"
-    return [_check("thread_cores", "threads that may use all cores of their rank", actual, not bound)]
+    return [check("thread_cores", "threads that may use all cores of their rank", actual, not bound)]
 
 
 def _throttling(record: Measurement) -> Iterator[Check]:
@@ -53,11 +53,11 @@ def _throttling(record: Measurement) -> Iterator[Check]:
     if shares:
         worst = max(share for _, share in shares)
         expected = f"at most {THROTTLED_LIMIT:.0%} of the time of the job's cores withheld for want of CPU quota"
-        yield _check("cpu_throttling", expected, f"{worst:.1%}", worst <= THROTTLED_LIMIT)
+        yield check("cpu_throttling", expected, f"{worst:.1%}", worst <= THROTTLED_LIMIT)
     # A record of version 6 says nothing of the scheduling either.
     if unseen := {place.node for place in record.environment.ranks if place.scheduling} - {node for node, _ in shares}:
         actual = f"none on {', '.join(sorted(unseen))}"
-        yield _check("cpu_throttling_unknown", "visible control groups", actual, False, "warning")
+        yield check("cpu_throttling_unknown", "visible control groups", actual, False, WARNING)
 
 
 def _scheduling(record: Measurement) -> list[Check]:
@@ -65,8 +65,4 @@ def _scheduling(record: Measurement) -> list[Check]:
     found = {place.scheduling for place in record.environment.ranks if place.scheduling is not None}
     if not found:
         return []
-    return [_check("scheduling", NORMAL, "; ".join(sorted(found)), found == {NORMAL}, "warning")]
-
-
-def _check(name: str, expected: str, actual: str, ok: bool, level: Level = "error") -> Check:
-    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
+    return [check("scheduling", NORMAL, "; ".join(sorted(found)), found == {NORMAL}, WARNING)]

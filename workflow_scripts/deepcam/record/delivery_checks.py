@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepcam.grid import MODES, READERS
+from deepcam.record.checking import WARNING, check
 from deepcam.record.delivery_schema import MaskComparison
 from deepcam.record.schema import Check, Measurement
 
@@ -46,9 +47,8 @@ def _delivered_bytes(record: Measurement) -> list[Check]:
     first = next((f" (first: {delivery.first_wrong})" for delivery in known if delivery.first_wrong), "")
     missing = len(found) - len(known) + len(unproved)
     return [
-        Check(
+        check(
             name="delivered_bytes",
-            level="error",
             expected="the bytes of the files in every pass",
             actual=f"no proof for {missing} of {len(found)} passes"
             if missing
@@ -71,9 +71,8 @@ def _read_calls(record: Measurement) -> list[Check]:
         for rank in run.ranks
     ]
     return [
-        Check(
+        check(
             name="read_calls",
-            level="error",
             expected=f"read calls returned at least {MIN_READ:.1%} of the samples' bytes in each run",
             actual=f"{min(shares):.1%}",
             ok=min(shares) >= MIN_READ,
@@ -92,9 +91,8 @@ def _masks(record: Measurement) -> list[Check]:
     pairs = [_pixels(masks) for masks in found]
     shares = [1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs]
     return [
-        Check(
+        check(
             name="masks",
-            level="error",
             expected=f"the masks of resident batches on at least {MIN_MASK_AGREEMENT:.2%} of the pixels of each rank",
             actual=f"{min(shares, default=0.0):.4%}",
             ok=all(
@@ -120,9 +118,8 @@ def _engine_file(record: Measurement) -> list[Check]:
         return []
     others = sorted(str(sha256)[:12] for sha256 in ran - judged)
     return [
-        Check(
+        check(
             name="engine_file",
-            level="error",
             expected="the engine file that the accuracy check judged",
             actual=f"another one, SHA-256 {', '.join(others)}..." if others else "that file",
             ok=not others,
@@ -135,9 +132,9 @@ def _engine_judged(record: Measurement) -> list[Check]:
     if not MODES[record.cell.mode].infers or record.engine is None:
         return []
     return [
-        Check(
+        check(
             name="engine_judged",
-            level="warning",
+            level=WARNING,
             expected="a verdict on the engine's accuracy",
             actual="one" if record.engine.accuracy else "none",
             ok=bool(record.engine.accuracy),

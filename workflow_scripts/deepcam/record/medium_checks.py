@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Iterator
 
 from deepcam.record import metrics
+from deepcam.record.checking import ERROR, WARNING, check
 from deepcam.record.environment_schema import FileSystem
-from deepcam.record.fields import Json, Level
+from deepcam.record.fields import Json
 from deepcam.record.run_schema import Run
 from deepcam.record.schema import Check, Measurement
 
@@ -57,10 +58,6 @@ def checks(record: Measurement) -> list[Check]:
     return found
 
 
-def _check(name: str, expected: str, actual: str, ok: bool, level: Level = "error") -> Check:
-    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
-
-
 def _file_systems(record: Measurement) -> list[FileSystem]:
     return [system for node in record.environment.nodes for system in node.file_systems]
 
@@ -68,7 +65,7 @@ def _file_systems(record: Measurement) -> list[FileSystem]:
 def _memory(record: Measurement) -> Check:
     """No device below the file systems is memory, or a file in the page cache."""
     memory = sorted({system.memory_below for system in _file_systems(record)} - {""})
-    return _check(
+    return check(
         "storage_in_memory", "storage that is not memory", "; ".join(memory) or "none that is known", not memory
     )
 
@@ -76,12 +73,12 @@ def _memory(record: Measurement) -> Check:
 def _caches(record: Measurement) -> Check:
     """A cold page cache means that the bytes came from the storage medium."""
     mounted = {(system.type, system.caveat) for system in _file_systems(record)}
-    return _check(
+    return check(
         "storage_local",
         "a file system whose only cache is this node's page cache",
         ", ".join(": ".join(filter(None, words)) for words in sorted(mounted)),
         not any(caveat for _, caveat in mounted),
-        "warning",
+        WARNING,
     )
 
 
@@ -98,7 +95,7 @@ def _bytes_read(record: Measurement) -> Check:
     else:
         expected = f"at most {WARM_READ_RATIO:.0%} of the bytes in the median run"
         ok = statistics.median(ratios) <= WARM_READ_RATIO
-    return _check("bytes_read_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, "error" if sure else "warning")
+    return check("bytes_read_from_storage", expected, f"{low:.1%} to {high:.1%}", ok, ERROR if sure else WARNING)
 
 
 def _own_bytes(record: Measurement, run: Run) -> dict[str, int]:
@@ -121,19 +118,19 @@ def _network(record: Measurement) -> Iterator[Check]:
     uncounted = {system.type for system in _file_systems(record)} - set(COUNTING_FILE_SYSTEMS)
     if all(len(count) == metrics.num_nodes(record) for count in counts):
         ratios = [sum(count) / _sample_bytes(record, run) for count, run in zip(counts, record.runs, strict=True)]
-        yield _check(
+        yield check(
             "bytes_read_from_servers",
             f"at least {COLD_READ_RATIO[0]:.0%} of the bytes",
             f"{min(ratios):.1%}",
             min(ratios) >= COLD_READ_RATIO[0],
         )
     elif uncounted:
-        yield _check(
+        yield check(
             "reads_not_proved",
             "a counter of the bytes that storage delivered",
             f"not proved: none is visible here for {', '.join(sorted(uncounted))}",
             False,
-            "warning",
+            WARNING,
         )
 
 
@@ -144,11 +141,11 @@ def _background_load(record: Measurement) -> Iterator[Check]:
     share = statistics.median(_background_share(record, run) for run in record.runs)
     if share > BACKGROUND_LOAD_ERROR:
         expected = f"at most {BACKGROUND_LOAD_ERROR:.0%} of the disks' traffic"
-        yield _check("background_storage_load", expected, f"{share:.0%}", False)
+        yield check("background_storage_load", expected, f"{share:.0%}", False)
     else:
         expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the disks' traffic"
         ok = share <= BACKGROUND_LOAD_LIMIT
-        yield _check("background_storage_load_small", expected, f"{share:.0%}", ok, "warning")
+        yield check("background_storage_load_small", expected, f"{share:.0%}", ok, WARNING)
 
 
 def _disk_traffic(record: Measurement) -> Iterator[Check]:
@@ -165,7 +162,7 @@ def _disk_traffic(record: Measurement) -> Iterator[Check]:
     if ratios:
         expected = f"at least {MIN_DISK_RATIO:.0%} of the job's bytes in the disks' traffic"
         low = min(ratios)
-        yield _check("disk_traffic", expected, f"{low:.0%}", low >= MIN_DISK_RATIO, "warning")
+        yield check("disk_traffic", expected, f"{low:.0%}", low >= MIN_DISK_RATIO, WARNING)
 
 
 def _background_share(record: Measurement, run: Run) -> float:
@@ -187,7 +184,7 @@ def _gpudirect(record: Measurement) -> Check:
     actual = (
         ", ".join(f"{kind} {count}" for kind, count in worst.items()) if isinstance(worst, dict) else "not recorded"
     )
-    return _check("gpudirect_storage", "reads through nvidia-fs or PCI P2PDMA only", actual, proved)
+    return check("gpudirect_storage", "reads through nvidia-fs or PCI P2PDMA only", actual, proved)
 
 
 def _bypassed_host_memory(counts: Json) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 from deepcam.record import metrics
+from deepcam.record.checking import WARNING, check
 from deepcam.record.schema import Check, Measurement
 
 PAGE_FAULT_LIMIT = 1000
@@ -20,9 +21,9 @@ def checks(record: Measurement) -> list[Check]:
         return []
     faults = statistics.median(known)
     return [
-        Check(
+        check(
             name="page_faults",
-            level="warning",
+            level=WARNING,
             expected=f"at most {PAGE_FAULT_LIMIT:,} page faults a batch",
             actual=f"{faults:,.0f}",
             ok=faults <= PAGE_FAULT_LIMIT,

@@ -6,7 +6,6 @@ import collections
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from deepcam.record import (
     completeness_checks,
@@ -19,12 +18,9 @@ from deepcam.record import (
     metrics,
     precision,
 )
+from deepcam.record.checking import WARNING, check
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
-
-ERROR: Final = "error"
-WARNING: Final = "warning"
-"""Levels of a check: an error makes the record invalid; a warning is shown beside its numbers."""
 
 COLD_LIMIT, WARM_LIMIT = 0.01, 0.99
 """Largest page cache residency of a cold run, and smallest of a warm run."""
@@ -55,8 +51,8 @@ def checks(record: Measurement) -> list[Check]:
     """All checks of a measurement."""
     cell, runs, settings = record.cell, record.runs, record.settings
     found = [
-        _check("run_count", settings.runs, len(runs), len(runs) == settings.runs),
-        _check("rank_count", cell.ranks, len(runs[0].ranks), all(len(run.ranks) == cell.ranks for run in runs)),
+        check("run_count", settings.runs, len(runs), len(runs) == settings.runs),
+        check("rank_count", cell.ranks, len(runs[0].ranks), all(len(run.ranks) == cell.ranks for run in runs)),
         _coverage(record),
         _jump(record),
         _duration(record),
@@ -66,10 +62,10 @@ def checks(record: Measurement) -> list[Check]:
     ]
     if cell.cache == "cold":
         worst = max(share for run in runs for share in run.page_cache_residency_max)
-        found.append(_check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
+        found.append(check("residency_cold", f"at most {COLD_LIMIT}", worst, worst <= COLD_LIMIT))
     if cell.cache == "warm":
         worst = min(share for run in runs for share in run.page_cache_residency_min)
-        found.append(_check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
+        found.append(check("residency_warm", f"at least {WARM_LIMIT}", worst, worst >= WARM_LIMIT))
     return [
         *found,
         *medium_checks.checks(record),
@@ -100,7 +96,7 @@ def _trend(records: Sequence[Measurement]) -> list[Check]:
     noise = statistics.stdev(changes) / math.sqrt(len(changes))
     trend = abs(mean) > precision.t_quantile(TREND_CONFIDENCE, len(changes) - 1) * noise
     return [
-        _check(
+        check(
             "not_steady",
             f"a change of at most {TREND_LIMIT - 1:.0%} from the first to the last run of a start",
             f"{math.expm1(mean):+.0%} in the mean of {len(changes)} starts",
@@ -112,12 +108,8 @@ def _trend(records: Sequence[Measurement]) -> list[Check]:
 
 def failures(checks: Iterable[Check], level: Level) -> str:
     """The failed checks of this level in words, each once, sorted; empty if none failed."""
-    failed = (check for check in checks if not check.ok and check.level == level)
-    return "; ".join(sorted({f"{check.name}: expected {check.expected}, got {check.actual}" for check in failed}))
-
-
-def _check(name: str, expected: float | str, actual: float | str, ok: bool, level: Level = ERROR) -> Check:
-    return Check(name=name, level=level, expected=expected, actual=actual, ok=ok)
+    failed = (result for result in checks if not result.ok and result.level == level)
+    return "; ".join(sorted({f"{result.name}: expected {result.expected}, got {result.actual}" for result in failed}))
 
 
 def _coverage(record: Measurement) -> Check:
@@ -130,13 +122,13 @@ def _coverage(record: Measurement) -> Check:
             counts.update(rank.samples)
         wrong |= {name for name in expected | set(counts) if counts[name] != run.epochs or name not in expected}
     first = f" (first: {min(wrong)})" if wrong else ""
-    return _check("every_sample_once", "every sample once an epoch", f"{len(wrong)} samples differ{first}", not wrong)
+    return check("every_sample_once", "every sample once an epoch", f"{len(wrong)} samples differ{first}", not wrong)
 
 
 def _jump(record: Measurement) -> Check:
     rates = metrics.throughputs(record)
     ratio = max(rates) / min(rates)
-    return _check(
+    return check(
         "not_steady",
         f"the fastest run of a start at most {JUMP_LIMIT} times as fast as the slowest",
         f"{ratio:.2f} times",
@@ -151,11 +143,11 @@ def _background_load(record: Measurement) -> Check:
     median, worst = statistics.median(loads), max(loads)
     if max(before, median) > BACKGROUND_LOAD_ERROR:
         actual = f"{before:.0%} before, {median:.0%} during the median run"
-        return _check("background_cpu_load", f"at most {BACKGROUND_LOAD_ERROR:.0%} of the job's cores", actual, False)
+        return check("background_cpu_load", f"at most {BACKGROUND_LOAD_ERROR:.0%} of the job's cores", actual, False)
     ok = max(before, worst) <= BACKGROUND_LOAD_LIMIT
     expected = f"at most {BACKGROUND_LOAD_LIMIT:.0%} of the job's cores"
     actual = f"{before:.0%} before, {worst:.0%} during the worst run"
-    return _check("background_cpu_load_small", expected, actual, ok, WARNING)
+    return check("background_cpu_load_small", expected, actual, ok, WARNING)
 
 
 def _nodes(record: Measurement) -> list[Check]:
@@ -165,7 +157,7 @@ def _nodes(record: Measurement) -> list[Check]:
     differing = metadata.differing_metadata([record])
     words = ", ".join(f"{key} ({', '.join(values)})" for key, values in differing.items())
     return [
-        _check(
+        check(
             "homogeneous_nodes",
             "nodes of one kind",
             f"differences in {words}" if differing else "one kind",
@@ -178,7 +170,7 @@ def _nodes(record: Measurement) -> list[Check]:
 def _duration(record: Measurement) -> Check:
     needed = record.settings.min_seconds * MIN_SECONDS_RATIO
     shortest = min(map(metrics.run_seconds, record.runs))
-    return _check("run_seconds", f"at least {needed:.2g} s", f"{shortest:.2g} s", shortest >= needed)
+    return check("run_seconds", f"at least {needed:.2g} s", f"{shortest:.2g} s", shortest >= needed)
 
 
 def _reader(record: Measurement) -> list[Check]:
@@ -186,14 +178,14 @@ def _reader(record: Measurement) -> list[Check]:
     details = [rank.reader for run in record.runs for rank in run.ranks]
     if record.cell.reader == "dali-direct":
         direct = all(detail.get("o_direct") for detail in details)
-        return [_check("o_direct", True, direct, direct)]
+        return [check("o_direct", True, direct, direct)]
     return []
 
 
 def _accuracy(record: Measurement) -> list[Check]:
     """The verdicts on the engine's accuracy, one for each device."""
     return [
-        _check(
+        check(
             "accuracy",
             f"{verdict.min_iou_ratio:.0%} of the reference's mean IoU, {verdict.reference_mean_iou:.4f}, and "
             f"its class on {verdict.min_pixel_agreement:.1%} of the pixels",

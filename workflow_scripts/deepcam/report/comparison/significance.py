@@ -17,6 +17,7 @@ from scipy import stats
 
 from deepcam.grid import Cell
 from deepcam.record import precision, validity
+from deepcam.record.checking import ERROR
 from deepcam.record.precision import MIN_STARTS
 from deepcam.record.schema import Record
 from deepcam.report.comparison import drift, welch
@@ -150,7 +151,7 @@ def _described(cell: Cell, a: Sequence[Record], b: Sequence[Record], drifts: Map
 
 
 def failures(records: Sequence[Record]) -> str:
-    return validity.failures((check for record in records for check in record.checks), validity.ERROR)
+    return validity.failures((check for record in records for check in record.checks), ERROR)
 
 
 def _judged(
