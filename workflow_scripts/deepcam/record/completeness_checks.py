@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from deepcam.grid import MODES
 from deepcam.record.checking import WARNING, check
+from deepcam.record.fields import NOT_RECORDED
 from deepcam.record.schema import Check, Measurement, Record
-
-NOT_RECORDED: Final = "not recorded"
-"""What converted records of version 6 say in fields that version 7 always fills."""
 
 
 def checks(record: Measurement) -> list[Check]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from deepcam.record import metrics
 from deepcam.record.checking import WARNING, check
 from deepcam.record.columns import Metrics
 from deepcam.record.run_schema import RankRun, Run
@@ -161,9 +162,7 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
         if low > high:
             yield f"a lowest page cache residency of {low:g} and a highest of {high:g}"
     for node in record.environment.nodes:
-        ranks = [
-            rank for place, rank in zip(record.environment.ranks, run.ranks, strict=True) if place.node == node.name
-        ]
+        ranks = [rank for place, rank in metrics.places(record, run) if place.node == node.name]
         cpu = sum(rank.cpu_seconds for rank in ranks)
         wall = max((sum(rank.part_seconds) for rank in ranks), default=0.0)
         if cpu > node.logical_cores * (wall * MOST_CPU_RATIO + parts * CPU_SLACK_SECONDS):

@@ -25,13 +25,12 @@ def checks(record: Measurement) -> list[Check]:
 
 def _thread_cores(record: Measurement) -> list[Check]:
     """Every thread may use all of its rank's cores."""
-    places = record.environment.ranks
     if any(rank.thread_cores is None for run in record.runs for rank in run.ranks):
         return []
     bound = sorted(
         f"threads of rank {number} on {place.node} that may use {cores} only"
         for run in record.runs
-        for number, (place, rank) in enumerate(zip(places, run.ranks, strict=True))
+        for number, (place, rank) in enumerate(metrics.places(record, run))
         for cores in rank.thread_cores or ()
         if not parse_list(cores).issuperset(place.cores)
     )
@@ -47,7 +46,7 @@ def _throttling(record: Measurement) -> Iterator[Check]:
     shares = [
         (place.node, rank.throttled_seconds / metrics.run_seconds(run) / len(cores[place.node]))
         for run in record.runs
-        for place, rank in zip(record.environment.ranks, run.ranks, strict=True)
+        for place, rank in metrics.places(record, run)
         if rank.throttled_seconds is not None
     ]
     if shares:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
 LARGEST = 10**14
 """No measured number is larger: 100 TB, or 3 million years. A sum over all ranks fits into 64 bits."""
+
+NOT_RECORDED: Final = "not recorded"
+"""What converted records of version 6 say in text fields that version 7 always fills."""
 
 Level = Literal["error", "warning"]
 

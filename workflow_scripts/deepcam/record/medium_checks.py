@@ -101,7 +101,7 @@ def _bytes_read(record: Measurement) -> Check:
 def _own_bytes(record: Measurement, run: Run) -> dict[str, int]:
     """Node to the bytes that the kernel read from storage for the job's processes on it."""
     found: dict[str, int] = collections.Counter()
-    for place, rank in zip(record.environment.ranks, run.ranks, strict=True):
+    for place, rank in metrics.places(record, run):
         found[place.node] += rank.bytes_read_from_storage
     return found
 
@@ -156,7 +156,7 @@ def _disk_traffic(record: Measurement) -> Iterator[Check]:
     ratios = []
     for run in record.runs:
         own = _own_bytes(record, run)
-        for place, rank in zip(record.environment.ranks, run.ranks, strict=True):
+        for place, rank in metrics.places(record, run):
             if rank.disk_bytes is not None and own[place.node]:
                 ratios.append(rank.disk_bytes / own[place.node])
     if ratios:
@@ -169,7 +169,7 @@ def _background_share(record: Measurement, run: Run) -> float:
     """On the node where it was largest, 0 to 1."""
     own = _own_bytes(record, run)
     shares = [0.0]
-    for place, rank in zip(record.environment.ranks, run.ranks, strict=True):
+    for place, rank in metrics.places(record, run):
         others = (rank.disk_bytes or 0) - own[place.node]
         if rank.disk_bytes and others > UNAVOIDABLE_BYTES:
             shares.append(others / rank.disk_bytes)

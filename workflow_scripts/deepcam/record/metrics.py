@@ -61,7 +61,7 @@ def device_usage(record: Measurement, run: Run) -> DeviceUsage:
     device lacks it.
     """
     of_devices: dict[tuple[str, str], list[DeviceUsage]] = collections.defaultdict(list)
-    for place, rank in _places(record, run):
+    for place, rank in places(record, run):
         of_devices[place.node, place.device].append(rank.device)
     devices = list(of_devices.values())
     return DeviceUsage(
@@ -100,7 +100,7 @@ def straggler_gap(run: Run) -> float:
 
 def straggler_node(record: Measurement, run: Run) -> str:
     """The node of a run's slowest rank."""
-    place, _ = max(_places(record, run), key=lambda pair: sum(pair[1].part_seconds))
+    place, _ = max(places(record, run), key=lambda pair: sum(pair[1].part_seconds))
     return place.node
 
 
@@ -126,5 +126,6 @@ def page_faults_per_batch(run: Run) -> float | None:
     return None if faults is None else faults / sum(len(rank.batch_samples) for rank in run.ranks)
 
 
-def _places(record: Measurement, run: Run) -> Iterable[tuple[RankPlace, RankRun]]:
+def places(record: Measurement, run: Run) -> Iterable[tuple[RankPlace, RankRun]]:
+    """Where each rank ran, and what it did in one run."""
     return zip(record.environment.ranks, run.ranks, strict=True)

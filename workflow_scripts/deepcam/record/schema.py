@@ -147,9 +147,8 @@ class Record(Measurement):
 
     checks: list[Check] = Field(min_length=1, description="Validity checks and their results.")
     metrics: Metrics = Field(description="Metrics of this record alone; the tables pool all starts of a configuration.")
-    digest: str | None = Field(
+    digest: Sha256 | None = Field(
         default=None,
-        pattern="^[0-9a-f]{64}$",
         description="SHA-256 of this record without its digest, as JSON with sorted keys and without spaces; null if "
         "it was not recorded.",
     )
