@@ -37,11 +37,6 @@ PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 """From the most to the least precise."""
 
 
-def is_auto(engine: Engine) -> bool:
-    """Whether the backend or the precision of an engine is chosen by measuring."""
-    return "auto" in (engine.backend, engine.precision)
-
-
 def candidates(engine: Engine, device: str) -> list[Engine]:
     """The engines that `auto` chooses from on a device; of an engine without `auto`, itself alone."""
     offered = OFFERED[device.rstrip("0123456789:")]

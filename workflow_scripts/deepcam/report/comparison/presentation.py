@@ -128,13 +128,7 @@ def markdown(
         if found:
             lines += ["", f"## {verdict[0].upper()}{verdict[1:]}", "", *_section(verdict, found)]
     lines += ["", "## Drift of the machine", "", *_drift(a, b, cells, drifts)]
-    lines += ["", "## What else differs", ""]
-    if different:
-        lines += markup.rows(
-            "key", "A", "B", rows=[[markup.code(d.key), markup.code(d.a), markup.code(d.b)] for d in different]
-        )
-    else:
-        lines.append("Nothing that was recorded.")
+    lines += ["", "## What else differs", "", *markup.differences("A", "B", different)]
     return "\n".join(lines) + "\n"
 
 
