@@ -184,4 +184,4 @@ def test_devices_for_which_auto_chose_differently_are_not_measured_together(tmp_
     cell = Cell("compute", "none", "none", "eager-auto", 2, 1, 1, 1)
     job = SimpleNamespace(cell=cell, training=None, engine_files=paths, required={}, accuracy_files=[])
     with pytest.raises(InputError, match=r"engine eager-auto: auto chose eager fp16, eager bf16 for the devices"):
-        run._describe_engine(job, run.read_fingerprints(job))
+        run._describe_engine(job)

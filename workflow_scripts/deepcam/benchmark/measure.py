@@ -151,23 +151,26 @@ class _ReadingPart:
             page_cache.evict(own)
         if cold and self._workload.settings.drop_caches and self._ranks.node_leader:
             page_cache.drop_all()
-        if not cold and (self._evict_first or page_cache.resident_fraction(own) < 1):
+        resident = page_cache.resident_fraction(own)
+        if not cold and (self._evict_first or resident < 1):
             # What is left of another start would keep its place in memory, on which the speed of reading depends.
             page_cache.preload(own)
             self._evict_first = False
-        resident = self._ranks.allreduce_min_max(page_cache.resident_fraction(own))
+            resident = page_cache.resident_fraction(own)
+        residency = self._ranks.allreduce_min_max(resident)
         cell, shape = self._workload.cell, self._workload.sample_shape
         infers = MODES[cell.mode].infers
         if not verify:
             timed = TimedEvidence(files, shape, self._device, infers)
             part = self._read(files, timed)
-            return dataclasses.replace(part, masks=self._timed_masks(timed, part.seconds) if infers else None), resident
+            masks = self._timed_masks(timed, part.seconds) if infers else None
+            return dataclasses.replace(part, masks=masks), residency
         evidence = FullEvidence(files, epochs, shape, cell.local_batch_size, self._workload.first_start)
         part = self._read(files, evidence)
         masks = evidence.masks(self._engine, self._device) if infers else None
         self._known_masks = evidence.masks_by_file()
         self._verification = Verification(delivery=part.delivery, masks=masks)
-        return part, resident
+        return part, residency
 
     def _read(self, files: tuple[Path, ...], evidence: Evidence) -> Part:
         """Read with the clock on. The samples are compared afterwards, before a rank evicts or loads files again."""

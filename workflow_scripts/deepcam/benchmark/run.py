@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from deepcam import files
@@ -139,7 +139,7 @@ def describe_subject(job: Job) -> dict[str, Any]:
             bytes=job.dataset.total_bytes,
             samples=[path.name for path in job.dataset.files],
         ),
-        "engine": _describe_engine(job, read_fingerprints(job)),
+        "engine": _describe_engine(job),
     }
 
 
@@ -149,8 +149,9 @@ def _measure(workload: Workload, me: ranks.Ranks) -> tuple[float, Measured | Non
     return me.wait_until_quiet(validity.BACKGROUND_LOAD_LIMIT), measure(workload, me)
 
 
-def _describe_engine(job: Job, fingerprints: Sequence[Mapping[str, Any]]) -> EngineDescription | None:
+def _describe_engine(job: Job) -> EngineDescription | None:
     """The first engine's fingerprint with the accuracy verdict of each device, or the recipe of mode train."""
+    fingerprints = read_fingerprints(job)
     if job.training:
         from deepcam.benchmark import train_step
 
@@ -182,7 +183,7 @@ def _hash_engine(job: Job, place: int) -> str | None:
 
 def _check_unchanged(job: Job, place: int, engine_sha256: str | None, described: EngineDescription | None) -> None:
     """Raise InputError if the engine is no longer the one that was described and hashed before the start waited."""
-    if engine_sha256 and (_hash_engine(job, place) != engine_sha256 or describe_subject(job)["engine"] != described):
+    if engine_sha256 and (_hash_engine(job, place) != engine_sha256 or _describe_engine(job) != described):
         raise InputError(f"{job.engine_files[place]}: the engine was replaced during the start; run again")
 
 
