@@ -87,7 +87,7 @@ def test_fail_below_ends_with_status_1_and_a_line_per_cell(b, status, lines, run
 
 @pytest.fixture(scope="module")
 def three(runs, tmp_path_factory):
-    """What the program says of three results, of which the second one is the worse, and the folder it writes."""
+    """The program's output for three results and the folder that it writes. The second result is the slow one."""
     folder = tmp_path_factory.mktemp("three")
     result = program(runs["good"], runs["worse"], runs["good"], "--fail-below", "0.9", cwd=folder)
     return result, folder / "results/comparison"

@@ -59,7 +59,7 @@ class Piece(NamedTuple):
 
     @classmethod
     def of(cls, number: int, file: str, start: int, values: np.ndarray) -> Piece:
-        """The piece with these values of the sample, the first of which is number `start`."""
+        """The piece of a sample that holds `values`. The first of them is value number `start` of the sample."""
         return cls(number, file, start * 4, values.nbytes, _digest(values.tobytes()))
 
 

@@ -26,7 +26,7 @@ class Mount:
     root: str = "/"
     """The folder of the file system that is mounted."""
     layers: str = ""
-    """Options of the file system, of which an overlay's name its layers."""
+    """Mount options of the file system. Those of an overlay contain the paths of its layers."""
 
     @property
     def kind(self) -> str:

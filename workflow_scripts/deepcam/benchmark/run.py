@@ -25,7 +25,7 @@ VISUALIZED = 3
 """Number of samples to draw."""
 
 HASHED = 2
-"""Number of samples, chosen at random, of which each node compares the hash with dataset.json."""
+"""Number of random samples that each node hashes after a start, to compare their hashes with those in dataset.json."""
 
 
 def run(job: Job) -> list[Prediction]:

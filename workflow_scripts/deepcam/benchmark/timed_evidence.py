@@ -20,7 +20,9 @@ VALUES = 16
 """Values that are kept of each sample: all channels at one place."""
 
 EDGE_SHARE = 0.125
-"""Share of the samples of which the first values are kept, and share of those of which the last are."""
+"""Probability that the values that are kept of a sample are its first ones, and probability that they are its last.
+
+Otherwise they come from a random place."""
 
 MASK_VALUES = 128
 """Values that are kept of each mask."""
@@ -94,7 +96,7 @@ class _Kept:
         self._values = device.to_device(np.full(places.shape, nothing))
 
     def keep(self, first: int, values: Any) -> None:
-        """Keep those of a batch (n, values of a sample), the first sample of which is number `first`."""
+        """Keep the chosen values of a batch, shape (n, values per sample). Its first sample is number `first`."""
         if isinstance(self._values, np.ndarray):
             values = np.asarray(values)  # an engine on the CPU returns a tensor
         end = first + len(values)

@@ -169,7 +169,7 @@ class Config(Block):
 
 
 def parse(*layers: Mapping[str, Any]) -> Config:
-    """The configuration of these layers, the last of which wins, with defaults in place of missing keys.
+    """Merge the layers into one configuration. A later layer overrides an earlier one; defaults fill missing keys.
 
     Raises InputError with one line per mistake.
     """

@@ -23,8 +23,10 @@ from deepcam.files import flush, os_errors_as_input_errors
 from deepcam.record.schema import Probe
 
 MOST_READ_BYTES = 64 << 20
-"""Of a file, so that a probe takes about 0.1 s whatever the size of the samples. They are read by a single call, as
-readers read a sample: many smaller ones, each of which waits for the disk, slow down much more on a busy disk."""
+"""Number of bytes that the probe reads of a file. It limits the probe to about 0.1 s, whatever the size of the samples.
+
+The probe reads them with a single call, as a reader reads a sample. Many small calls would each wait for the disk, and
+a busy disk would slow them down much more than it slows down a reader."""
 
 COPIED_BYTES = 32 << 20
 """Larger than the second-level cache of a core; on most CPUs also larger than its share of the last level."""

@@ -79,7 +79,8 @@ def _quantise(model: Any, calibration: CalibrationSet) -> tuple[Any, dict[str, A
 def _normalisation(model: Any) -> list[str]:
     """Return the names of the operations before the first convolution, which must stay in float32.
 
-    A tensor has one scale in int8. Raw channels differ by factors of 10^5, so that all but the largest would be lost.
+    An int8 tensor has a single scale for all of its channels. The values of raw channels differ by factors of up to
+    10^5, so all channels but those with the largest values would be rounded to zero.
     """
     names: list[str] = []
     operation = model.inputs[0].get_node()

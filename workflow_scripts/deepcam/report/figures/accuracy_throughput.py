@@ -38,7 +38,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
 
 def title(shown: pd.DataFrame) -> str:
-    """The fastest valid engine's lead over the slowest one, its accuracy, and which engines miss the target."""
+    """State how fast and accurate the fastest valid engine is, and which engines miss the accuracy target."""
     valid = shown[shown["valid"].astype(bool) & shown["passed"].astype(bool)]
     missed = shown.loc[~shown["passed"].astype(bool), "engine"]
     words = [f"{joined(list(missed))} miss{'es' if len(missed) == 1 else ''} the accuracy target"] * (len(missed) > 0)

@@ -154,6 +154,6 @@ def _lines(shown: pd.DataFrame) -> Figure:
 
 
 def _panels(cells: pd.DataFrame) -> list[str]:
-    """The readers that get a panel: all but the baseline, unless there is no other."""
+    """The readers that get a panel. The baseline gets one only if it is the only reader."""
     ranked = _ranked(cells)
     return [reader for reader in ranked if reader != selection.BASELINE] or ranked

@@ -49,7 +49,7 @@ def outcomes(prediction: Prediction) -> np.ndarray:
 
 
 def figure(predictions: list[Prediction], source: str) -> Figure:
-    """A map per sample: what the engine hit, what it missed and its false alarms, over TMQ in grey."""
+    """Draw a map for each sample: hits, misses and false alarms of the engine in colour, over TMQ in grey."""
     brightest = max(float(prediction.moisture.max()) for prediction in predictions)
     columns = min(COLUMNS, len(predictions))
     rows = math.ceil(len(predictions) / columns)
