@@ -108,6 +108,15 @@ def test_the_named_packages_are_there(name):
     assert [package for package in named if package not in pins(name)] == []
 
 
+@pytest.mark.skipif(importlib.util.find_spec("snakemake") is None, reason="not the benchmark's environment")
+@pytest.mark.parametrize("name", FILES)
+def test_what_snakemakes_report_needs_is_installed_for_users(name):
+    optional = [line for line in importlib.metadata.requires("snakemake") if line.endswith('extra == "reports"')]
+    needed = {normalized(re.match(r"[A-Za-z0-9._-]+", line)[0]) for line in optional}
+    assert needed == {"pygments"}
+    assert needed <= pins(name).keys()
+
+
 @pytest.mark.parametrize("name", [*FILES, DEV, OPENVINO, "bootstrap.sh"])
 def test_no_file_names_a_host(name):
     assert "://" not in (ENVS / name).read_text()
