@@ -95,17 +95,23 @@ def training_precision(device: str) -> str:
 def check_packages(engines: Iterable[Engine]) -> None:
     """Raise InputError for a backend whose Python package this interpreter lacks."""
     for engine in engines:
-        for package in ("openvino", "nncf") if engine.precision == "int8" else ("openvino",):
-            if engine.backend == "openvino" and importlib.util.find_spec(package) is None:
+        packages, requirements = _packages(engine)
+        for package in packages:
+            if importlib.util.find_spec(package.replace("-", "_")) is None:
                 raise InputError(
-                    f"engines: {engine.name} needs the Python package {package}; install "
-                    "envs/requirements-openvino.txt, or change engines"
+                    f"engines: {engine.name} needs the Python package {package}; install {requirements}, or change "
+                    "engines"
                 )
-        if engine.backend == "tensorrt" and importlib.util.find_spec("torch_tensorrt") is None:
-            raise InputError(
-                f"engines: {engine.name} needs the Python package torch-tensorrt; install envs/requirements-gpu.txt "
-                "(make venv KIND=gpu), or change engines"
-            )
+
+
+def _packages(engine: Engine) -> tuple[tuple[str, ...], str]:
+    """The packages that an engine needs and not every environment has, and the file of requirements that has them."""
+    if engine.backend == "openvino":
+        packages = ("openvino", "nncf") if engine.precision == "int8" else ("openvino",)
+        return packages, "envs/requirements-openvino.txt"
+    if engine.backend == "tensorrt":
+        return ("torch-tensorrt",), "envs/requirements-gpu.txt (make venv KIND=gpu)"
+    return (), ""
 
 
 def check_temporary_folder(needed: int = 0) -> None:

@@ -15,9 +15,6 @@ from deepcam.report.tables import Tables
 PERCENTILES = {"p50": ("o", 1), "p95": ("s", 20), "p99": ("D", 100), "max": ("|", 1)}
 """Marker, and the smallest number of batches for which the percentile differs from the maximum."""
 
-SHORTEST = 1e-6
-"""Seconds. Shorter intervals, such as those of batches that a reader hands over together, are drawn as this."""
-
 WORDS = {"p95": "p95 is {}× p50", "p99": "p99 is {}× p50", "max": "longest is {}× p50"}
 
 
@@ -58,7 +55,7 @@ def _tail(cell: pd.Series) -> tuple[str, float]:
 
 
 def _seconds(cell: pd.Series, name: str) -> float:
-    return max(SHORTEST, float(cell[f"batch_interval_{name}_seconds"]))
+    return max(style.SHORTEST_INTERVAL, float(cell[f"batch_interval_{name}_seconds"]))
 
 
 def draw(shown: pd.DataFrame) -> Figure:
@@ -70,7 +67,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         panels = figure.subplots(
             len(caches), 1, squeeze=False, sharex=True, height_ratios=[number + 1 for number in counts]
         )  # fmt: skip
-        seconds = shown[[f"batch_interval_{name}_seconds" for name in PERCENTILES]].clip(lower=SHORTEST)
+        seconds = shown[[f"batch_interval_{name}_seconds" for name in PERCENTILES]].clip(lower=style.SHORTEST_INTERVAL)
         style.logarithmic(panels[0][0].xaxis, 1000 * seconds.min(axis=None), 1000 * seconds.max(axis=None))
         for (axes,), cache in zip(panels, caches, strict=True):
             here = shown[shown["cache"] == cache].reset_index(drop=True)

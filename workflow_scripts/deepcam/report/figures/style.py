@@ -65,6 +65,10 @@ STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "path",
 }
 
+SHORTEST_INTERVAL = 1e-6
+"""Shortest batch interval on a logarithmic scale, seconds. Shorter ones, such as those of batches that a reader hands
+over together, are drawn as this."""
+
 INTERVALS = "Thin lines are 95 % confidence intervals, or the slowest and fastest start if there are only two."
 """What the lines through marks and bars mean."""
 

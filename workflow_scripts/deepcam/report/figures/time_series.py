@@ -28,9 +28,6 @@ BATCHES_PER_WINDOW = 4
 BINS_PER_DECADE = 20
 """Bins of the histogram from a batch interval to one ten times as long."""
 
-SHORTEST = 1e-6
-"""Seconds. Shorter batch intervals are counted as this long, because 0 has no place on a logarithmic scale."""
-
 STEADY = 0.9
 """Share of the median from which on throughput is called steady."""
 
@@ -133,7 +130,7 @@ def draw(shown: pd.DataFrame, cell: Cell, valid: bool) -> Figure:
 def histogram(records: Sequence[Record]) -> pd.DataFrame:
     """The number of batches by batch interval, over all starts: bins from `low_seconds` to below `high_seconds`."""
     counts = collections.Counter(
-        math.floor(math.log10(max(seconds, SHORTEST)) * BINS_PER_DECADE)
+        math.floor(math.log10(max(seconds, style.SHORTEST_INTERVAL)) * BINS_PER_DECADE)
         for record in records
         for run in record.runs
         for rank in run.ranks
