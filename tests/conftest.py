@@ -4,8 +4,11 @@ None but those of Slurm see a Slurm.
 """
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
+from servers import missing
 
 # Snakemake's plugin asks Slurm's clients at every start, and without a configuration these look for one for a minute.
 os.environ["SLURM_CONF"] = os.devnull
@@ -17,6 +20,15 @@ def disk(tmp_path):
     if os.popen(f"stat -f -c %T {tmp_path}").read().strip() == "tmpfs":
         pytest.skip("the temporary folder is on tmpfs, which cannot evict; set TMPDIR to a disk")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def mpich():
+    """The folder of an MPICH beside this environment, whose Open MPI it would replace otherwise."""
+    folder = Path(sys.prefix) / "mpich"
+    if not (folder / "bin/mpiexec").exists():
+        missing(f"MPICH is missing: pip install --ignore-installed --no-deps --prefix {folder} mpich")
+    return folder
 
 
 def pytest_collection_modifyitems(items):

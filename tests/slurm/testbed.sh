@@ -58,7 +58,7 @@ SlurmdPidFile=$folder/run/slurmd-%n.pid
 SlurmctldLogFile=$folder/log/slurmctld.log
 SlurmdLogFile=$folder/log/slurmd-%n.log
 NodeName=n[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=8 RealMemory=16000 \
-    Gres=gpu:2
+    Gres=gpu:2 Features=nvme
 PartitionName=main Nodes=n[1-2] Default=YES
 EOF
     printf '%s\n' "$mark" 'Name=gpu File=/dev/null' 'Name=gpu File=/dev/zero' > "$configuration/gres.conf"

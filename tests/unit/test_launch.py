@@ -68,12 +68,15 @@ def test_a_job_asks_for_account_partition_time_and_memory():
     }  # fmt: skip
 
 
-def test_by_default_a_job_leaves_account_and_partition_to_the_cluster():
-    resources = launch.plain_job(config.parse({}).cluster)
-    assert resources == {"slurm_account": "", "slurm_partition": "", "runtime": 60, "mem_mb": 4000}
+def test_by_default_a_job_leaves_account_partition_and_time_to_the_site():
+    assert launch.plain_job(config.parse({}).cluster) == {"mem_mb": 4000}
 
 
-@pytest.mark.parametrize(("devices", "gres"), [(["cpu"], ""), (["cuda0"], "gpu:1"), (["cuda0", "cuda1"], "gpu:2")])
-def test_a_job_on_devices_asks_for_all_gpus_of_a_node_and_more_memory(devices, gres):
+@pytest.mark.parametrize(("devices", "gres"), [(["cuda0"], "gpu:1"), (["cuda0", "cuda1"], "gpu:2")])
+def test_a_job_on_gpus_asks_for_all_gpus_of_a_node_and_more_memory(devices, gres):
     resources = launch.plain_job(CLUSTER) | {"mem_mb": 16000, "gres": gres, "tasks_per_gpu": 0}
     assert launch.device_job(CLUSTER, devices) == resources
+
+
+def test_a_job_on_the_cpu_leaves_gres_to_the_site():
+    assert launch.device_job(CLUSTER, ["cpu"]) == launch.plain_job(CLUSTER) | {"mem_mb": 16000}

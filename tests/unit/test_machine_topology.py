@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 from deepcam import machine_topology
-from deepcam.machine_topology import Place, parse_list, share_cores, thread_affinities, topology
+from deepcam.machine_topology import (
+    Place,
+    numa_node_of_cores,
+    numa_node_of_device,
+    numa_nodes_of_networks,
+    parse_list,
+    share_cores,
+    thread_affinities,
+    topology,
+)
 
 TWO_SOCKETS = {core: Place(core % 8 // 4, core % 8 // 4, core % 8) for core in range(16)}
 """Two sockets of 4 cores, which are NUMA nodes. Core n has the siblings n and n + 8."""
@@ -80,6 +89,42 @@ def test_a_kernel_that_tells_no_topology_has_cores_without_siblings(
 ) -> None:
     monkeypatch.setattr(machine_topology, "SYSTEM", tmp_path)
     assert topology([0, 3]) == {0: Place(0, 0, 0), 3: Place(0, 0, 3)}
+
+
+def test_the_numa_node_of_cores_is_known_if_they_are_of_one_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_topology, "SYSTEM", tmp_path)
+    assert numa_node_of_cores([0]) is None  # this kernel tells of no nodes
+    for node, cpus in enumerate(["0-1", "2-3"]):
+        (tmp_path / f"node/node{node}").mkdir(parents=True)
+        (tmp_path / f"node/node{node}/cpulist").write_text(f"{cpus}\n")
+    assert [numa_node_of_cores(cores) for cores in ([0, 1], [3], [1, 2])] == [0, 1, None]
+
+
+def device(folder: Path, numa_node: str | None = None) -> Path:
+    folder.mkdir(parents=True)
+    if numa_node is not None:
+        (folder / "numa_node").write_text(f"{numa_node}\n")
+    return folder
+
+
+def test_a_device_is_on_the_numa_node_of_the_slot_that_it_is_a_part_of(tmp_path: Path) -> None:
+    device(tmp_path / "pci0", "1")
+    assert numa_node_of_device(device(tmp_path / "pci0/nvme/nvme0n1")) == 1
+    assert numa_node_of_device(device(tmp_path / "pci1", "-1")) is None
+    assert numa_node_of_device(device(tmp_path / "virtual/loop0")) is None
+
+
+def test_network_cards_have_the_numa_node_of_their_slot_and_virtual_ones_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_topology, "CLASSES", tmp_path / "class")
+    for kind, card, numa_node in (("net", "eth0", "0"), ("net", "eth1", "-1"), ("infiniband", "mlx5_0", "1")):
+        (tmp_path / f"class/{kind}/{card}").mkdir(parents=True)
+        (tmp_path / f"class/{kind}/{card}/device").symlink_to(device(tmp_path / f"pci-{card}", numa_node))
+    (tmp_path / "class/net/lo").mkdir()
+    assert numa_nodes_of_networks() == {"eth0": 0, "eth1": None, "mlx5_0": 1}
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="binding to one of several cores needs two")

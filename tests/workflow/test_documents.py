@@ -31,6 +31,7 @@ NOT_RUN = {
     "nvidia-ctk ": "needs root and the NVIDIA Container Toolkit",
     "cat /proc/driver/nvidia-fs/": "needs a GPU and the driver of GPUDirect Storage",
     "squeue ": "needs a Slurm cluster",
+    "snakemake --profile mysite ": "needs the profile of a site",
     'make run ARGS="--configfile mydata.yaml"': "needs the storage of a site",
     ".venv/bin/python -m pip install ": "downloads packages",
     'make run ARGS="--configfile openvino.yaml"': "needs packages that are optional",

@@ -40,6 +40,8 @@ CELLS = {
     "inference_pread_warm_eager-fp32_r0004_b001_t01x01": ["n1.0", "n1.1", "n2.0", "n2.1"],
 }
 """Each cell, and the node and local rank of each of its ranks."""
+SITE = {"slurm_account": "climate", "slurm_partition": "main", "runtime": 17, "constraint": "nvme", "qos": "short"}
+"""What the profile of a site asks for, which this project's own profile must leave alone."""
 
 
 def wait_for(question, what, process):
@@ -59,16 +61,24 @@ class Workflow:
         self.folder, self.processes = folder, []
         (folder / "overlay.json").write_text(json.dumps(OVERLAY))
         (folder / "more.json").write_text(json.dumps({"benchmark": {"min_starts": 3, "max_starts": 3}}))
+        (folder / "site").mkdir()
+        (folder / "site/config.yaml").write_text(yaml.safe_dump({"default-resources": SITE}))
+        # Before a job is submitted, the plugin looks for its account in Slurm's database, which this Slurm lacks.
+        (folder / "sacctmgr").write_text("#!/bin/sh\n")
+        (folder / "sacctmgr").chmod(0o755)
 
     def start(self, *more, overlays=()):
         command = [
             sys.executable, "-m", "snakemake", *more, "--snakefile", ROOT / "Snakefile", "--directory", self.folder,
-            "--workflow-profile", ROOT / "profiles/slurm",
+            "--profile", self.folder / "site", "--workflow-profile", ROOT / "profiles/slurm",
             # The profile's pace is that of a cluster with queues. What fails here fails on purpose.
             "--slurm-init-seconds-before-status-checks", "1", "--retries", "0",
             "--configfile", ROOT / "config/tiny.yaml", self.folder / "overlay.json", *overlays,
         ]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}"},
+        )  # fmt: skip
         self.processes.append(process)
         return process
 
@@ -167,6 +177,9 @@ def finished(slurm, tmp_path_factory):
         workflow.kept = {path: path.stat().st_mtime_ns for path in workflow.records().values()}
         workflow.run("--unlock")
         workflow.run()
+        # Slurm forgets jobs after minutes.
+        shown = subprocess.run(["scontrol", "--oneliner", "show", "jobs"], capture_output=True, text=True, check=True)
+        workflow.jobs = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in shown.stdout.splitlines()]
         yield workflow
     finally:
         workflow.close()
@@ -186,6 +199,11 @@ def test_the_whole_workflow_runs_on_slurm(finished):
         assert (finished.folder / f"results/figures/{name}.svg").exists()
 
 
+def test_every_job_asks_for_what_the_profile_of_the_site_says(finished):
+    asked = {(job["Account"], job["Partition"], job["TimeLimit"], job["Features"], job["QOS"]) for job in finished.jobs}
+    assert asked == {("climate", "main", "00:17:00", "nvme", "short")}
+
+
 def test_a_restart_repeats_nothing_that_was_done(finished):
     assert finished.kept
     assert {path: path.stat().st_mtime_ns for path in finished.kept} == finished.kept
@@ -197,6 +215,34 @@ def test_a_record_names_the_node_of_each_rank(finished, cell):
     places = [f"{place['node']}.{place['local_rank']}" for place in environment["ranks"]]
     assert places == CELLS[cell] or (cell == ONE_NODE and places == ["n2.0"])
     assert [node["name"] for node in environment["nodes"]] == sorted({place["node"] for place in environment["ranks"]})
+
+
+TWO_RANKS = """
+from deepcam import cli
+from deepcam.benchmark import environment, ranks
+cli.run(lambda: print(ranks.init_ranks(2).size, environment.mpi_library()))
+"""
+
+
+def two_ranks(folder, mpi, library=None):
+    """What two ranks say that srun starts with this kind of MPI, and that load this library."""
+    (folder / "program.py").write_text(TWO_RANKS)
+    places = {"PYTHONPATH": str(ROOT / "workflow_scripts")} | ({"MPI4PY_LIBMPI": str(library)} if library else {})
+    command = ["srun", f"--mpi={mpi}", "--ntasks=2", sys.executable, "program.py"]
+    return subprocess.run(command, cwd=folder, env=os.environ | places, capture_output=True, text=True, timeout=60)
+
+
+def test_the_mpich_of_a_site_runs_with_pmi2(slurm, tmp_path, mpich):
+    ended = two_ranks(tmp_path, "pmi2", mpich / "lib/libmpi.so.12")
+    assert ended.returncode == 0, ended.stderr
+    assert [line.split()[:2] for line in ended.stdout.splitlines()] == [["2", "MPICH"]] * 2
+
+
+def test_ranks_that_srun_starts_without_their_library_are_told_the_cure(slurm, tmp_path):
+    ended = two_ranks(tmp_path, "none")
+    assert ended.returncode != 0
+    assert "ranks: 2 asked for but 1 started; the launcher does not belong to the MPI library" in ended.stderr
+    assert "srun --mpi=pmix" in ended.stderr
 
 
 def test_each_rank_sees_the_gpus_of_its_node(finished):

@@ -45,6 +45,9 @@ ADVICE = {
 }
 """What to do about errors of the operating system."""
 
+RANK_VARIABLES = ("PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+"""Environment variables in which launchers state the number of a rank: with PMIx, with PMI or PMI-2, and Slurm."""
+
 LINE_WIDTH = 600
 """Largest number of characters of an unexpected error's text."""
 
@@ -116,7 +119,7 @@ def _keep_traceback(log: str | None) -> str:
 
 def _end(status: int, *lines: str) -> None:
     """End the process after lines that name the MPI rank of this process, if a launcher has set it."""
-    rank = os.environ.get("PMIX_RANK", os.environ.get("SLURM_PROCID"))
+    rank = next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), None)
     for line in lines:
         print("error: " + (f"rank {rank}: " if rank is not None else "") + line, file=sys.stderr, flush=True)
     sys.exit(status)

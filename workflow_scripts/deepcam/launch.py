@@ -66,14 +66,14 @@ def fill_launcher(template: str, ranks: int, ranks_per_node: int) -> str:
 def plain_job(cluster: Cluster) -> dict[str, str | int]:
     """Snakemake's resources of a job that uses no device; without meaning on a single machine.
 
-    An empty account or partition is the cluster's default.
+    A resource that a rule states wins over a site's profile. Therefore what is not configured is not stated.
     """
-    return {
+    configured: dict[str, str | int] = {
         "slurm_account": cluster.account,
         "slurm_partition": cluster.partition,
         "runtime": cluster.minutes,
-        "mem_mb": 4000,
     }
+    return {name: value for name, value in configured.items() if value} | {"mem_mb": 4000}
 
 
 def device_job(cluster: Cluster, devices: Sequence[str]) -> dict[str, str | int]:
@@ -81,8 +81,8 @@ def device_job(cluster: Cluster, devices: Sequence[str]) -> dict[str, str | int]
 
     It takes all GPUs of a node, so that an index means the same GPU to each job.
     """
-    gpus = "" if devices == ["cpu"] else f"gpu:{len(devices)}"
-    return plain_job(cluster) | {"mem_mb": 16000, "gres": gpus, "tasks_per_gpu": 0}
+    resources = plain_job(cluster) | {"mem_mb": 16000}
+    return resources if devices == ["cpu"] else resources | {"gres": f"gpu:{len(devices)}", "tasks_per_gpu": 0}
 
 
 def hold_run_lock() -> None:

@@ -1,4 +1,4 @@
-"""Which logical cores belong to a physical core and to a NUMA node, and which of them each rank of a node gets."""
+"""Which logical cores and devices belong to a NUMA node, and which cores each rank of a node gets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 SYSTEM = Path("/sys/devices/system")
+
+CLASSES = Path("/sys/class")
 
 PROC = Path("/proc")
 
@@ -36,6 +38,29 @@ def topology(cores: Iterable[int]) -> dict[int, Place]:
         package = _read(folder / "physical_package_id") or "0"
         found[core] = Place(node_of.get(core, 0), int(package), min(siblings, default=core))
     return found
+
+
+def numa_node_of_cores(cores: Iterable[int]) -> int | None:
+    """Return the NUMA node of these logical cores; None if they are of several, or if the kernel tells of no nodes."""
+    nodes = {place.numa_node for place in topology(cores).values()}
+    return nodes.pop() if len(nodes) == 1 and (SYSTEM / "node").is_dir() else None
+
+
+def numa_node_of_device(folder: Path) -> int | None:
+    """Return the NUMA node that a device is attached to; None if the kernel does not tell, as in most virtual machines.
+
+    `folder` is the device's folder in /sys. The device, or one that it is a part of, has the number.
+    """
+    device = folder.resolve()
+    found = (_read(above / "numa_node") for above in (device, *device.parents))
+    number = next(filter(None, found), "-1")
+    return int(number) if int(number) >= 0 else None
+
+
+def numa_nodes_of_networks() -> dict[str, int | None]:
+    """Return the NUMA node of each network card and InfiniBand adapter, by name; without virtual ones."""
+    cards = (card for kind in ("net", "infiniband") for card in (CLASSES / kind).glob("*"))
+    return {card.name: numa_node_of_device(card / "device") for card in sorted(cards) if (card / "device").exists()}
 
 
 def parse_list(text: str) -> frozenset[int]:

@@ -9,6 +9,22 @@ import pytest
 from deepcam.benchmark import environment
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Open MPI v5.0.11, package: Open MPI root@x Distribution, ident: 5.0.11", "Open MPI v5.0.11"),
+        ("MPICH Version:      4.3.2\nMPICH Release date: Thu Oct 1\n", "MPICH Version: 4.3.2"),
+        (
+            "MPI VERSION    : CRAY MPICH version 8.1.30.12 (ANL base 3.4a2)\nMPI BUILD INFO : x",
+            "MPI VERSION : CRAY MPICH version 8.1.30.12 (ANL base 3.4a2)",
+        ),
+        ("Intel(R) MPI Library 2021.13 for Linux* OS\n\0", "Intel(R) MPI Library 2021.13 for Linux* OS"),
+    ],
+)
+def test_an_mpi_library_is_named_in_one_line(said, name):
+    assert environment.library_name(said) == name
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A git repository with one commit, which has the module that asks for it."""

@@ -56,6 +56,22 @@ def test_a_job_whose_control_groups_are_not_visible_has_a_warning() -> None:
     assert judged(made).metrics.valid
 
 
+@pytest.mark.parametrize(
+    ("cores", "gpu", "actual"),
+    [
+        (1, 1, None),
+        (0, 1, "rank 1 on n has cores of node 0 and a GPU of node 1"),
+        (None, 1, None),
+        (0, None, None),
+    ],
+)
+def test_a_rank_far_from_its_gpu_has_a_warning(cores: int | None, gpu: int | None, actual: str | None) -> None:
+    made = content()
+    made["environment"]["ranks"][1] |= {"device": "cuda:0", "numa_node": cores, "device_numa_node": gpu}
+    assert failed(made) == ({"gpu_numa_node": actual} if actual else {})
+    assert judged(made).metrics.valid
+
+
 def test_a_job_with_another_priority_has_a_warning() -> None:
     made = content()
     made["environment"]["ranks"][1]["scheduling"] = "SCHED_OTHER, nice 19"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
+from deepcam import machine_topology
 from deepcam.record.run_schema import DeviceUsage
+
+PCI_DEVICES = Path("/sys/bus/pci/devices")
 
 
 class Device(Protocol):
@@ -31,6 +35,28 @@ class Device(Protocol):
 def open_device(name: str) -> Device:
     """Return the device cpu or cuda:N. Raises InputError if there is no such GPU."""
     return Cpu() if name == "cpu" else Cuda(name)
+
+
+def numa_node(name: str) -> int | None:
+    """Return the NUMA node that a GPU is attached to; None if the kernel does not tell, and for the CPU."""
+    if name == "cpu":
+        return None
+    import pynvml
+
+    address = pynvml.nvmlDeviceGetPciInfo(_nvml_handle(name)).busId
+    # NVML writes the domain with 8 digits, and the kernel with 4.
+    return machine_topology.numa_node_of_device(PCI_DEVICES / address.lower()[-12:])
+
+
+def _nvml_handle(name: str) -> Any:
+    """Return NVML's handle of the GPU cuda:N. Its index may be another one: NVML ignores CUDA_VISIBLE_DEVICES."""
+    import pynvml
+    import torch
+
+    from deepcam.model.device import torch_device
+
+    pynvml.nvmlInit()
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(torch_device(name)).uuid}")
 
 
 class Cpu:
@@ -59,6 +85,7 @@ class Cuda:
         from deepcam.model.device import torch_device
 
         torch.cuda.set_device(torch_device(name))
+        self._name = name
         # Not the default stream, which other streams wait for unless they are created as non-blocking.
         torch.cuda.set_stream(torch.cuda.Stream())
         self._torch = torch
@@ -74,9 +101,7 @@ class Cuda:
     def start_metering(self) -> Callable[[], DeviceUsage]:
         import pynvml
 
-        pynvml.nvmlInit()
-        uuid = self._torch.cuda.get_device_properties(self._torch.cuda.current_device()).uuid
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        handle = _nvml_handle(self._name)
 
         def query(function: Callable[..., Any], *arguments: Any) -> Any:
             try:

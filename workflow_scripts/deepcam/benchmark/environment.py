@@ -7,13 +7,15 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deepcam import allocator, cgroup, machine
+import deepcam
+from deepcam import allocator, cgroup, machine, machine_topology
 from deepcam.benchmark import machine_lock, storage, thread_binding
 
 VARIABLES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "LD_PRELOAD", "NCCL_DEBUG", "SLURM_JOB_ID")
@@ -42,7 +44,8 @@ def describe(ranks: int) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": _versions(),
-        "mpi": _mpi() if ranks > 1 else "",
+        "mpi": mpi_library() if ranks > 1 else "",
+        "version": deepcam.__version__,
         "git_commit": _git_commit(),
         "code_sha256": code_sha256(Path(machine.__file__).parent),
         "container": next((name for name, mark in CONTAINER_MARKS.items() if Path(mark).exists()), None),
@@ -63,6 +66,7 @@ def describe_node(files: Iterable[Path]) -> dict[str, Any]:
         "logical_cores": os.cpu_count(),
         "governor": machine.governor(),
         "numa_nodes": machine.numa_nodes(),
+        "network_numa_nodes": machine_topology.numa_nodes_of_networks(),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "cpu_quota": cgroup.cpu_quota(),
         "memory_limit_bytes": cgroup.memory_limit(),
@@ -107,10 +111,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _mpi() -> str:
+def mpi_library() -> str:
+    """Return the name and version of the MPI library that this process has loaded."""
     from mpi4py import MPI
 
-    return MPI.Get_library_version().partition(",")[0].strip()
+    return library_name(MPI.Get_library_version())
+
+
+def library_name(text: str) -> str:
+    """Return the name and version in what an MPI library says of itself. Some say it in many lines and columns."""
+    return " ".join(re.split("[,\n\0]", text.strip())[0].split())
 
 
 def _git_commit() -> str:

@@ -19,6 +19,9 @@ LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Environment variables in which launchers state the number of ranks that they have started. SLURM_NTASKS is none of
 them: it is also set in the script of a batch job, which is a single process however many tasks the job has."""
 
+LIBRARY_VARIABLE = "MPI4PY_LIBMPI"
+"""Environment variable that names another MPI library than the one in the environment, see mpi4py's documentation."""
+
 LISTENING_SECONDS = (0.1, 0.5, 0.5, 0.5, 0.5)
 """How long a job measures the background load before it starts, as often as the load is too high: an earlier process
 may still be writing. The shortest is 10 steps of the kernel's idle time."""
@@ -140,7 +143,8 @@ def init_ranks(expected_size: int) -> Ranks:
     comm = _communicator(expected_size)
     size = comm.Get_size()
     if size != expected_size:
-        raise InputError(f"ranks: {expected_size} asked for but {size} started; check the launcher (srun: --mpi=pmix)")
+        cure = _cure(environment.mpi_library()) if size == 1 else "correct the number in the launcher's options"
+        raise InputError(f"ranks: {expected_size} asked for but {size} started; {cure}")
     # COMM_TYPE_SHARED is not used: if PMIx does not recognise the host's name, it takes each rank for a node.
     places = comm.allgather((environment.node_name(), machine.boot_id()))
     check_even_distribution([name for name, _ in places])
@@ -176,14 +180,32 @@ def started_ranks() -> int:
 
 
 def _communicator(expected_size: int) -> Communicator:
-    """Return the communicator of all ranks. Raises InputError if one is expected and the launcher started more."""
-    if expected_size > 1:
-        from mpi4py import MPI
+    """Return the communicator of all ranks.
 
+    Raises InputError if one is expected and the launcher started more, and if the MPI library cannot be loaded.
+    """
+    if expected_size > 1:
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:
+            raise InputError(
+                f"the MPI library cannot be loaded ({str(error).splitlines()[-1]}); unset {LIBRARY_VARIABLE}, or name "
+                "a library of your site in it; docs/cluster.md has a table of launchers and libraries"
+            ) from None
         return MPI.COMM_WORLD
     if started_ranks() > 1:
         raise InputError(f"ranks: 1 asked for but {started_ranks()} started; start one process without a launcher")
     return SingleRank()
+
+
+def _cure(library: str) -> str:
+    """What to do if each rank takes itself for the only one: the launcher belongs to another MPI library."""
+    launchers = "srun --mpi=pmix, or mpirun" if "Open MPI" in library else "srun --mpi=pmi2, or mpiexec"
+    return (
+        f"the launcher does not belong to the MPI library that the ranks loaded ({library}): use its own launcher "
+        f"({launchers}), or name another library in {LIBRARY_VARIABLE}; docs/cluster.md has a table of launchers and "
+        "libraries"
+    )
 
 
 def check_even_distribution(nodes: Sequence[str]) -> None:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from deepcam import files
-from deepcam.benchmark import environment, machine_lock, page_cache, ranks
+from deepcam import files, machine_topology
+from deepcam.benchmark import devices, environment, machine_lock, page_cache, ranks
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.measure import Measured, measure
 from deepcam.benchmark.timed_loop import Workload
@@ -59,6 +59,8 @@ def run(job: Job) -> list[Prediction]:
             local_rank=me.local_rank,
             device=job.devices[place],
             cores=list(me.cores),
+            numa_node=machine_topology.numa_node_of_cores(me.cores),
+            device_numa_node=devices.numa_node(job.devices[place]),
             scheduling=environment.scheduling(),
             engine_sha256=engine_sha256,
         )

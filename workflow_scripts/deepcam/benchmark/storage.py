@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deepcam import machine
+from deepcam import machine, machine_topology
 from deepcam.benchmark.mounts import UNSEEN, Mount, device_number, layers_of, mount_of
 
 SYS_BLOCK = Path("/sys/dev/block")
@@ -151,6 +151,7 @@ def _described(mount: Mount, medium: Medium) -> dict[str, Any]:
         "memory_below": "; ".join(dict.fromkeys(medium.memory)),
         "layers": medium.layers,
         **{name: _read(device / file) if device else None for name, file in BLOCK_DEVICE.items()},
+        "numa_node": machine_topology.numa_node_of_device(device) if device else None,
     }
 
 

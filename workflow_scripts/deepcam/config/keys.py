@@ -21,6 +21,7 @@ from deepcam.config.types import (
     Launcher,
     Length,
     Name,
+    Natural,
     NumFiles,
     Path,
     Positive,
@@ -134,9 +135,11 @@ class Engine(Block):
 class Cluster(Block):
     """Resources that jobs request from a cluster; ignored on a single machine."""
 
-    account: Name = Field(default="", description="Account that jobs are charged to; empty: the user's default")
-    partition: Name = Field(default="", description="Partition that jobs are sent to; empty: the cluster's default")
-    minutes: Positive = Field(default=60, description="Time limit of each job in minutes")
+    account: Name = Field(default="", description="Account that jobs are charged to; empty: the site's profile decides")
+    partition: Name = Field(
+        default="", description="Partition that jobs are sent to; empty: the site's profile decides"
+    )
+    minutes: Natural = Field(default=0, description="Time limit of each job in minutes; 0: the site's profile decides")
     launcher: Launcher = Field(
         default="srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1 --ntasks={ranks}"
         " --ntasks-per-node={ranks_per_node}",

@@ -20,7 +20,7 @@ NORMAL = "SCHED_OTHER, nice 0"
 
 def checks(record: Measurement) -> list[Check]:
     """The checks of cores; none of a record of version 6, which did not say what they need."""
-    return [*_thread_cores(record), *_throttling(record), *_scheduling(record)]
+    return [*_thread_cores(record), *_throttling(record), *_scheduling(record), *_distance(record)]
 
 
 def _thread_cores(record: Measurement) -> list[Check]:
@@ -65,3 +65,20 @@ def _scheduling(record: Measurement) -> list[Check]:
     if not found:
         return []
     return [check("scheduling", NORMAL, "; ".join(sorted(found)), found == {NORMAL}, WARNING)]
+
+
+def _distance(record: Measurement) -> list[Check]:
+    """Each rank's cores are on the NUMA node of its GPU: otherwise its samples cross the link between the nodes."""
+    known = [
+        (number, place)
+        for number, place in enumerate(record.environment.ranks)
+        if place.numa_node is not None and place.device_numa_node is not None
+    ]
+    if not known:
+        return []
+    far = [
+        f"rank {number} on {place.node} has cores of node {place.numa_node} and a GPU of node {place.device_numa_node}"
+        for number, place in known
+        if place.numa_node != place.device_numa_node
+    ]
+    return [check("gpu_numa_node", "each rank on the NUMA node of its GPU", far[0] if far else "so", not far, WARNING)]

@@ -33,6 +33,9 @@ class FileSystem(Model):
         default=None, description="I/O schedulers of the block device, the active one in brackets."
     )
     read_ahead_kb: str | None = Field(default=None, description="Read-ahead of the block device, KiB; null if unknown.")
+    numa_node: Count | None = Field(
+        default=None, description="NUMA node that the block device is attached to; null if unknown."
+    )
 
 
 class Node(Model):
@@ -44,6 +47,11 @@ class Node(Model):
     logical_cores: Positive = Field(description="Number of logical cores.")
     governor: str | None = Field(description="CPU frequency governor; null if the kernel does not set the frequency.")
     numa_nodes: Count = Field(description="Number of NUMA nodes.")
+    network_numa_nodes: dict[str, Count | None] | None = Field(
+        default=None,
+        description="NUMA node of each network card and InfiniBand adapter, by its name, or null if the kernel does "
+        "not tell it; null without names if not recorded.",
+    )
     memory_bytes: Count = Field(description="Physical memory, bytes.")
     cpu_quota: Amount | None = Field(
         description="CPU quota of the job's control group or of one above it, in cores; null without one, and in "
@@ -81,6 +89,12 @@ class RankPlace(Model):
     local_rank: Count = Field(description="Number of the rank among those of its node.")
     device: str = Field(description="Device that it computed on: cpu, or cuda:N.")
     cores: list[Count] = Field(min_length=1, description="Numbers of its logical cores.")
+    numa_node: Count | None = Field(
+        default=None, description="NUMA node of its cores; null if they are of several nodes, or if unknown."
+    )
+    device_numa_node: Count | None = Field(
+        default=None, description="NUMA node that its GPU is attached to; null for the CPU, and if unknown."
+    )
     scheduling: str | None = Field(
         description="Scheduling policy and nice value of its process, such as SCHED_OTHER, nice 0; null in records of "
         "version 6."
@@ -97,6 +111,7 @@ class Environment(Model):
     python: str = Field(description="Version of Python.")
     packages: dict[str, str] = Field(description="Package name to version.")
     mpi: str = Field(description="MPI library and version; empty for one rank, which needs none.")
+    version: str = Field(default="", description="Version of the workflow; empty if not recorded.")
     git_commit: str = Field(description="Commit of the workflow; it ends in -dirty if tracked files differed.")
     code_sha256: Sha256 | None = Field(
         description="SHA-256 of the names and contents of the library's Python files, untracked ones included; null in "

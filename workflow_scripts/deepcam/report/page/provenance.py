@@ -116,6 +116,8 @@ def _when(dates: Iterable[str]) -> str:
 
 def _software(records: Sequence[Record]) -> Iterable[str]:
     environment = records[0].environment
+    if environment.version:
+        yield f"DeepCAM benchmark {environment.version}"
     yield f"Python {environment.python}"
     yield from (f"{name} {environment.packages[key]}" for key, name in PACKAGES.items() if key in environment.packages)
     yield from sorted({record.environment.mpi for record in records} - {""})  # a single rank has no MPI

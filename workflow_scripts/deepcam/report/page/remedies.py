@@ -46,6 +46,10 @@ REMEDIES = {
         Markup("The job ran with another scheduling policy or priority than usual"),
         Markup("Start it without <code>nice</code> and <code>chrt</code>, and measure again."),
     ),
+    "gpu_numa_node": (
+        Markup("Ranks had cores of another NUMA node than their GPU’s"),
+        Markup("Order <code>devices</code> by NUMA node, or bind the ranks with the launcher’s options."),
+    ),
     "thread_cores": (
         Markup("Threads were bound to fewer cores than their rank had"),
         Markup("Find the library or program that binds them, with the check’s entry in docs/results.md."),
