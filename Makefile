@@ -1,12 +1,13 @@
-# make help lists the targets. Everything runs in .venv, made from envs/requirements-$(KIND).txt.
+# make help lists the targets. Everything runs in .venv, or .venv-gpu, made from envs/requirements-$(KIND).txt.
 SHELL := /bin/bash
 KIND ?= cpu
-VENV ?= .venv
+VENV ?= $(if $(filter gpu,$(KIND)),.venv-gpu,.venv)
 ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
 NAME ?=
 FORCE ?=
+INVALID ?=
 ifneq ($(findstring :,$(CURDIR)),)
 $(error error: $(CURDIR): the path of this checkout must not have :, which separates the folders in PATH; rename it)
 endif
@@ -19,7 +20,7 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-repeat perf-workflow image image-run
+.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-repeat perf-limits perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,8 +60,8 @@ keep: venv ## keep the results as kept/NAME.tar.gz, a bundle that compare.py tak
 	@cp results/bundle.tar.gz "kept/$(NAME).part" && mv "kept/$(NAME).part" "kept/$(NAME).tar.gz"
 	@echo "kept/$(NAME).tar.gz"
 
-clean: venv ## remove what runs made; asks before it removes records, trained weights or data, unless FORCE=1
-	@python workflow_scripts/clean_results.py $(if $(filter 1,$(FORCE)),--force)
+clean: venv ## remove what runs made; asks before it removes records, trained weights or data, unless FORCE=1; INVALID=1 removes invalid records only
+	@python workflow_scripts/clean_results.py $(if $(filter 1,$(FORCE)),--force) $(if $(filter 1,$(INVALID)),--invalid)
 
 # Two files of tests at a time, because many tests wait for Slurm, for servers and for Snakemake.
 test: dev ## run every check
@@ -77,6 +78,9 @@ perf-engines: venv ## compare the CPU engines with each other (needs envs/requir
 
 perf-repeat: venv ## run the default grid twice and compare the two results; needs a quiet machine
 	python tests/performance/repeat.py $(ARGS)
+
+perf-limits: venv ## judge machines whose limit is known, because storage, reader or engine are slowed on purpose; needs root
+	python tests/performance/limits.py $(ARGS)
 
 perf-workflow: venv ## run 1,000 configurations x 3 starts of a simulated benchmark, interrupted and resumed
 	python tests/performance/long_run.py $(ARGS)

@@ -2,7 +2,7 @@
 
 
 rule run_rounds:
-    "Measure a group of cells in rounds, each start in fresh processes, until their numbers are precise enough."
+    "Measure a group of cells in rounds, each start in fresh processes, until their numbers are precise."
     input:
         dataset=DATASET,
         engines=lambda wildcards: of_group(paths.engine, wildcards.group),
@@ -24,7 +24,7 @@ rule run_rounds:
         # The command that starts the ranks. Executors of clusters know it by this name, and place its tasks on nodes.
         mpi=lambda wildcards: launch.launcher(settings, ranks_of(wildcards.group), on_cluster()),
         tasks=lambda wildcards: ranks_of(wildcards.group),
-        nodes=lambda wildcards: launch.node_count(ranks_of(wildcards.group), settings.benchmark.ranks_per_node),
+        nodes=lambda wildcards: grid.node_count(ranks_of(wildcards.group), settings.benchmark.ranks_per_node),
     shell:
         # In the foreground, so that Ctrl-C reaches the ranks. What it says of its progress goes to the terminal.
         "python -m run_rounds --group {wildcards.group} --config {input.config:q} --dataset {input.dataset:q}"

@@ -12,6 +12,7 @@ os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
+from deepcam.benchmark.readers import dali
 from deepcam.config import file as config_file
 from deepcam.data import local_source
 from deepcam.errors import InputError
@@ -92,17 +93,19 @@ def on_cluster():
 
 
 def check_packages():
-    """Stop if this environment lacks the packages of an engine. A deployed environment has its own."""
+    """Stop if this environment lacks packages of engines or readers. A deployed environment has its own."""
     if workflow.deployment_settings.deployment_method:
         return
     try:
         engine_spec.check_packages(settings.engines)
+        if any(cell.reader.startswith("dali") for cell in CELLS.values()):
+            dali.check_version()
     except InputError as error:
         stop(error)
 
 
 def check_devices():
-    """Stop if the devices, or the temporary folder beside them, cannot do what is configured."""
+    """Stop if the devices or the temporary folder cannot do what is configured."""
     try:
         if on_cluster():
             grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)

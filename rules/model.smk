@@ -115,7 +115,7 @@ rule check_accuracy:
 
 
 rule choose_engine:
-    "Time the candidates for an engine whose backend or precision is auto, and take the fastest that is accurate enough."
+    "Time the candidates for an engine whose backend or precision is auto, and choose among those that are accurate."
     input:
         engines=lambda wildcards: candidates(paths.engine, wildcards),
         fingerprints=lambda wildcards: candidates(paths.fingerprint, wildcards),

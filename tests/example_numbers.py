@@ -40,7 +40,7 @@ def text(summary: pd.DataFrame) -> str:
     inference = valid[valid["mode"] == "inference"]
     rows = {
         "I/O-only, cold page cache": readers,
-        "the same with DALI": cold[cold["reader"].str.startswith("dali")],
+        "I/O-only, cold page cache, fastest with DALI": cold[cold["reader"].str.startswith("dali")],
         "read-and-discard baseline, cold": cold[cold["reader"] == BASELINE],
         "I/O-only, warm page cache": warm[warm["reader"] != BASELINE],
         "compute-only": compute,
@@ -69,7 +69,7 @@ def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) ->
     precise = summary["valid"] & (summary["relative_half_width"] <= 0.1)
     needed = 0.9 * compute["samples_per_second"] * compute["sample_bytes"] / 1e9
     meaning = {
-        "compute": f"the storage delivers {io / alone:.2g} times what the CPU can process; faster storage is no help",
+        "compute": f"the storage delivers {io / alone:.3g} times what the CPU can process; faster storage is no help",
         "storage": f"the CPU can process {alone / io:.2g} times what the storage delivers",
         "reader": f"the CPU can process {alone / io:.2g} times what the reader delivers",
         "balanced": "storage and the CPU are equally fast",
@@ -84,8 +84,19 @@ def _meaning(summary: pd.DataFrame, inference: pd.Series, compute: pd.Series) ->
         f"To keep one such CPU 90 % busy, storage must deliver {needed:.2g} GB/s.",
         f"{int(summary['valid'].sum())} of the {len(summary)} configurations are valid.",
         f"{int(precise.sum())} of them are precise within 10 %.",
+        *_caveat(summary[summary["cache"] == "cold"]),
     ]
     return textwrap.wrap(" ".join(sentences), 120, break_on_hyphens=False)
+
+
+def _caveat(cold: pd.DataFrame) -> list[str]:
+    """What limits the trust in all results with a cold page cache."""
+    if not cold["warnings"].str.contains("storage_local").all():
+        return []
+    return [
+        "All results with a cold page cache have the warning `storage_local`: the disk is virtual, so its host may "
+        "have a cache that is not evicted."
+    ]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the tables")
     args = parser.parse_args()
     records = run_records.read(args.records)
-    for words, found in (("missing", records.missing), ("left out, not of this run", records.left_out)):
+    for words, found in (("missing", records.missing), ("ignored, not part of this run", records.left_out)):
         for path in found:
             print(f"{words}: {path}")
     if not records.present:

@@ -38,7 +38,7 @@ READ = re.compile(
 def main() -> None:
     parser = cli.Parser(description=__doc__)
     parser.add_argument("bundle", type=Path, help="a bundle that make bundle or make keep has made")
-    parser.add_argument("--output", type=Path, required=True, help="tar.gz")
+    parser.add_argument("--output", type=Path, required=True, help="bundle to write, .tar.gz")
     args = parser.parse_args()
     members = {path.relative_to(bundle.TOP): content for path, content in archive.members(args.bundle, READ)}
     for name in (paths.CONFIG, DATASET):

@@ -59,8 +59,14 @@ def main() -> None:
     ]
     for place, verdict, time in zip(built, verdicts, seconds, strict=True):
         judged[place] = dataclasses.replace(judged[place], seconds=time, verdict=_words(verdict))
-    for candidate in judged:
-        log.info("%s", candidate)
+    for one in judged:
+        log.info(
+            "%s %s: %s%s",
+            one.backend,
+            one.precision,
+            "" if one.seconds is None else f"{one.seconds:.3g} s, ",
+            one.verdict,
+        )
     place = choice.choose(judged)
     requested = Engine(backend=arguments.backend, precision=arguments.precision)
     # A process that dies here must not leave an old fingerprint beside a new engine.

@@ -11,14 +11,29 @@ from deepcam.errors import InputError
 
 def main() -> None:
     parser = cli.Parser(description=__doc__)
-    parser.add_argument("--force", action="store_true", help="do not ask, and remove everything")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--force", action="store_true", help="do not ask, and remove everything")
+    what.add_argument(
+        "--invalid",
+        action="store_true",
+        help="remove only the records of configurations that are invalid in summary.csv",
+    )
     args = parser.parse_args()
     try:
         with files.locked(cleanup.RESULTS / ".lock", wait=False):
             launch.remove_stale_run_lock()
-            _clean(args.force)
+            if args.invalid:
+                _clean_invalid()
+            else:
+                _clean(args.force)
     except BlockingIOError:
         raise InputError("another run is under way in this folder; wait for it, or stop it") from None
+
+
+def _clean_invalid() -> None:
+    found = cleanup.invalid()
+    cleanup.remove(found)
+    print("\n".join(f"removed {path}" for path in found) or "nothing to remove: all configurations are valid")
 
 
 def _clean(force: bool) -> None:

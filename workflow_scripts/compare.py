@@ -2,7 +2,7 @@
 
 A result is a results folder, the folder that contains it, or a .tar.gz bundle. Give the earliest result first. The
 program compares the last result (B) with the first one (A): it writes comparison.csv, comparison.svg, comparison.png
-and comparison.md, and prints the latter. For more than two results it also writes series.csv, series.svg, series.png
+and comparison.md, and prints comparison.md. For more than two results it also writes series.csv, series.svg, series.png
 and series.md, which show all results in their order and what changed between neighbours, and prints series.md instead.
 
 Exit status: 0 on success; 1 if --fail-below finds a regression; 2 after any error.
@@ -32,7 +32,13 @@ leave a margin: 0.9 rather than 0.99
 def main() -> None:
     parser = cli.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", metavar="RESULT", type=Path, nargs="+", help="two or more results, earliest first")
-    parser.add_argument("--output", type=Path, default=Path("results/comparison"), metavar="DIR", help="%(default)s")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("results/comparison"),
+        metavar="DIR",
+        help="folder to write to (default: %(default)s)",
+    )
     parser.add_argument("--fail-below", type=ratio, metavar="RATIO", help=FAIL_BELOW)
     arguments = parser.parse_args()
     if len(arguments.results) < 2:

@@ -19,7 +19,7 @@ def main() -> None:
         "--statistics",
         type=Path,
         required=True,
-        help="the archive's statistics, JSON file of the archive's statistics; if it holds null, they are computed",
+        help="JSON file with the archive's statistics; if it contains null, the statistics are computed",
     )
     parser.add_argument(
         "--allow-nonfinite", action="store_true", help="count values that are not finite instead of stopping"

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="the complete configuration of the run, YAML")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="other result files to pack")
-    parser.add_argument("--output", type=Path, required=True, help="tar.gz")
+    parser.add_argument("--output", type=Path, required=True, help="bundle to write, .tar.gz")
     args = parser.parse_args()
     present = run_records.read(args.records).present
     made = [args.records, args.config, *present, *args.files]

@@ -1,4 +1,5 @@
-"""Measure a group of configurations in rounds, each in fresh processes, until their numbers are precise enough.
+"""Measure a group of configurations in rounds, each in fresh processes, until their numbers are precise enough or a
+limit of starts or time is reached.
 
 Each start leaves a record at once, so that a run that was interrupted goes on where it was.
 """

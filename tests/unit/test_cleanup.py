@@ -1,6 +1,7 @@
 """`make clean` and `make keep`: what is removed, what is asked about, what never goes away, and what is kept."""
 
 import builtins
+import dataclasses
 import fcntl
 import io
 import os
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from deepcam import cleanup, paths
 from deepcam.errors import InputError
+from deepcam.grid import Cell
 
 ROOT = Path(__file__).parents[2]
 REBUILT = ("results/tables/summary.csv", "results/summary.html", "results/report.zip", "results/model/model.pth")
@@ -173,7 +175,9 @@ def test_it_does_not_start_beside_a_run(folder, monkeypatch):
 @pytest.mark.parametrize("text", ["{", "a list", "data: {nowhere: 1}", ""])
 def test_a_damaged_configuration_is_told_in_one_line(text, folder):
     Path(paths.CONFIG).write_text(text)
-    with pytest.raises(InputError, match=r"results/config\.yaml: not a configuration \(.+\), so the place of the data"):
+    with pytest.raises(
+        InputError, match=r"results/config\.yaml: not a configuration \(.+\), so it is unknown where the data is"
+    ):
         cleanup.find()
 
 
@@ -219,3 +223,24 @@ def test_no_kept_results_are_replaced_and_a_bad_name_is_refused(name, message, r
 @pytest.mark.parametrize(("force", "options"), [("1", " --force"), ("", ""), ("0", "")])
 def test_make_clean_asks_unless_force_is_1(force, options, run_make):
     assert run_make("clean", f"FORCE={force}") == (0, f"workflow_scripts/clean_results.py{options}\n")
+
+
+def test_only_records_of_invalid_configurations_are_removed(folder, monkeypatch, capsys):
+    cells = [Cell("io", "pread", cache, "none", 1, 2, 1, 1) for cache in ("cold", "warm")]
+    lines = [",".join([*cleanup.FIELDS, "valid"])]
+    for cell, valid in zip(cells, (False, True), strict=True):
+        make(paths.record(cell.id, 0))
+        lines.append(",".join(map(str, [*dataclasses.astuple(cell), valid])))
+    Path("results/tables/summary.csv").write_text("\n".join(lines))
+    clean(monkeypatch, "--invalid")
+    assert left(*(paths.record(cell.id, 0) for cell in cells)) == {paths.record(cells[1].id, 0)}
+    assert left(*REBUILT, *RECORDS, *DATA, *OTHERS) == {*REBUILT, *RECORDS, *DATA, *OTHERS}
+    assert capsys.readouterr().out == f"removed {Path(paths.record(cells[0].id, 0)).parent}\n"
+    clean(monkeypatch, "--invalid")
+    assert capsys.readouterr().out == "nothing to remove: all configurations are valid\n"
+
+
+def test_without_a_table_nothing_says_what_is_invalid(folder, monkeypatch):
+    Path("results/tables/summary.csv").unlink()
+    with pytest.raises(InputError, match="run make report first"):
+        clean(monkeypatch, "--invalid")

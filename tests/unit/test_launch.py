@@ -1,7 +1,7 @@
 """Devices, launchers and resources of jobs."""
 
 import pytest
-from deepcam import config, launch, machine
+from deepcam import config, grid, launch, machine
 
 CLUSTER = config.parse({"cluster": {"account": "climate", "partition": "gpus", "minutes": 30}}).cluster
 
@@ -26,7 +26,7 @@ def test_a_device_has_the_name_that_pytorch_gives_it():
 
 @pytest.mark.parametrize(("ranks", "nodes"), [(1, 1), (4, 1), (5, 2), (8, 2), (9, 3)])
 def test_ranks_take_as_few_nodes_as_hold_them(ranks, nodes):
-    assert launch.node_count(ranks, 4) == nodes
+    assert grid.node_count(ranks, 4) == nodes
 
 
 def settings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import itertools
 import os
@@ -11,13 +12,19 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pydantic
+
 from deepcam import config, paths
 from deepcam.config import Data
 from deepcam.config import file as config_file
 from deepcam.errors import InputError
+from deepcam.grid import Cell
 from deepcam.text import count
 
 RESULTS = Path(paths.RESULTS)
+
+FIELDS = [field.name for field in dataclasses.fields(Cell)]
+"""The columns of summary.csv that name a configuration."""
 
 REBUILT = [
     *("tables", "figures", "logs", "model", "report", "report.zip"),
@@ -54,7 +61,8 @@ def find() -> list[Leftovers]:
     except InputError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"{made}: not a configuration ({reason}), so the place of the data is unknown; remove it and the data"
+            f"{made}: not a configuration ({reason}), so it is unknown where the data is; remove {made} and the data "
+            "yourself"
         ) from None
     records, trained = _existing(RESULTS, MEASURED), _existing(RESULTS, ["training"])
     groups = [
@@ -70,6 +78,23 @@ def find() -> list[Leftovers]:
     if tracked := _tracked(found):
         raise InputError(f"{tracked[0]}: tracked by git, so it is not removed; move it out of {RESULTS}")
     return [group for group in groups if group.paths]
+
+
+def invalid() -> list[Path]:
+    """The folders of the records of configurations that are invalid in the tables of the run.
+
+    Raises InputError if there is no such table.
+    """
+    table = Path(paths.table("summary.csv"))
+    if not table.exists():
+        raise InputError(f"{table}: missing, so it is unknown which configurations are invalid; run make report first")
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["valid"] == "False"]
+    cells = [
+        pydantic.TypeAdapter(Cell).validate_python({key: row[key] for key in FIELDS}, strict=False) for row in rows
+    ]
+    folders = [Path(paths.record(cell.id, 0)).parent for cell in cells]
+    return [folder for folder in folders if folder.exists()]
 
 
 def remove(found: Iterable[Path]) -> None:

@@ -100,7 +100,7 @@ def os_errors_as_input_errors(path: Path) -> Iterator[None]:
             if error.errno in FULL_DISK:
                 raise
             place, reason = error.filename or path, error.strerror or " ".join(str(error).split())
-            raise InputError(f"{place}: {reason}: mend this, or choose another folder, and run again") from error
+            raise InputError(f"{place}: {reason}: correct this, or choose another folder, and run again") from error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -159,7 +159,10 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add `content` to a file in one write, so that threads and killed processes add all of it or nothing."""
+    """Add `content` to a file in one write, so that threads do not mix their lines.
+
+    A process that is killed may leave an incomplete line.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         os.write(descriptor, content)
@@ -197,7 +200,7 @@ def read_bytes(path: Path | str, most: int) -> bytes:
                 raise InputError(f"{path}: has {status.st_size:,} bytes, but at most {most:,} are read; remove it")
             return file.read(status.st_size)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); mend or remove it") from None
+        raise InputError(f"{path}: cannot be read ({error}); repair or remove it") from None
 
 
 def sha256(path: Path | str) -> str:

@@ -166,11 +166,16 @@ def cells(settings: Config) -> list[Cell]:
     return sorted(found)
 
 
+def node_count(ranks: int, ranks_per_node: int) -> int:
+    """The number of nodes that ranks take."""
+    return math.ceil(ranks / ranks_per_node)
+
+
 def groups(cells: Iterable[Cell], ranks_per_node: int) -> dict[str, list[Cell]]:
     """The cells by the number of nodes that they need. Those of a group are measured together, in one job."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(f"nodes-{math.ceil(cell.ranks / ranks_per_node)}", []).append(cell)
+        found.setdefault(f"nodes-{node_count(cell.ranks, ranks_per_node)}", []).append(cell)
     return found
 
 
@@ -210,7 +215,7 @@ def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
 
 def _excess_of_threads(cell: Cell, axes: Benchmark) -> str | None:
     """Why a cell has more threads than a rank or a node may have, or None if it has not."""
-    ranks = math.ceil(cell.ranks / math.ceil(cell.ranks / axes.ranks_per_node))
+    ranks = math.ceil(cell.ranks / node_count(cell.ranks, axes.ranks_per_node))
     words, threads = f"{cell.inter_threads} x {cell.intra_threads}", cell.inter_threads * cell.intra_threads
     if threads > axes.max_threads:
         return f"{words} threads are more than max_threads, {axes.max_threads}"
@@ -237,7 +242,7 @@ def check_devices(cells: Iterable[Cell], devices: Sequence[str]) -> None:
 
 
 def check_training(cells: Iterable[Cell], devices: Sequence[str]) -> None:
-    """Raise InputError for a cell that trains with more ranks than this machine has GPUs: NCCL refuses to share one."""
+    """Raise InputError for a cell that trains with more ranks than `devices` has GPUs: NCCL refuses to share one."""
     for cell in cells:
         if MODES[cell.mode].trains and "cpu" not in devices and cell.ranks > len(devices):
             raise InputError(
@@ -257,8 +262,8 @@ def check_cluster(devices: str | Sequence[int], ranks_per_node: int) -> None:
     counted = list(range(len(devices)))
     if list(devices) != counted:
         raise InputError(
-            f"devices: {list(devices)}: a job counts the GPUs that it is given from 0; {len(counted)} on a node are "
-            f"{counted}"
+            f"devices: {list(devices)} is not possible on a cluster, because each job numbers its GPUs from 0; for "
+            f"{len(counted)} GPUs per node, write {counted}"
         )
     if ranks_per_node > len(devices):
         raise InputError(

@@ -18,10 +18,13 @@ _FRAME = re.compile(r"^-{20,}\n(.*?)^-{20,}$\n?", re.M | re.S)
 
 
 def reasons(log: Path, outside: str = "") -> list[str]:
-    """The job's own error lines, or one line from the next most certain source.
+    """The job's own error lines, or else one line from the first of these sources that has one:
 
-    Those are what stands `outside` the log, such as what an executor says of a job that it could not run, mpirun's
-    message about a rank that was killed, the exception that ends a traceback, any message of mpirun, and the last line.
+    - text `outside` the log, such as what an executor says of a job that it could not run,
+    - mpirun's message about a rank that was killed,
+    - the exception that ends a traceback,
+    - any other message of mpirun,
+    - the last line.
     """
     written = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = [line for line in _FRAME.sub("", written).splitlines() if re.search(r"\w", line)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from deepcam import machine
 from deepcam.config import Cluster, Config
 from deepcam.errors import InputError
+from deepcam.grid import node_count
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 """Snakemake's folder of lock files, in its working directory."""
@@ -40,11 +41,6 @@ def device_names(devices: str | Sequence[int]) -> list[str]:
 def torch_device(name: str) -> str:
     """PyTorch's name of a device: cpu, or cuda:0, cuda:1 and so on."""
     return name.replace("cuda", "cuda:")
-
-
-def node_count(ranks: int, ranks_per_node: int) -> int:
-    """The number of nodes that ranks take."""
-    return math.ceil(ranks / ranks_per_node)
 
 
 def launcher(config: Config, ranks: int, on_cluster: bool) -> str:

@@ -1,5 +1,6 @@
 """A file that is exchanged, cut or removed, and a file system without O_DIRECT, are one line with the file's name."""
 
+import contextlib
 import errno
 import gc
 import os
@@ -7,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from deepcam.benchmark.readers import Options, open_reader
+from deepcam.benchmark.readers import Options, dali, open_reader
 from deepcam.errors import InputError
 from deepcam.grid import READERS
 
@@ -124,3 +125,27 @@ def test_an_error_of_the_system_call_names_the_file(files, monkeypatch):
         open_reader("pread", files, Options(1, 1, 1, False, SHAPE)) as reader,
     ):
         list(reader)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("2.4.0", None),
+        ("3.0.0.dev1", None),
+        (
+            "2.3.1",
+            r"nvidia-dali-cuda120 2\.3\.1: before 2\.4, its numpy reader could return memory that it had not read",
+        ),
+        ("1.53.0", r"nvidia-dali-cuda120 1\.53\.0: before 2\.4"),
+        (None, "need the Python package nvidia-dali-cuda120"),
+    ],
+)
+def test_a_dali_that_may_return_unread_memory_is_refused(monkeypatch, version, told):
+    def installed(package):
+        if version is None or package != "nvidia-dali-cuda120":
+            raise dali.importlib.metadata.PackageNotFoundError(package)
+        return version
+
+    monkeypatch.setattr(dali.importlib.metadata, "version", installed)
+    with pytest.raises(InputError, match=told) if told else contextlib.nullcontext():
+        dali.check_version()

@@ -223,7 +223,7 @@ def test_hdf5_files_are_removed_on_request_after_conversion(tmp_path):
     assert sorted(path.name for path in source.iterdir()) == [manifest.MANIFEST]
     convert.convert_shard(source / manifest.MANIFEST, folder, 2, keep_hdf5=False)
     (folder / DATA_NPY).unlink()
-    with pytest.raises(InputError, match=f"{NAME}: missing .*delete .*{manifest.MANIFEST}"):
+    with pytest.raises(InputError, match=f"{NAME}: is missing.*delete .*{manifest.MANIFEST}"):
         convert.convert_shard(source / manifest.MANIFEST, folder, 2, keep_hdf5=False)
 
 

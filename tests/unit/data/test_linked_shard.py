@@ -75,7 +75,7 @@ def test_a_file_that_has_changed_is_found_by_verify_and_converted_again(site, co
     before = site_example.state(site)
     (tmp_path / "dataset.json").touch()
     line = refused(verify.verify, tmp_path / "dataset.json", hdf5.parent, npy.parent, 1, 2)
-    assert line.startswith("1 of 9 files were wrong, the first ") and "data-2.h5" in line
+    assert line.startswith("1 of 9 files were damaged or missing, the first ") and "data-2.h5" in line
     linked_shard.link_shard(paths(site), hdf5, SHAPE, 1)
     convert.convert_shard(hdf5 / manifest.MANIFEST, npy, 1)
     verify.verify(tmp_path / "dataset.json", hdf5.parent, npy.parent, 1, 2)

@@ -73,7 +73,7 @@ def test_links_and_odd_names_are_followed(tmp_path):
 
 def test_a_folder_without_samples_is_told(tmp_path):
     touch(tmp_path / "sample.h5")
-    assert f"{tmp_path} has no data-*.h5 or data-*.npy" in refused(tmp_path)
+    assert f"{tmp_path} contains no data-*.h5 or data-*.npy" in refused(tmp_path)
 
 
 def test_a_path_that_does_not_exist_is_told(tmp_path):

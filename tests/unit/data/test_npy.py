@@ -60,7 +60,7 @@ def test_every_reader_reads_headers_of_any_length(tmp_path: Path, align: int, re
 )
 def test_a_header_that_some_reader_would_not_understand_is_rejected_in_one_line(tmp_path: Path, header: str) -> None:
     body = b"" if "(0" in header else ARRAY.tobytes()
-    with pytest.raises(InputError, match=r"data-0\.npy: .*rewrite with np\.save$") as rejected:
+    with pytest.raises(InputError, match=r"data-0\.npy: .*np\.save$") as rejected:
         from_folders([folder_of(tmp_path / "npy", npy_file(header, body))])
     assert str(rejected.value).isprintable()
 
@@ -84,7 +84,7 @@ def test_a_fifo_a_folder_and_a_file_without_permission_are_reported(
         from_folders([tmp_path])
     monkeypatch.setattr(npy, "opener", lambda path, flags: os.open(f"{path}/none", flags))
     np.save(tmp_path / "one.npy", ARRAY)
-    with pytest.raises(InputError, match=r"one\.npy.*: Not a directory: mend this"):
+    with pytest.raises(InputError, match=r"one\.npy.*: Not a directory: correct this"):
         npy.read_header(tmp_path / "one.npy")
 
 

@@ -73,7 +73,10 @@ def test_labels_may_be_missing_if_nothing_needs_them(site):
         (lambda path: site_example.npy(path, shape=(64, 48)), "has 64 x 48 pixels, not 32 x 48: if all samples have"),
         (lambda path: site_example.npy(path, shape=(48, 32)), "set data.height: 48 and data.width: 32"),
         (lambda path: site_example.npy(path, channels=4), "shape (32, 48, 4), not (32, 48, 16)"),
-        (lambda path: np.save(path, np.zeros((*SHAPE, 16))), "float64 (32, 48, 16), samples are float32 (H, W, C)"),
+        (
+            lambda path: np.save(path, np.zeros((*SHAPE, 16))),
+            "contains float64 (32, 48, 16), but samples are float32 (H, W, C)",
+        ),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "bytes, its header says"),
         (lambda path: path.write_bytes(b"x"), "not an npy file"),
         (lambda path: np.save(path.with_name("label-2.npy"), np.zeros((8, 8, 2))), "shape (8, 8, 2), not (32, 48, 2)"),

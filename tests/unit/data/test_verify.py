@@ -50,7 +50,7 @@ def test_each_wrong_file_is_reported_and_removed_with_its_manifest_and_nothing_e
     flip(wrong[0])
     wrong[1].write_bytes(b"short")
     wrong[2].unlink()
-    with pytest.raises(InputError, match=f"3 of 12 files were wrong, the first {wrong[0]}: repair with"):
+    with pytest.raises(InputError, match=f"3 of 12 files were damaged or missing, the first {wrong[0]}: repair with"):
         verify.verify(*folders, 2, 2)
     after = set(dataset.parent.rglob("*"))
     claims = {npy / f"shard-0000{shard}" / manifest.MANIFEST for shard in (0, 1)}

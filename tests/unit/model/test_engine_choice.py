@@ -53,7 +53,7 @@ def test_every_verdict_is_told_if_none_is_accurate_enough() -> None:
     with pytest.raises(InputError) as error:
         choice.choose(judged)
     assert str(error.value) == (
-        "auto: no candidate can be taken (eager fp32: inaccurate: x; eager bf16: not built: y); name a backend and a "
+        "auto: no candidate is usable (eager fp32: inaccurate: x; eager bf16: not built: y); name a backend and a "
         "precision in engines"
     )
 
@@ -173,7 +173,7 @@ def test_an_engine_that_auto_chose_from_other_candidates_is_refused() -> None:
     with pytest.raises(InputError) as error:
         choice.check_choice(made, Path("auto.pt2"), "cpu")
     assert str(error.value).startswith(
-        "auto.pt2: auto chose it from eager fp32, but here auto chooses from eager fp32, eager bf16; rebuild it with: "
+        "auto.pt2: auto chose it from eager fp32, but here auto chooses from eager fp32, eager bf16; to rebuild it, "
     )
 
 

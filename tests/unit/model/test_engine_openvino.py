@@ -120,7 +120,7 @@ def test_nothing_is_reported_to_the_makers(installed: None) -> None:
 
 def test_a_damaged_engine(installed: None, tmp_path: Path) -> None:
     (tmp_path / "engine.pt2").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(InputError, match=r"engine\.pt2: damaged .*; rebuild it with: snakemake"):
+    with pytest.raises(InputError, match=r"engine\.pt2: damaged .*; to rebuild it, run snakemake"):
         openvino.load(tmp_path / "engine.pt2", "cpu")
 
 

@@ -60,5 +60,5 @@ def test_a_reference_for_batches_of_no_sample() -> None:
 @pytest.mark.parametrize("backend", [eager, aotinductor])
 def test_a_damaged_engine(backend: type, tmp_path: Path) -> None:
     (tmp_path / "engine.pt2").write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(InputError, match=r"engine\.pt2: .*; rebuild it with: snakemake"):
+    with pytest.raises(InputError, match=r"engine\.pt2: .*; to rebuild it, run snakemake"):
         backend.load(tmp_path / "engine.pt2", "cpu")

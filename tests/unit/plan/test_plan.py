@@ -140,8 +140,8 @@ def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():
     config = parse({"data": {"num_files": 20_000}})
     text = terminal.text(make(num_files=20_000), config, ["cpu"], free_bytes=10**9)
-    assert "NOT ENOUGH DISK: 2.55 TB are missing" in text
-    assert "TOO LONG: the starts of " in text
+    assert "NOT ENOUGH DISK SPACE: 2.55 TB are missing" in text
+    assert "TOO LONG: starts of " in text
     fine = terminal.text(make(), parse({}), ["cpu"], free_bytes=10**12)
     assert "NOT ENOUGH" not in fine and "TOO LONG" not in fine
 

@@ -60,7 +60,7 @@ def test_a_job_whose_control_groups_are_not_visible_has_a_warning() -> None:
     ("cores", "gpu", "actual"),
     [
         (1, 1, None),
-        (0, 1, "rank 1 on n has cores of node 0 and a GPU of node 1"),
+        (0, 1, "rank 1 on n has cores of NUMA node 0 and a GPU of NUMA node 1"),
         (None, 1, None),
         (0, None, None),
     ],

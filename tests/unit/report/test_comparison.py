@@ -156,7 +156,11 @@ def test_what_cannot_be_judged_falls_short_if_it_was_valid_in_the_baseline():
     assert shortfall(good, started(GRID[0], [10.0, 10.0])) == [
         f"{GRID[0].id}: fewer than 3 starts in A or B, so no interval to judge by"
     ]
-    assert shortfall(bad, good) == shortfall(None, good) == ["A has no valid cell to hold B against"]
+    assert (
+        shortfall(bad, good)
+        == shortfall(None, good)
+        == ["no configuration is valid in A, so there is nothing to compare B with"]
+    )
     cells = significance.compare({GRID[0]: good, GRID[1]: bad}, {cell: good for cell in GRID[:3]}, {})
     assert significance.regressions(cells, 0.9) == []
 
@@ -225,7 +229,7 @@ def test_the_report_says_what_too_few_starts_mean():
         "- 2 configurations with fewer than 3 starts in A or B cannot be judged, which does not mean that they are "
         "equal: raise benchmark.min_starts." in text
     )
-    assert "no config.yaml in A and B" in text and "Nothing that was recorded." in text
+    assert "no config.yaml in A and B" in text and "No other recorded value differs." in text
     assert "Starts needed" not in text
     enough = {cell: started(cell) for cell in GRID[:2]}
     assert "fewer than 3" not in report(enough, enough)

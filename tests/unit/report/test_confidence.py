@@ -78,7 +78,7 @@ def test_drift_is_a_reason_and_does_not_take_the_verdict_away():
     assert level == "low"
     assert reasons == [
         "Differences below 30 % are noise.",
-        "End-to-end measured 30 % (cold) above its lower limit: the machine’s speed changed between runs. The verdict "
+        "End-to-end was 30 % (cold) above its lower limit: the machine’s speed changed between runs. The verdict "
         "holds.",
     ]
     assert not precision(*CASES["measurement-conflict"])[1][1].endswith("holds.")
@@ -86,15 +86,17 @@ def test_drift_is_a_reason_and_does_not_take_the_verdict_away():
 
 def test_a_reader_above_its_baseline_is_drift():
     _, reasons = precision(*limits(2, 36, 2, 30))
-    assert reasons[1].startswith("pread measured 120 % of the read-and-discard baseline (cold): the machine’s speed")
+    assert reasons[1].startswith("pread reached 120 % of the read-and-discard baseline (cold): the machine’s speed")
 
 
-@pytest.mark.parametrize(("starts", "words"), [(1, "One process start"), (2, "Two process starts")])
+@pytest.mark.parametrize(("starts", "words"), [(1, "one start"), (2, "two starts")])
 def test_few_starts_are_a_reason(starts, words):
     level, reasons = precision(*limits(2, 36, 2.1, num_starts=starts))
     assert level == "low"
     assert reasons[0].startswith("Differences below at least ")
-    assert reasons[1] == f"{words} per configuration: nothing says how much starts differ."
+    assert reasons[1] == (
+        f"At least one of the compared configurations has only {words}, so the variation between starts is unknown."
+    )
     assert precision(*limits(2, 36, 2.1, num_starts=3))[1] == ["Differences below 2 % are noise."]
 
 
@@ -107,7 +109,7 @@ def test_a_busy_machine_makes_precision_low_and_leaves_the_verdict():
 
 def test_configurations_that_were_not_measured_to_the_target_are_counted():
     _, reasons = precision(*CASES["compute"], stopped=["max_starts", "minutes", ""])
-    assert reasons[-1] == "2 of 4 configurations did not reach 10 %."
+    assert reasons[-1] == "2 of 4 configurations were not measured to the requested precision of ±10 %."
 
 
 def test_at_most_six_reasons_are_given_and_invalid_results_are_among_them():

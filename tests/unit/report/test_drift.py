@@ -89,8 +89,8 @@ def test_a_slower_machine_explains_a_slower_result():
     assert "| storage | 0.500 | 0.4" in text and "| memory | 1.000 | 1.000 to 1.000 |" in text
     assert "- Within A, last third of the probes / first third: storage 1.000, memory 1.000, compute 1.000." in text
     assert (
-        "- Called different: 1 of 1 tested configuration. With the drift divided out and its uncertainty included: "
-        "0 of 1." in text
+        "- The test finds a difference in 1 of 1 tested configuration. After a correction for the drift and its "
+        "uncertainty, it finds one in 0 of 1." in text
     )
 
 
@@ -118,7 +118,7 @@ def test_two_rounds_do_not_tell_how_certain_the_drift_is():
     assert cell.ratio_without_drift == pytest.approx(2)
     assert cell.ci_low_without_drift is None
     assert "| storage | 0.500 | - |" in text
-    assert "The uncertainty of the drift is unknown: it takes 3 rounds in A and in B." in text
+    assert "The uncertainty of the drift is unknown, because it takes 3 rounds in A and in B." in text
 
 
 def test_records_without_probes_are_named():

@@ -104,16 +104,19 @@ def interval(reader, batches, valid=True, **seconds):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([interval("a", 5, p50=1, p95=2, p99=3, max=4)], "a, cold: the longest interval is 4.0 times the median"),
-        ([interval("a", 20, p50=1, p95=2, p99=3, max=4)], "a, cold: the p95 of the batch interval is 2.0 times the"),
-        ([interval("a", 100, p50=1, p95=2, p99=3, max=4)], "a, cold: the p99 of the batch interval is 3.0 times the"),
+        (
+            [interval("a", 5, p50=1, p95=2, p99=3, max=4)],
+            "the longest batch interval of a (cold) is 4.0 times the median",
+        ),
+        ([interval("a", 20, p50=1, p95=2, p99=3, max=4)], "the p95 batch interval of a (cold) is 2.0 times the"),
+        ([interval("a", 100, p50=1, p95=2, p99=3, max=4)], "the p99 batch interval of a (cold) is 3.0 times the"),
         (
             [interval("a", 100, p50=1, p95=1, p99=1, max=9), interval("b", 100, p50=1, p95=1, p99=2, max=2)],
-            "b, cold: the p99 of the batch interval is 2.0 times the",
+            "the p99 batch interval of b (cold) is 2.0 times the",
         ),
         (
             [interval("a", 9, p50=1, p95=1, p99=1, max=2), interval("b", 9, False, p50=1, p95=1, p99=1, max=5)],
-            "a, cold: the longest interval is 2.0 times the",
+            "the longest batch interval of a (cold) is 2.0 times the",
         ),
     ],
     ids=["few batches", "20 batches", "100 batches", "longest of all", "invalid"],

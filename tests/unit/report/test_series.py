@@ -80,8 +80,8 @@ def test_the_markdown_has_a_column_per_result_and_a_section_per_change(three):
 
 def test_nothing_is_said_to_have_changed_in_unknown_configurations():
     text = report(results(*[{GRID[0]: started(GRID[0])}] * 3, config=False))
-    assert "no config.yaml in 1, 2, 3." in text
-    assert text.count("Nothing that was recorded.") == 2
+    assert "a config.yaml. It is missing in 1, 2, 3." in text
+    assert text.count("No other recorded value differs.") == 2
 
 
 def test_the_table_has_a_row_per_configuration_and_result_that_has_it(three):

@@ -69,12 +69,12 @@ def test_problems_link_to_the_explorer_and_missing_records_do_not():
     page = render(table(*CASES["compute"], row("io", 9.0, ranks=2, invalid_reasons=INVALID)), missing=2)
     assert 'href="explorer.html#problem=run_count">1</a>' in page
     assert "4 of 5 configurations are VALID" in page and "Missing records" in page
-    assert '1 of 5 configurations is INVALID and excluded (<a href="#problems">why</a>).' in page
+    assert '1 of 5 configurations is INVALID and excluded. See <a href="#problems">Problems</a>.' in page
 
 
 def test_without_a_verdict_only_the_cautions_are_left():
     page = render(table(row("io", 1.0), stopped=["max_starts"]), [cell(seconds=0.5)])
-    assert "A cold pass lasts 0.50–0.51 s" in page and "1 of 1 configuration did not reach 10\u00a0%." in page
+    assert "A cold pass lasts 0.50–0.51 s" in page and "1 of 1 configuration was not measured" in page
     assert "Precision of the numbers" not in page
     assert '<div class="confidence">' not in render(table(row("io", 1.0)), [cell(seconds=9.0)])
 

@@ -29,7 +29,7 @@ EXPECTED = {
     "reader": (
         "Reader-bound",
         "The reader, pread, is the bottleneck with a cold page cache. It delivers 28 % of the read-and-discard "
-        "baseline, with 95 % of its CPU time busy.",
+        "baseline and keeps its cores busy for 95 % of the time.",
         "Use a faster reader (see Readers), or give this one more cores. Faster storage will not help.",
     ),
     "overlap-limited": (
@@ -47,8 +47,9 @@ EXPECTED = {
     ),
     "measurement-conflict": (
         "No verdict, measurements conflict",
-        "With a cold page cache, end-to-end measured 129 % of I/O-only, its lower limit; that is impossible on an "
-        "unchanged machine. The two limits are only 1.1 times apart, so the order is not safe.",
+        "With a cold page cache, end-to-end throughput was 129 % of I/O-only, its lower limit, so the machine’s speed "
+        "changed between the measurements. The two limits differ only by a factor of 1.1, so it is uncertain which one "
+        "is lower.",
         "Measure again on a quiet machine, with benchmark.min_starts of 10 or more.",
     ),
 }

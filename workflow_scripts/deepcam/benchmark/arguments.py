@@ -104,7 +104,11 @@ def parser() -> cli.Parser:
         help="width of the network that --mode train trains",
     )
     engine.add_argument(
-        "--channels", type=argument(Channel), nargs="+", default=list(MODEL_CHANNELS), help="channels that it reads"
+        "--channels",
+        type=argument(Channel),
+        nargs="+",
+        default=list(MODEL_CHANNELS),
+        help="channels that --mode train reads",
     )
     engine.add_argument(
         "--devices",
@@ -123,7 +127,7 @@ def parser() -> cli.Parser:
     length.add_argument(
         "--run-length",
         type=argument(Positive),
-        help="epochs of a warm run, or batches of a compute-only run; default: found by trying",
+        help="epochs of a warm run, or batches of a compute-only run; default: determined by trial runs",
     )
     made.add_argument("--start", type=_start, help="JSON for the record: the place of this start among all others")
     return made

@@ -1,7 +1,7 @@
 """Evidence of what a reader delivered: bytes of samples are kept when a batch is handed out, and compared afterwards.
 
-`FullEvidence` is that of the pass outside the clock: blocks of each sample, some whole samples, and masks. That of a
-timed pass is in `timed_evidence.py`.
+`FullEvidence` is that of the verified pass, which does not count: blocks of each sample, some whole samples, and masks.
+That of a timed pass is in `timed_evidence.py`.
 
 A reader cannot know the places that are compared. They are chosen at random, with a seed from the operating system.
 What the files hold is read with pread(2), and never by the reader that is measured. A reader that discards samples has

@@ -37,7 +37,7 @@ MASK_TIME_SHARE = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """The runs that count, and what each rank verified outside the clock."""
+    """The runs that count, and what each rank verified in a pass that does not count."""
 
     runs: list[Run]
     verification: list[Verification]
@@ -46,7 +46,8 @@ class Measured:
 def measure(workload: Workload, ranks: Ranks) -> Measured | None:
     """Warm-up runs, then the runs that count. Collective: every rank calls it. Returns them on rank 0, None elsewhere.
 
-    Every run that counts lasts at least `min_seconds`. A cold run repeats one epoch, with eviction before each, until
+    A run that counts lasts at least `min_seconds`, unless MOST_CORRECTIONS longer ones did not; then the check
+    `run_seconds` judges it. A cold run repeats one epoch, with eviction before each, until
     reading has taken that long. Other runs have as many epochs, or in mode compute as many batches, as whole runs have
     shown to take that long. After a warm-up, a run in which a batch size occurs for the first time does not count: it
     includes one-time work, such as the choice of kernels.
@@ -90,7 +91,7 @@ class _Runs:
     def run(self, amount: int, min_seconds: float, verify: bool = False) -> tuple[Run | None, float, bool]:
         """One run with this number of epochs or batches; a cold one has epochs until it lasts `min_seconds`.
 
-        With `verify`, its first epoch is the pass outside the clock, so that the run must not count.
+        With `verify`, the samples of its first epoch are verified, which takes time, so the run must not count.
         Returns the run, which is None on all ranks but rank 0, its duration in seconds, and whether any rank had a
         batch of a size that it had not had before.
         """

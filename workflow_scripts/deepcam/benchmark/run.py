@@ -108,7 +108,8 @@ def check_job(job: Job) -> None:
         )
     if job.settings.drop_caches and not page_cache.may_drop_all():
         raise InputError(
-            f"--drop-fs-cache: {page_cache.DROP_CACHES} is for root; leave it out: cold runs evict the files anyway"
+            f"--drop-fs-cache: {page_cache.DROP_CACHES} needs root; omit the option, because cold runs evict the files "
+            "anyway"
         )
     if job.visualization:
         for label in job.dataset.labels[:VISUALIZED]:

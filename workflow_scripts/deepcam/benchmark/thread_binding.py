@@ -1,7 +1,7 @@
 """Environment variables that bind threads to cores are cleared before a library reads them.
 
-With one of them, importing torch binds the process to a single core, and all threads and processes that it starts later
-inherit that. The ranks bind themselves.
+If one of them is set, importing torch binds the process to a single core, and all threads and processes that it starts
+later inherit that. The ranks bind themselves.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Part:
     delivery: Delivery | None = None
     """How the samples compare with the files; None before they are compared, and in mode compute."""
     masks: MaskComparison | None = None
-    """How masks compare with those of resident batches; None if none were compared."""
+    """How masks compare with others of the same samples; None if none were compared."""
     storage: StorageBytes = UNKNOWN
     """What the storage of the rank's node delivered; unknown on ranks that do not lead their node."""
 

@@ -28,7 +28,7 @@ from deepcam.config.types import (
 
 
 class ModeOverrides(Block):
-    """The keys that replace those of `benchmark` in one mode."""
+    """The keys that replace those of `benchmark` in this mode."""
 
     readers: Values[Reader] | None = None
     cache: Values[Cache] | None = None
@@ -45,7 +45,7 @@ class ModeOverrides(Block):
 
 
 class EngineModeOverrides(ModeOverrides):
-    """The keys that replace those of `benchmark` in one mode that uses engines."""
+    """The keys that replace those of `benchmark` in this mode."""
 
     engines: Values[Name] | None = Field(default=None, description="Names of engines; without this key, all engines")
 
@@ -91,7 +91,9 @@ class Benchmark(Block):
         default=False, description="Drop all of the kernel's caches before each cold run; needs root"
     )
     ranks: Values[Ranks] = Field(default=(1, 2), description="MPI processes of a job")
-    ranks_per_node: Positive = Field(default=8, description="Ranks on each node of a cluster")
+    ranks_per_node: Positive = Field(
+        default=8, description="Ranks on a node, at most; `max_node_threads` counts with it on one machine, too"
+    )
     local_batch_sizes: Values[BatchSize] = Field(default=(1, 2), description="Samples per batch and rank")
     inter_threads: Values[Threads] = Field(default=(1, 4), description="Samples that a rank reads at the same time")
     intra_threads: Values[Threads] = Field(default=(1,), description="Chunks of a sample that are read in parallel")
@@ -111,10 +113,12 @@ class Benchmark(Block):
     min_starts: Positive = Field(default=4, description="Starts of each configuration, in fresh processes, at least")
     max_starts: Positive = Field(default=8, description="Starts of each configuration at most")
     max_seconds: Positive = Field(
-        default=120, description="No start beyond min_starts once those of a configuration have taken this long"
+        default=120,
+        description="Seconds for the starts of one configuration; once they have taken longer, only min_starts counts",
     )
     minutes: Positive = Field(
-        default=5, description="No start beyond min_starts once those of the whole grid have taken this long"
+        default=5,
+        description="Minutes for the starts of the whole grid; once they have taken longer, only min_starts counts",
     )
     timeout_seconds: Positive = Field(default=1800, description="A start that takes more seconds is ended and fails")
     per_mode: PerMode = Field(default=PER_MODE, description="Keys that differ in one mode")

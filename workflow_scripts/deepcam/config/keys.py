@@ -119,10 +119,13 @@ class Train(Block):
 class Engine(Block):
     """How the network is run."""
 
-    backend: Backend = Field(description="What runs the network; `auto` is the fastest that is accurate enough")
+    backend: Backend = Field(
+        description="What runs the network; `auto` measures the candidates that are accurate enough and takes the "
+        "most precise one that needs at most 10 % more time than the fastest"
+    )
     precision: Precision = Field(
         default="auto",
-        description="`auto` is the fastest that is accurate enough; `tf32` needs a GPU, `int8` needs OpenVINO",
+        description="`auto` chooses as it does for `backend`; `tf32` needs a GPU, `int8` needs OpenVINO",
     )
     cuda_graphs: Flag = Field(default=False, description="Replay one CUDA graph per batch size; needs a GPU")
 

@@ -39,7 +39,7 @@ def connections(url: str, streams: int, folder: Path | None = None) -> Iterator[
     with contextlib.ExitStack() as held:
         while not (count := sum(_take(host, number, folder, held) for number in range(streams))):
             if not waited:
-                log.info("waiting, because other downloads from %s have all %d connections", host, streams)
+                log.info("waiting, because other downloads from %s are using all %d connections", host, streams)
                 waited = True
             time.sleep(POLL_SECONDS)
         yield count

@@ -88,7 +88,7 @@ def _read(dataset: h5py.Dataset, path: Path) -> np.ndarray:
 def _refusal(path: Path | str, error: Exception) -> InputError:
     """Return what to tell of an error of HDF5. Only errors of the operating system have a number."""
     if isinstance(error, OSError) and error.errno is not None:
-        return InputError(f"{path}: cannot be read ({os.strerror(error.errno)}): mend that and run again")
+        return InputError(f"{path}: cannot be read ({os.strerror(error.errno)}): correct that and run again")
     reason = _one_line(error)
     if "already open for write" in reason:
         return InputError(

@@ -92,16 +92,12 @@ def with_retries(url: str, attempt: Callable[[], T]) -> T:
             try:
                 retry = retry.increment("GET", url, error=error)
             except urllib3.exceptions.MaxRetryError:
-                advice = (
-                    "check the URL, or run again later"
-                    if isinstance(error, http_answer.Unusable)
-                    else "run again, it resumes"
-                )
+                advice = "check the URL, or run again later" if isinstance(error, http_answer.Unusable) else "run again"
                 raise InputError(f"{url}: failed {RETRY.total + 1} times ({reason}): {advice}") from error
             delay = _retry_delay(retry, answer)
             delayed += delay
             if delayed > MAX_DELAY_SECONDS:
-                raise InputError(f"{url}: {reason}, next try in {delay:.0f} s: run again then, it resumes") from error
+                raise InputError(f"{url}: {reason}; run again in {delay:.0f} s") from error
             log.warning("%s: %s; trying again in %.1f s", url, reason, delay)
             time.sleep(delay)
 

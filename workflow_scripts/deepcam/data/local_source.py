@@ -51,8 +51,8 @@ def kind(source: str, split: str) -> Kind:
     path = _answer(first, source)
     if path is None:
         raise InputError(
-            f"data.source: {source} has no data-*.h5 or data-*.npy, neither itself nor in {split} or shard-*: give the "
-            "folder that has them, or a list of files"
+            f"data.source: {source} contains no data-*.h5 or data-*.npy file, neither directly nor in the folders "
+            f"{split} or shard-*; give the folder that contains them, or a list of files"
         )
     return kind_of(path)
 

@@ -59,7 +59,10 @@ def read(path: Path | str) -> list[Entry]:
 
 
 def append_to_ledger(folder: Path, entries: Collection[Entry]) -> None:
-    """Add finished files to the folder's ledger in one write, so that a killed process adds all of them or none."""
+    """Add finished files to the folder's ledger in one write.
+
+    Of a killed process there may be an incomplete line, which `read_ledger` skips.
+    """
     if not entries:
         return
     with files.full_disk_as_input_error(folder / LEDGER):
@@ -67,7 +70,10 @@ def append_to_ledger(folder: Path, entries: Collection[Entry]) -> None:
 
 
 def forget(path: Path) -> None:
-    """Let the ledger say that a file is not finished, so that it is made again whatever was made from it."""
+    """Let the ledger say that a file is not finished.
+
+    It is then made again, even if files that were made from it exist.
+    """
     append_to_ledger(path.parent, [Entry(path.name, 0, "0" * 64)])
 
 
@@ -94,7 +100,9 @@ def not_in_place(folder: Path, entries: Iterable[Entry]) -> list[str]:
 def check_in_place(path: Path, entries: Iterable[Entry]) -> None:
     """Raise InputError for the first of these entries of the manifest at `path` whose file is not in place."""
     if bad := not_in_place(path.parent, entries):
-        raise InputError(f"{path.parent / bad[0]}: missing or not the size in {path.name}: delete {path} and run again")
+        raise InputError(
+            f"{path.parent / bad[0]}: is missing, or has another size than in {path.name}; delete {path} and run again"
+        )
 
 
 def read_complete(path: Path) -> list[Entry]:

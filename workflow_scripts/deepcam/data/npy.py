@@ -70,8 +70,8 @@ def read_header(path: Path) -> Header:
     if not start.startswith(PREFIX) or match is None:
         found = repr(text[:120].decode("latin-1").strip()) if start.startswith(PREFIX[:6]) else "missing"
         raise InputError(
-            f"{path}: not an npy file that all readers understand, its header is {found}: it needs three dimensions, C "
-            "order, format version 1 and the header of np.save: rewrite with np.save"
+            f"{path}: not an npy file that all readers understand; its header is {found}. The file needs three "
+            "dimensions, C order, format version 1 and the header of np.save; write it again with np.save"
         )
     height, width, channels = map(int, match.groups()[1:])
     header = Header(start[: 10 + len(text)], np.dtype(match[1].decode()), (height, width, channels))
@@ -88,7 +88,10 @@ def read_data_header(path: Path, shape: tuple[int, ...] | None = None) -> Header
     """
     header = read_header(path)
     if header.dtype != np.float32:
-        raise InputError(f"{path}: {header.dtype} {header.shape}, samples are float32 (H, W, C): rewrite with np.save")
+        raise InputError(
+            f"{path}: contains {header.dtype} {header.shape}, but samples are float32 (H, W, C); convert it to float32 "
+            "and write it with np.save"
+        )
     if shape and header.shape != tuple(shape):
         raise InputError(f"{path}: its shape is {header.shape}, not {tuple(shape)}: make it again")
     return header

@@ -47,7 +47,9 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
             claims.unlink()
     if wrong:
         first = wrong[0][0]
-        raise InputError(f"{len(wrong)} of {checked} files were wrong, the first {first}: repair with `snakemake data`")
+        raise InputError(
+            f"{len(wrong)} of {checked} files were damaged or missing, the first {first}: repair with `snakemake data`"
+        )
     log.info("%s: all %d files agree with their manifests", npy_dir.parent, checked)
 
 

@@ -22,6 +22,7 @@ from deepcam.model.calibration import JUDGED_SAMPLES
 from deepcam.model.engine import LoadedEngine
 from deepcam.record import iou
 from deepcam.record.schema import AccuracyVerdict
+from deepcam.text import count
 
 MIN_IOU_RATIO = 0.99
 """Required mean IoU as a fraction of the reference's. MLPerf Inference also requires 99 % of the fp32 accuracy."""
@@ -59,9 +60,10 @@ def _batches(engine: LoadedEngine, samples: EvaluationSet) -> Iterator[np.ndarra
         # Copied to the host at once, because a mask of CUDA graphs is valid only until the next call.
         made = engine(torch.from_numpy(batch).to(engine.device)).cpu().numpy()
         if not np.isfinite(made).all():
+            after = f" or one of the {count(len(batch) - 1, 'sample')} after it" if len(batch) > 1 else ""
             raise InputError(
-                f"{samples.data[start]}: the network's logits are not finite or differ by more than float16 can hold; "
-                "use other weights"
+                f"{samples.data[start]}{after}: the network's logits are not finite, or differ by more than float16 "
+                "can hold; use other weights, or samples whose values are finite"
             )
         yield made
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from deepcam.errors import InputError
 
-ADVICE = "rebuild it with: snakemake --forcerun compile_engine, and this run's other options"
+ADVICE = "to rebuild it, run snakemake with the options of this run and --forcerun compile_engine"
 
 
 def fingerprint_path(engine: Path) -> Path:

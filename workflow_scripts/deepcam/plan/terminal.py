@@ -37,11 +37,13 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
     if plan.disk_bytes > free_bytes:
-        lines.append(f"NOT ENOUGH DISK: {size(plan.disk_bytes - free_bytes)} are missing; set data.dir to a larger one")
+        lines.append(
+            f"NOT ENOUGH DISK SPACE: {size(plan.disk_bytes - free_bytes)} are missing; set data.dir to a larger disk"
+        )
     if plan.too_long:
         lines.append(
-            f"TOO LONG: the starts of {count(plan.too_long, 'cell')} would be ended by benchmark.timeout_seconds "
-            f"({benchmark.timeout_seconds}); raise it, or lower data.num_files"
+            f"TOO LONG: starts of {count(plan.too_long, 'cell')} would take longer than benchmark.timeout_seconds "
+            f"({benchmark.timeout_seconds} s), and would be ended; raise it, or lower data.num_files"
         )
     jobs, seconds = (sum(getattr(stage, field) for stage in plan.stages) for field in ("jobs", "seconds"))
     rows = [
@@ -57,7 +59,8 @@ def _basis(plan: Plan) -> str:
     return "\n".join(
         [
             "Times are rough estimates, for the least number of starts.",
-            f"{count(measured, 'cell')} are assumed to run as fast as in earlier records.",
+            f"{count(measured, 'cell')} {'is' if measured == 1 else 'are'} assumed to run as fast as in earlier "
+            "records.",
             f"For the rest: one core makes a sample in {estimates.SYNTHESIS_SECONDS} s; downloads run at "
             f"{estimates.DOWNLOAD_RATE / 1e6:.0f} MB/s, conversion at {estimates.DISK_RATE / 1e9:.0f} GB/s;",
             f"reading runs at {estimates.COLD_RATE / 1e9:.0f} GB/s cold and {estimates.WARM_RATE / 1e9:.0f} GB/s warm;",

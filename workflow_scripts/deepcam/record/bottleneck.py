@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from deepcam.record.columns import Bottleneck, Confidence, Limit, Metrics
+from deepcam.record.precision import MIN_STARTS
 
 OVERLAP_LIMITED_BELOW = 0.9
 """Overlap efficiency below which neither limit explains end-to-end throughput: the two sides slow each other down. It
@@ -35,9 +36,6 @@ HIGH_MARGIN, MEDIUM_MARGIN = 1.5, 1.0
 
 HIGH_PRECISION, MEDIUM_PRECISION = 0.05, 0.10
 """Largest noise, as a share of the throughput, of numbers with high and with medium precision."""
-
-FEWEST_STARTS = 3
-"""With fewer starts there is no interval, so nothing is known about how much starts differ."""
 
 
 class Rate(NamedTuple):
@@ -169,6 +167,6 @@ def precision(largest_noise: float, fewest_starts: int, busy: bool) -> Confidenc
     Precision is low on a machine that other processes kept busy, because their load is not the same for all
     configurations; and with too few starts for an interval, because their differences are unknown.
     """
-    if busy or fewest_starts < FEWEST_STARTS or largest_noise > MEDIUM_PRECISION:
+    if busy or fewest_starts < MIN_STARTS or largest_noise > MEDIUM_PRECISION:
         return "low"
     return "high" if largest_noise <= HIGH_PRECISION else "medium"

@@ -25,8 +25,8 @@ class Metrics(Model):
 
     samples_per_second: float = Field(
         ge=1e-9,
-        description="Throughput: the geometric mean over starts of the median run's; a run's throughput is the total "
-        "number of samples divided by the slowest rank's time.",
+        description="Throughput: the geometric mean over starts of each start's median run; a run's throughput is the "
+        "total number of samples divided by the slowest rank's time.",
     )
     gigabytes_per_second: float | None = Field(
         description="Throughput in GB (1e9 bytes) of npy files; null in mode compute."
@@ -61,15 +61,16 @@ class Metrics(Model):
     samples_per_second_max: float = Field(description="Throughput of the fastest start.")
     samples_per_second_per_rank: float = Field(description="samples_per_second / ranks.")
     straggler_gap: float = Field(
-        description="(slowest rank's time - fastest rank's time) / slowest rank's time; the median run's."
+        description="(slowest rank's time - fastest rank's time) / slowest rank's time; the median over runs."
     )
     straggler_node: str = Field(description="The node of the slowest rank in most runs.")
     node_cpu_utilisation: float = Field(
-        description="Share of all cores of the job's nodes that any process kept busy; the median run's."
+        description="Share of all cores of the job's nodes that any process kept busy; the median over runs."
     )
     peak_rss_bytes: int = Field(description="Sum of the ranks' peak resident memory, with mapped files, bytes.")
     page_faults_per_batch: float | None = Field(
-        description="Page faults of all ranks / their batches, the median run's; null in mode io and if not recorded."
+        description="Page faults of all ranks / their batches, the median over runs; null in mode io and if not "
+        "recorded."
     )
     global_batch_size: int = Field(description="ranks x local_batch_size.")
     precision: str = Field(description="Precision that the engine computes in; empty in mode io.")
@@ -113,10 +114,9 @@ class Bottleneck(Model):
     )
     bottleneck: Limit = Field(
         description="storage, reader or compute: the side of the lower limit; overlap-limited: overlap_efficiency is "
-        "below 0.9; balanced: bottleneck_margin is below 1; measurement-conflict: it is, and overlap_efficiency is "
-        "above 1.1."
+        "below 0.9 even at the favourable ends of the intervals; balanced: bottleneck_margin is below 1; "
+        "measurement-conflict: it is, and overlap_efficiency is above 1.1."
     )
     bottleneck_confidence: Confidence = Field(
-        description="high: bottleneck_margin is at least 1.5; medium: at least 1; low: less, or overlap-limited "
-        "although overlap_efficiency may be 0.9 within the intervals."
+        description="high: bottleneck_margin is at least 1.5; medium: at least 1; low: below 1."
     )

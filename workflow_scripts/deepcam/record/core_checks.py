@@ -77,7 +77,8 @@ def _distance(record: Measurement) -> list[Check]:
     if not known:
         return []
     far = [
-        f"rank {number} on {place.node} has cores of node {place.numa_node} and a GPU of node {place.device_numa_node}"
+        f"rank {number} on {place.node} has cores of NUMA node {place.numa_node} and a GPU of NUMA node "
+        f"{place.device_numa_node}"
         for number, place in known
         if place.numa_node != place.device_numa_node
     ]

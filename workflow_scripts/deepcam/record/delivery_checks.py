@@ -81,7 +81,7 @@ def _read_calls(record: Measurement) -> list[Check]:
 
 
 def _masks(record: Measurement) -> list[Check]:
-    """The masks of the pass outside the clock, and those of timed passes, are those of resident batches."""
+    """The masks of the verified pass and of timed passes are those that the engine made of the same samples before."""
     mode = MODES[record.cell.mode]
     if record.verification is None or not mode.infers:
         return []
@@ -93,7 +93,8 @@ def _masks(record: Measurement) -> list[Check]:
     return [
         check(
             name="masks",
-            expected=f"the masks of resident batches on at least {MIN_MASK_AGREEMENT:.2%} of the pixels of each rank",
+            expected=f"at least {MIN_MASK_AGREEMENT:.2%} of each rank's compared pixels equal to those of other masks "
+            "of the same samples",
             actual=f"{min(shares, default=0.0):.4%}",
             ok=all(
                 pixels and (differing <= SPARE_PIXELS or pixels - differing >= MIN_MASK_AGREEMENT * pixels)

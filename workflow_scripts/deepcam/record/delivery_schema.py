@@ -26,7 +26,7 @@ class Delivery(Model):
 
 
 class MaskComparison(Model):
-    """How masks of samples that a reader delivered compare with masks of the same samples from a resident batch."""
+    """How masks compare with those that the engine made of the same samples at another time."""
 
     samples: Count = Field(description="Number of samples whose masks were compared.")
     pixels: Count = Field(description="Number of pixels that were compared.")
@@ -37,7 +37,8 @@ class Verification(Model):
     """What one rank compared outside the clock: in a pass, or in mode compute after the runs."""
 
     delivery: Delivery | None = Field(
-        description="Blocks of all samples, and whole samples in a configuration's first start; null in mode compute."
+        description="Blocks of the samples of a pass, and some whole samples in a configuration's first start; null in "
+        "mode compute."
     )
     masks: MaskComparison | None = Field(
         description="Masks of the pass, or in mode compute of the resident batch; null in modes io and train."

@@ -128,7 +128,7 @@ def _network(record: Measurement) -> Iterator[Check]:
         yield check(
             "reads_not_proved",
             "a counter of the bytes that storage delivered",
-            f"not proved: none is visible here for {', '.join(sorted(uncounted))}",
+            f"no visible counter for {', '.join(sorted(uncounted))}",
             False,
             WARNING,
         )

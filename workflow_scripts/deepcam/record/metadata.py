@@ -18,7 +18,7 @@ PER_JOB_KEYS = re.compile(
 
 MACHINE_KEYS = re.compile(
     r"environment\.(node\.(cpu|isa|logical_cores|governor|numa_nodes|memory_gibibytes|cpu_quota|memory_limit_bytes|gpus|driver|kernel"
-    r"|file_system\.(type|model))|python|packages\..+|mpi|hdf5|git_commit|code_sha256|container)"
+    r"|file_system\.(type|model))|python|packages\..+|mpi|git_commit|code_sha256|container)"
 )
 """Keys whose values must be equal for two records to come from the same kind of machine with the same software."""
 

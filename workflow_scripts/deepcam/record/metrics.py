@@ -110,7 +110,10 @@ def node_cpu_utilisation(run: Run) -> float:
 
 
 def background_cpu_load(run: Run) -> float:
-    """Share of the busiest node's cores that processes outside the job kept busy; one rank of each node reports it."""
+    """Share of the job's own cores that other processes kept busy, on the node where it was largest.
+
+    One rank of each node reports it.
+    """
     return max(rank.background_cpu_load for rank in run.ranks if rank.background_cpu_load is not None)
 
 

@@ -187,10 +187,14 @@ def _accuracy(record: Measurement) -> list[Check]:
     return [
         check(
             "accuracy",
-            f"{verdict.min_iou_ratio:.0%} of the reference's mean IoU, {verdict.reference_mean_iou:.4f}, and "
-            f"its class on {verdict.min_pixel_agreement:.1%} of the pixels",
+            f"mean IoU at least {verdict.min_iou_ratio:.0%} of the reference's {verdict.reference_mean_iou:.4f}, and "
+            f"the reference's class on at least {verdict.min_pixel_agreement:.1%} of the pixels",
             f"mean IoU {verdict.mean_iou:.4f} and {verdict.pixel_agreement:.2%} of the pixels"
-            + ("" if sum(map(bool, verdict.iou.values())) > 1 else ", of one class at most where the labels agree"),
+            + (
+                ""
+                if sum(map(bool, verdict.iou.values())) > 1
+                else ", but at most one class agrees with the labels anywhere"
+            ),
             verdict.passed,
         )
         for verdict in (record.engine.accuracy if record.engine else [])

@@ -26,8 +26,8 @@ LABELS = {
     "not_steady": "not steady", "background_cpu_load": "background load",
     "background_cpu_load_small": "some background load",
     "run_seconds": "run too short", "storage_local": "cache below", "bottleneck": "faster than its limit",
-    "gpudirect_storage": "GDS fallback", "homogeneous_nodes": "unlike nodes", "residency_cold": "not cold",
-    "bytes_read_from_servers": "bytes of servers", "reads_not_proved": "not proved", "storage_in_memory": "in memory",
+    "gpudirect_storage": "GDS fallback", "homogeneous_nodes": "different nodes", "residency_cold": "not cold",
+    "bytes_read_from_servers": "bytes from servers", "reads_not_proved": "not proved", "storage_in_memory": "in memory",
     "background_storage_load": "storage load", "background_storage_load_small": "some storage load",
     "residency_warm": "not warm", "bytes_read_from_storage": "bytes read", "o_direct": "no O_DIRECT",
 }  # fmt: skip

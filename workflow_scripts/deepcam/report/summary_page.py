@@ -38,6 +38,7 @@ class Page:
     engines: Sequence[EngineRow]
     sizing: Sizing | None
     problems: Sequence[Problem]
+    invalid: Sequence[str]
     missing: int
     total: int
     valid: int
@@ -75,6 +76,7 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
         engines=engines,
         sizing=sized,
         problems=problems(table, missing),
+        invalid=invalid,
         missing=missing,
         total=len(table),
         valid=int(table["valid"].sum()),

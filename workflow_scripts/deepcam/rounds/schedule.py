@@ -68,7 +68,7 @@ class Limits:
 
 
 class StartFailedError(Exception):
-    """A start left no record. The message says why, in one line."""
+    """A start ended with an error, took too long, or left no record. The message says why, in one line."""
 
 
 def run(

@@ -12,6 +12,8 @@ DALI_ODIRECT_CHUNK_SIZE, DALI_GDS_CHUNK_SIZE).
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -38,6 +40,31 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 CHUNK_VARIABLES = {"dali-direct": "DALI_ODIRECT_CHUNK_SIZE", "dali-gds": "DALI_GDS_CHUNK_SIZE"}
 
 
+PACKAGES = ("nvidia-dali-cuda120", "nvidia-dali-cuda130")
+"""Distributions of DALI, of which one is installed."""
+
+OLDEST = (2, 4)
+"""Before this release, DALI's numpy reader could return memory that it had not read into, without an error:
+https://github.com/NVIDIA/DALI/issues/6482."""
+
+
+def check_version() -> None:
+    """Raise InputError if DALI is not installed, or if its numpy reader may return memory that it has not read into."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    if not found:
+        raise InputError(f"readers dali-*: need the Python package {PACKAGES[0]}; run make venv, or change readers")
+    for package, version in found.items():
+        if tuple(map(int, version.split(".")[:2])) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise InputError(
+                f"{package} {version}: before {oldest}, its numpy reader could return memory that it had not read into "
+                f"(NVIDIA/DALI issue 6482); install {oldest} or later, or change readers"
+            )
+
+
 def chunk_bytes(sample_bytes: int, intra_threads: int) -> int:
     """Return the largest chunk size in bytes that gives a sample `intra_threads` chunks or more, within the limits."""
     wanted = max(sample_bytes // intra_threads, 1)
@@ -45,7 +72,8 @@ def chunk_bytes(sample_bytes: int, intra_threads: int) -> int:
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> DaliReader:
-    """Build a pipeline over `files`."""
+    """Build a pipeline over `files`. Raises InputError if DALI is missing or too old."""
+    check_version()
     return DaliReader(name, files, options)
 
 

@@ -81,11 +81,14 @@ def _seconds(engine: LoadedEngine, batch: Tensor) -> float:
 
 
 def choose(judged: Sequence[Candidate]) -> int:
-    """Return the place of the candidate to take. Raises InputError if none is accurate enough."""
+    """Return the place of the candidate to take: the most precise of those that are accurate and nearly the fastest.
+
+    Raises InputError if none is accurate enough.
+    """
     passed = [place for place, candidate in enumerate(judged) if candidate.verdict == PASSED]
     if not passed:
         verdicts = "; ".join(f"{one.backend} {one.precision}: {one.verdict}" for one in judged)
-        raise InputError(f"auto: no candidate can be taken ({verdicts}); name a backend and a precision in engines")
+        raise InputError(f"auto: no candidate is usable ({verdicts}); name a backend and a precision in engines")
     times = {place: judged[place].seconds or 0.0 for place in passed}
     nearly = [place for place in passed if times[place] <= NEARLY * min(times.values())]
     return min(nearly, key=lambda place: (PRECISIONS.index(judged[place].precision), place))

@@ -20,7 +20,7 @@ def rows(*header: str, rows: Iterable[Sequence[str]]) -> list[str]:
 def differences(a: str, b: str, found: Sequence[Difference]) -> list[str]:
     """The lines that name what differs between the results `a` and `b`."""
     if not found:
-        return ["Nothing that was recorded."]
+        return ["No other recorded value differs."]
     return rows("key", a, b, rows=[[code(text) for text in (one.key, one.a, one.b)] for one in found])
 
 

@@ -198,10 +198,12 @@ def _with_and_without(cells: Sequence[Comparison]) -> str:
     tested = [cell.p_corrected for cell in cells if cell.p_corrected is not None]
     without = [cell.p_corrected_without_drift for cell in cells if cell.p_corrected_without_drift is not None]
     called, still = (sum(p <= FDR_LEVEL for p in of_all) for of_all in (tested, without))
-    raw = f"Called different: {called} of {count(len(tested), 'tested configuration')}."
+    raw = f"The test finds a difference in {called} of {count(len(tested), 'tested configuration')}."
     if not without:
-        return f"{raw} The uncertainty of the drift is unknown: it takes {drift.MIN_ROUNDS} rounds in A and in B."
-    return f"{raw} With the drift divided out and its uncertainty included: {still} of {len(without)}."
+        return (
+            f"{raw} The uncertainty of the drift is unknown, because it takes {drift.MIN_ROUNDS} rounds in A and in B."
+        )
+    return f"{raw} After a correction for the drift and its uncertainty, it finds one in {still} of {len(without)}."
 
 
 def _section(verdict: str, cells: Sequence[Comparison]) -> list[str]:

@@ -93,7 +93,10 @@ def markdown(results: Sequence[Results], series: Series, changes: Sequence[Chang
         f"{MIN_STARTS} or more starts. comparison.md has the tests of the last result against the first."
     )
     if unknown := [number for number, result in zip(numbers, results, strict=True) if result.config is None]:
-        lines.append(f"- Configuration files are compared if both are known: no config.yaml in {', '.join(unknown)}.")
+        lines.append(
+            "- Configuration files are compared only between results that have a config.yaml. It is missing in "
+            f"{', '.join(unknown)}."
+        )
     lines += ["", "## Throughput", ""]
     lines += markup.rows(
         "configuration", *numbers,

@@ -120,7 +120,7 @@ def regressions(cells: Sequence[Comparison], least: float) -> list[str]:
         elif c.ci_high < least:
             found.append(f"{c.cell.id}: {c.ratio:.3f} ({c.ci_low:.3f} to {c.ci_high:.3f}) is under {least:g}")
     if not any(c.a_valid for c in cells):
-        found.append("A has no valid cell to hold B against")
+        found.append("no configuration is valid in A, so there is nothing to compare B with")
     return found
 
 

@@ -37,10 +37,9 @@ def title(shown: pd.DataFrame) -> str:
     if valid.empty:
         return reading.NOTHING_VALID
     tail, largest, cell = max(((*_tail(cell), cell) for _, cell in valid.iterrows()), key=lambda found: found[1])
-    name = "the longest interval" if tail == "max" else f"the {tail} of the batch interval"
-    return (
-        f"Largest tail: {reading.name(cell['reader'])}, {cell['cache']}: {name} is {factor(largest)} times the median"
-    )
+    name = "the longest batch interval" if tail == "max" else f"the {tail} batch interval"
+    whose = f"{reading.name(cell['reader'])} ({cell['cache']})"
+    return f"Largest tail: {name} of {whose} is {factor(largest)} times the median"
 
 
 def _known(cell: pd.Series) -> list[str]:

@@ -83,7 +83,9 @@ def draw(shown: pd.DataFrame) -> Figure:
                 axes.set_ylabel("chunks per sample")
             figure.colorbar(image, ax=row, label="throughput (GB/s)")
         ranks = count(shown["ranks"].iloc[0], "rank")
-        what = f"{ranks}. Each square is the fastest batch size. Samples in flight are inter-sample threads, and chunks"
+        what = (
+            f"{ranks}. Each square has the fastest batch size. Samples in flight are inter-sample threads, and chunks"
+        )
         frame = Patch(fill=False, edgecolor=style.COMPUTE, linewidth=2, label="fastest VALID split of a panel")
         style.finish(figure, title(shown), f"{what} per sample are intra-sample threads.", [frame])
     return figure

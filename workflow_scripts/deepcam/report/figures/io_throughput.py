@@ -98,7 +98,7 @@ def _bars(shown: pd.DataFrame) -> Figure:
         style.patch("read-and-discard baseline", style.BASELINE),
         *style.invalid_bar(shown["valid"]),
     ]
-    what = "Each bar is the fastest batch size and split of the threads. The scales of the page cache states differ."
+    what = "Each bar has the fastest batch size and split of the threads. The scales of the page cache states differ."
     style.finish(figure, title(shown), f"{what} {style.INTERVALS}", handles)
     return figure
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from deepcam.record import bottleneck
 from deepcam.record.columns import Confidence
+from deepcam.record.precision import MIN_STARTS
 from deepcam.report.page.rows import Comparison, of_mode
 from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import factor, joined, percent
@@ -86,7 +87,7 @@ def precision(
     rows = [row for one in found for row in one.measured]
     starts = min(row["num_starts"] for row in rows)
     busy = any(BUSY in row["warnings"] for row in rows)
-    few = starts < bottleneck.FEWEST_STARTS
+    few = starts < MIN_STARTS
     reasons = [
         f"Differences below {'at least ' if few else ''}{percent(noise)} are noise.",
         *_drift(found),
@@ -102,7 +103,12 @@ def imprecise(table: pd.DataFrame, target: float) -> list[str]:
     """How many configurations were not measured to the precision that the run aimed for."""
     stopped = table["stopped"]
     early = int(((stopped != "") & (stopped != "precise")).sum())
-    return [f"{early:,} of {count(len(table), 'configuration')} did not reach {percent(target)}."] if early else []
+    of_all = f"{early:,} of {count(len(table), 'configuration')}"
+    return (
+        [f"{of_all} {'was' if early == 1 else 'were'} not measured to the requested precision of ±{percent(target)}."]
+        if early
+        else []
+    )
 
 
 def invalid_results(table: pd.DataFrame) -> list[str]:
@@ -110,7 +116,9 @@ def invalid_results(table: pd.DataFrame) -> list[str]:
     number = int((~table["valid"]).sum())
     if not number:
         return []
-    return [f"{number:,} of {count(len(table), 'configuration')} {'is' if number == 1 else 'are'} INVALID and excluded"]
+    return [
+        f"{number:,} of {count(len(table), 'configuration')} {'is' if number == 1 else 'are'} INVALID and excluded."
+    ]
 
 
 def _drift(found: Sequence[Comparison]) -> list[str]:
@@ -122,11 +130,11 @@ def _drift(found: Sequence[Comparison]) -> list[str]:
         if one.end_to_end["overlap_efficiency"] > limit
     ]
     readers = [
-        f"{one.io['reader']} measured {percent(one.baseline_ratio)} of the read-and-discard baseline ({one.cache})"
+        f"{one.io['reader']} reached {percent(one.baseline_ratio)} of the read-and-discard baseline ({one.cache})"
         for one in found
         if one.baseline_ratio is not None and one.baseline_ratio > limit
     ]
-    facts = [f"End-to-end measured {joined(above)} above its lower limit"] if above else []
+    facts = [f"End-to-end was {joined(above)} above its lower limit"] if above else []
     if not facts + readers:
         return []
     held = "" if any(one.case == "measurement-conflict" for one in found) else " The verdict holds."
@@ -134,5 +142,5 @@ def _drift(found: Sequence[Comparison]) -> list[str]:
 
 
 def _few_starts(starts: int) -> str:
-    number = "One process start" if starts == 1 else "Two process starts"
-    return f"{number} per configuration: nothing says how much starts differ."
+    number = "one start" if starts == 1 else "two starts"
+    return f"At least one of the compared configurations has only {number}, so the variation between starts is unknown."

@@ -178,7 +178,10 @@ def _straggler(table: pd.DataFrame) -> Iterable[str]:
     if len(several):
         (node, _), *_ = collections.Counter(several["straggler_node"]).most_common(1)
         gap = several.loc[several["straggler_node"] == node, "straggler_gap"].median()
-        yield f"{node} finishes last in most runs, {percent(gap)} after the fastest rank."
+        yield (
+            f"Where ranks on several nodes finish more than {percent(STRAGGLER)} apart, {node} is most often last. "
+            f"There, the fastest rank takes {percent(gap)} less time than the slowest one."
+        )
 
 
 def shortest_runs(records: Iterable[Record]) -> dict[str, float]:

@@ -123,7 +123,7 @@ REMEDIES = {
         Markup("Samples that readers delivered differ from their files"),
         Markup(
             "The reader has a bug, or the files changed during the run. Run <code>snakemake verify</code>; "
-            "if they are right, report the record."
+            "if it finds no damaged file, report the record."
         ),
     ),
     "read_calls": (
@@ -163,11 +163,16 @@ REMEDIES = {
     ),
     "record_metrics": (
         Markup("Records whose metrics do not follow from their raw times"),
-        Markup("This page has the metrics that do. Find out which program wrote the records."),
+        Markup(
+            "This page shows metrics that were computed from the raw times. Find out which program wrote the records."
+        ),
     ),
     "record_date": (
         Markup("Records with an impossible date"),
-        Markup("Set the clock of the machine that measured, or of this one. Otherwise the records were edited."),
+        Markup(
+            "Correct the clock of this machine, or of the one that measured. If both are right, the records were "
+            "edited."
+        ),
     ),
     "record_complete": (
         Markup("Records without fields that this version always fills"),

@@ -106,9 +106,9 @@ def _sentence(found: Sequence[Comparison], named: bool = True) -> str:
                 state,
             )
     return _in_state(
-        f"End-to-end measured {_each(found, _overlap)} of {first.lower_name}, its lower limit; that is impossible "
-        f"on an unchanged machine. The two limits are only {_each(found, _distance)} times apart, so the order is not "
-        "safe.",
+        f"End-to-end throughput was {_each(found, _overlap)} of {first.lower_name}, its lower limit, so the machine’s "
+        f"speed changed between the measurements. The two limits differ only by a factor of {_each(found, _distance)}, "
+        "so it is uncertain which one is lower.",
         state,
     )
 
@@ -149,8 +149,8 @@ def _reach(found: Sequence[Comparison]) -> str:
     if found[0].baseline_ratio is None:
         return f"Compute could handle {_each(found, _headroom)} times what it delivers."
     return (
-        f"It delivers {_each(found, lambda one: percent(one.baseline_ratio or 0))} of the read-and-discard baseline, "
-        f"with {_each(found, lambda one: percent(one.io['cpu_utilisation']))} of its CPU time busy."
+        f"It delivers {_each(found, lambda one: percent(one.baseline_ratio or 0))} of the read-and-discard baseline "
+        f"and keeps its cores busy for {_each(found, lambda one: percent(one.io['cpu_utilisation']))} of the time."
     )
 
 
