@@ -108,7 +108,11 @@ def test_slurm_gives_each_group_its_nodes_to_itself(slurm_plan):
     ("site", "message"),
     [
         ("devices: auto", "devices: auto looks at this machine"),
-        ("devices: [4, 5]", "devices: [4, 5]: a job counts the GPUs that it is given from 0; 2 on a node are [0, 1]"),
+        (
+            "devices: [4, 5]",
+            "devices: [4, 5] is not possible on a cluster, because each job numbers its GPUs from 0; for 2 GPUs per "
+            "node, write [0, 1]",
+        ),
         ("devices: [0, 1]", "benchmark.ranks_per_node: 8 ranks would share the 2 GPUs of a node that devices names"),
     ],
 )
