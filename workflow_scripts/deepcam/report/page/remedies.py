@@ -11,7 +11,7 @@ REMEDIES = {
     ),
     "run_count": (
         Markup("Records with fewer or more runs than asked for"),
-        Markup("Delete these records and run again."),
+        Markup("Measure again."),
     ),
     "rank_count": (
         Markup("Runs with another number of ranks"),
@@ -25,10 +25,7 @@ REMEDIES = {
     ),
     "background_cpu_load": (
         Markup("Other processes used too much of the job’s cores"),
-        Markup(
-            "Stop other work on the node. Then delete the folders of these configurations and run the same "
-            "command again."
-        ),
+        Markup("Stop other work on the node, and measure again."),
     ),
     "background_cpu_load_small": (
         Markup("Other processes used some of the job’s cores"),
@@ -63,10 +60,7 @@ REMEDIES = {
     ),
     "run_seconds": (
         Markup("Runs shorter than <code>benchmark.min_seconds</code>"),
-        Markup(
-            "Raise <code>benchmark.warmup_runs</code> if it recurs. Then delete the folders of these "
-            "configurations and run the same command again."
-        ),
+        Markup("Raise <code>benchmark.warmup_runs</code> if it recurs, and measure again."),
     ),
     "residency_cold": (
         Markup("Files in the page cache before a cold run"),
@@ -94,10 +88,7 @@ REMEDIES = {
     ),
     "background_storage_load": (
         Markup("Other processes had more than half of the disks’ traffic"),
-        Markup(
-            "Stop other work on these disks. Then delete the folders of these configurations and run the same "
-            "command again."
-        ),
+        Markup("Stop other work on these disks, and measure again."),
     ),
     "background_storage_load_small": (
         Markup("Other processes used the same disks"),
@@ -151,11 +142,11 @@ REMEDIES = {
     ),
     "record_consistent": (
         Markup("Records that contradict themselves"),
-        Markup("They are damaged or were made up. Delete these records and run the same command again."),
+        Markup("They are damaged or were made up. Measure again."),
     ),
     "record_digest": (
         Markup("Records that were edited after they were written"),
-        Markup("Put the originals back, or delete these records and run the same command again."),
+        Markup("Put the originals back, or measure again."),
     ),
     "record_unverified": (
         Markup("Records without a digest"),
@@ -176,7 +167,7 @@ REMEDIES = {
     ),
     "record_complete": (
         Markup("Records without fields that this version always fills"),
-        Markup("They were edited. Delete these records and run the same command again."),
+        Markup("They were edited. Measure again."),
     ),
     "machine_lock": (
         Markup("Another benchmark could have run on the machine at the same time"),
@@ -192,7 +183,7 @@ REMEDIES = {
     ),
     "starts_alike": (
         Markup("Starts of one configuration with other settings or samples"),
-        Markup("Delete the folders of these configurations and run the same command again."),
+        Markup("Measure again."),
     ),
     "starts_in_order": (
         Markup("Starts whose dates contradict their rounds"),
