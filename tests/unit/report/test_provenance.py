@@ -95,7 +95,9 @@ def test_a_straggling_node_is_a_caution():
 
 def test_short_cold_passes_are_a_caution():
     words = "because the dataset has only 4.0 GB. Aim for 5 s or more."
-    assert cautions(cell(seconds=0.5), cell(seconds=1.0, reader="pread")) == [f"A cold pass lasts 0.50–1.0 s, {words}"]
+    assert cautions(cell(seconds=0.5), cell(seconds=1.0, reader="pread")) == [
+        f"A cold I/O-only pass lasts 0.50–1.0 s, {words}"
+    ]
     assert cautions(cell(seconds=9.0)) == []
     assert cautions(cell(seconds=0.5, cache="warm")) == []
 

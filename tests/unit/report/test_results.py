@@ -36,7 +36,7 @@ def test_the_best_results_are_valid_and_not_the_baseline():
         "16 %",
         "of a device",
     )
-    assert best[4].settings == "extrapolated: 1 device measured"
+    assert best[4].settings == "extrapolated from 1 device"
 
 
 def test_a_kind_without_a_valid_result_is_left_out():
@@ -95,7 +95,7 @@ def test_engines_have_their_rates_and_their_accuracy_on_the_worst_device():
     assert (fast.name, fast.precision, fast.results["compute"].rate) == ("aotinductor-auto", "BF16", "3.00")
     assert (fast.results["cold"].why, fast.results["warm"].why) == ("INVALID", "not measured")
     assert (fast.accuracy.iou, fast.accuracy.target, fast.accuracy.passed) == ("0.800", "0.870", False)
-    assert plain(fast.accuracy.agreement) == "98.0 %"
+    assert plain(fast.accuracy.agreement) == "98.00 %"
     assert (slow.name, slow.results["cold"].rate, slow.accuracy) == ("eager-fp32", "2.00", None)
 
 

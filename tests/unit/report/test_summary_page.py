@@ -74,7 +74,7 @@ def test_problems_link_to_the_explorer_and_missing_records_do_not():
 
 def test_without_a_verdict_only_the_cautions_are_left():
     page = render(table(row("io", 1.0), stopped=["max_starts"]), [cell(seconds=0.5)])
-    assert "A cold pass lasts 0.50–0.51 s" in page and "1 of 1 configuration was not measured" in page
+    assert "A cold I/O-only pass lasts 0.50–0.51 s" in page and "1 of 1 configuration was not measured" in page
     assert "Precision of the numbers" not in page
     assert '<div class="confidence">' not in render(table(row("io", 1.0)), [cell(seconds=9.0)])
 

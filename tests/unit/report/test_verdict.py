@@ -15,8 +15,8 @@ def said(*made, on_gpus=False):
 EXPECTED = {
     "compute": (
         "Compute-bound",
-        "Compute is the bottleneck. Storage can deliver 18 times what inference uses with a cold page cache.",
-        "Speed up compute; use more cores or a GPU. Faster storage will not help.",
+        "Compute is the bottleneck with a cold page cache. Storage can deliver 18 times the rate that inference uses.",
+        "Add cores or a GPU. Faster storage will not help until compute exceeds 36.0 samples/s.",
     ),
     "storage": (
         "Storage-bound",
@@ -65,7 +65,8 @@ def test_states_that_agree_share_one_sentence():
     title, sentence, steps = said(*CASES["compute"], *limits(2.05, 110, 2.1, 130, cache="warm"))
     assert title == "Compute-bound" and len(steps) == 1
     assert sentence.endswith(
-        "Storage can deliver 18 times what inference uses with a cold page cache, and memory 54 times with a warm one."
+        "Storage can deliver 18 times the rate that inference uses with a cold page cache, and memory 54 times with a "
+        "warm one."
     )
     _, sentence, _ = said(*CASES["overlap-limited"], *limits(70, 300, 100, cache="warm"))
     assert "end-to-end reaches only 64 % (cold) and 70 % (warm) of compute-only" in sentence
@@ -82,7 +83,7 @@ def test_states_that_differ_have_a_sentence_and_a_step_each_cold_first():
     assert title == "Storage-bound with a cold page cache, compute-bound with a warm one"
     assert sentence == (
         "Cold: storage is the bottleneck. End-to-end runs at 95 % of I/O-only speed, and compute could handle 7.4 "
-        "times that rate. Warm: compute is the bottleneck. Memory can deliver 4.5 times what inference uses."
+        "times that rate. Warm: compute is the bottleneck. Memory can deliver 4.5 times the rate that inference uses."
     )
     assert [state for state, _ in steps] == ["cold", "warm"]
 
@@ -97,11 +98,9 @@ def test_an_engine_that_is_much_faster_is_the_first_advice():
         )
     )
     _, _, [(_, step)] = said(*CASES["compute"], fast, other)
-    assert step.startswith(
-        "Speed up compute; use tensorrt-fp16 (33 % faster than eager-fp32), then more cores or a GPU."
-    )
+    assert step.startswith("Use tensorrt-fp16 (33 % faster than eager-fp32), and add cores or a GPU.")
     _, _, [(_, step)] = said(*CASES["compute"], slower, on_gpus=True)
-    assert "aotinductor-auto (bf16) (38 % faster than eager-fp32), then lower precision or more GPUs." in step
+    assert "aotinductor-auto (bf16) (38 % faster than eager-fp32), and use a lower precision or add GPUs." in step
 
 
 def test_a_reader_below_its_baseline_is_tuned_before_storage_is_bought():

@@ -44,6 +44,8 @@ class Page:
     valid: int
     modes: Mapping[str, int]
     sample_megabytes: str
+    two_starts: bool
+    """Whether a configuration has two starts, whose range takes the place of an interval."""
 
 
 def gather(tables: Tables, records: Sequence[Record], missing: int, target: float) -> Page:
@@ -82,6 +84,7 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
         valid=int(table["valid"].sum()),
         modes=table["mode"].value_counts().to_dict(),
         sample_megabytes=words.digits(table["sample_bytes"].iloc[0] / 1e6),
+        two_starts=bool((table["num_starts"] == 2).any()),
     )
 
 

@@ -13,7 +13,7 @@ from deepcam.record.columns import Confidence
 from deepcam.record.precision import MIN_STARTS
 from deepcam.report.page.rows import Comparison, of_mode
 from deepcam.report.page.verdict import TITLES
-from deepcam.report.page.words import factor, joined, percent
+from deepcam.report.page.words import digits, factor, joined, percent
 from deepcam.text import count
 
 MOST_REASONS = 6
@@ -48,14 +48,28 @@ def side(table: pd.DataFrame, found: Sequence[Comparison]) -> Assessment:
         f"reach {percent(bottleneck.OVERLAP_LIMITED_BELOW)} within the intervals."
         for one in near
     ]
+    reasons += [
+        f"The verdict holds as long as storage delivers more than {_least_supply(one)} GB/s."
+        for one in found
+        if (one.case, one.cache) == ("compute", "cold")
+    ]
     end_to_end = of_mode(table, "inference")
     verdicts = collections.Counter(end_to_end["bottleneck"].dropna())
     names = [f"{number:,} {_title(case)}" for case, number in verdicts.most_common()]
     all_of_them = f"all {names[0]}" if len(names) == 1 and verdicts.total() > 1 else ", ".join(names)
     reasons.append(
-        f"{verdicts.total():,} of {count(len(end_to_end), 'end-to-end configuration')} can be compared: {all_of_them}."
+        f"The only end-to-end configuration is {names[0].removeprefix('1 ')}."
+        if verdicts.total() == len(end_to_end) == 1
+        else f"{verdicts.total():,} of {count(len(end_to_end), 'end-to-end configuration')} can be compared: "
+        f"{all_of_them}."
     )
     return Assessment(level, reasons)
+
+
+def _least_supply(comparison: Comparison) -> str:
+    """The rate of reading at which it would be as slow as computing, GB/s."""
+    compute = comparison.compute
+    return digits(compute["samples_per_second"] * compute["sample_bytes"] / 1e9)
 
 
 def _title(case: str) -> str:
@@ -89,7 +103,7 @@ def precision(
     busy = any(BUSY in row["warnings"] for row in rows)
     few = starts < MIN_STARTS
     reasons = [
-        f"Differences below {'at least ' if few else ''}{percent(noise)} are noise.",
+        f"Differences below {'at least ' if few else ''}{percent(noise)} between the compared measurements are noise.",
         *_drift(found),
         *(["The machine was busy: other processes used some of the job’s cores."] if busy else []),
         *([_few_starts(starts)] if few else []),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from deepcam import climate
 from deepcam.record import metadata, metrics
 from deepcam.record.environment_schema import FileSystem, Node
 from deepcam.record.schema import Record
@@ -35,6 +36,8 @@ class Provenance:
     machine: str
     storage: str
     dataset: str
+    network: str
+    """Empty if no engine was measured."""
     when: str
     commit: str
     software: str
@@ -58,6 +61,7 @@ def provenance(records: Sequence[Record]) -> Provenance:
         storage=", ".join(map(_storage, node.file_systems)),
         dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
         f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
+        network=_network(records),
         when=_when(record.environment.date for record in records),
         commit=environment.git_commit,
         software=", ".join(_software(records)),
@@ -87,6 +91,16 @@ def _machine(node: Node, container: str | None, cores: int) -> str:
         f"in a {container} container" if container else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _network(records: Iterable[Record]) -> str:
+    engine = next((record.engine.model_dump() for record in records if record.engine), {})
+    if not {"width_multiplier", "channels"} <= engine.keys():
+        return ""
+    width, channels = engine["width_multiplier"], engine["channels"]
+    full = width == 1 and len(channels) == len(climate.CHANNELS)
+    reduced = f"reduced to {percent(width)} of its width and {len(channels)} of {len(climate.CHANNELS)} channels"
+    return f"DeepCAM, {'full size' if full else reduced}"
 
 
 def _storage(file_system: FileSystem) -> str:
@@ -141,7 +155,7 @@ def _short_passes(records: Sequence[Record]) -> Iterable[str]:
     if passes and min(passes) < SHORT_PASS:
         lasts = span(*(digits(seconds, 2) for seconds in (min(passes), max(passes))))
         size = digits(records[0].dataset.bytes / 1e9, 2)
-        yield f"A cold pass lasts {lasts} s, because the dataset has only {size} GB. Aim for 5 s or more."
+        yield f"A cold I/O-only pass lasts {lasts} s, because the dataset has only {size} GB. Aim for 5 s or more."
 
 
 def _caches(records: Sequence[Record]) -> Iterable[str]:

@@ -18,7 +18,7 @@ REMEDIES = {
         Markup("Check <code>benchmark.launcher</code>, or <code>cluster.launcher</code> on a cluster."),
     ),
     "not_steady": (
-        Markup("Runs of one start differ much, or later runs differ from earlier ones"),
+        Markup("Runs within one start vary widely, or later runs differ from earlier ones"),
         Markup(
             "Raise <code>benchmark.warmup_runs</code> or <code>benchmark.min_seconds</code>, and look for throttling."
         ),

@@ -51,7 +51,7 @@ def best_results(table: pd.DataFrame, supply: Supply | None) -> list[Best]:
             number, words = row["samples_per_second"], f"{row['engine']}, {settings(row)}"
             found.append(Best(colour, label, digits(number), "samples/s", _basis(row), words, number, row["id"]))
     if supply is not None:
-        extrapolated = f"extrapolated: {count(supply.num_devices, 'device')} measured"
+        extrapolated = f"extrapolated from {count(supply.num_devices, 'device')}"
         basis = f"{supply.range}, from cold I/O-only"
         label = f"Storage feeds, at {percent(0.9)} AU"
         found.append(Best("io", label, supply.value, supply.unit, basis, extrapolated, supply.fed, ""))
@@ -205,6 +205,6 @@ def _accuracy(verdict: pd.Series) -> Accuracy:
     return Accuracy(
         digits(verdict["mean_iou"]),
         digits(verdict["required_mean_iou"]),
-        percent(verdict["pixel_agreement"], 1),
+        percent(verdict["pixel_agreement"], 2),
         bool(verdict["passed"]),
     )

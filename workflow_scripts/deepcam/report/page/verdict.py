@@ -58,7 +58,7 @@ def verdict(table: pd.DataFrame, found: Sequence[Comparison], on_gpus: bool) -> 
         title = f"{TITLES[first.case]} with a cold page cache, {TITLES[second.case].lower()} with a warm one"
         return Verdict(title, _one_by_one(found), steps, colour)
     title = TITLES[cases[0]] + (", measurements conflict" if cases[0] == "measurement-conflict" else "")
-    if len({step for _, step in steps}) == 1:
+    if len({step for _, step in steps}) == 1 or set(cases) == {"compute"}:
         steps = [("", steps[0][1])]
     sentence = _one_by_one(found) if len(found) > 1 and not _alike(found) else _sentence(found)
     return Verdict(title, sentence, steps, colour)
@@ -85,7 +85,7 @@ def _sentence(found: Sequence[Comparison], named: bool = True) -> str:
     state = f" with a {first.cache} page cache" if named and len(found) == 1 else ""
     match first.case:
         case "compute":
-            return f"Compute is the bottleneck. {_supply(found)}{state}."
+            return f"Compute is the bottleneck{state}. {_supply(found)}."
         case "storage":
             return (
                 f"Storage is the bottleneck{state}. End-to-end runs at {_each(found, _overlap)} of I/O-only speed, and "
@@ -139,7 +139,7 @@ def _supply(found: Sequence[Comparison]) -> str:
     """How much more reading delivers. Bytes of a warm page cache come from memory."""
     first = found[0]
     source = "Storage" if first.cache == "cold" else "Memory"
-    words = f"{source} can deliver {_headroom(first)} times what inference uses"
+    words = f"{source} can deliver {_headroom(first)} times the rate that inference uses"
     if len(found) == 1:
         return words
     return f"{words} with a cold page cache, and memory {_headroom(found[1])} times with a warm one"
@@ -157,8 +157,12 @@ def _reach(found: Sequence[Comparison]) -> str:
 def _step(table: pd.DataFrame, comparison: Comparison, on_gpus: bool) -> str:
     match comparison.case:
         case "compute":
-            devices = "lower precision or more GPUs" if on_gpus else "more cores or a GPU"
-            return f"Speed up compute; use {_faster_engine(table, comparison)}{devices}. {FASTER_STORAGE}"
+            devices = "use a lower precision or add GPUs" if on_gpus else "add cores or a GPU"
+            step = f"{_faster_engine(table, comparison)}{devices}"
+            return (
+                f"{step[0].upper()}{step[1:]}. Faster storage will not help until compute exceeds "
+                f"{digits(comparison.io['samples_per_second'])} samples/s."
+            )
         case "storage":
             return _storage_step(comparison)
         case "reader":
@@ -195,7 +199,7 @@ def _storage_step(comparison: Comparison) -> str:
 
 
 def _faster_engine(table: pd.DataFrame, comparison: Comparison) -> str:
-    """The fastest engine with these ranks and this batch size, if it is much faster than the slowest one."""
+    """To use the fastest engine with these ranks and this batch size, if it is much faster than the slowest one."""
     compute = of_mode(table, "compute")
     equal = compute[
         compute["valid"]
@@ -207,7 +211,8 @@ def _faster_engine(table: pd.DataFrame, comparison: Comparison) -> str:
     lead = best["samples_per_second"] / slowest["samples_per_second"] - 1
     if lead <= ADVISED_LEAD:
         return ""
-    return f"{best['engine']} ({percent(lead)} faster than {slowest['engine']}), then "
+    verb = "keep" if best["engine"] == comparison.compute["engine"] else "use"
+    return f"{verb} {best['engine']} ({percent(lead)} faster than {slowest['engine']}), and "
 
 
 def _without_comparison(table: pd.DataFrame) -> Verdict:
