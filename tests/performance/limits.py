@@ -49,8 +49,8 @@ BATCH = 2
 """Samples per batch."""
 
 CONFIGURATION = {
-    # A quarter of the pixels of a full sample, so that a trial takes half a minute.
-    "data": {"height": 384, "width": 576, "num_files": 16},
+    # A sixteenth of the pixels of a full sample, so that a trial takes half a minute.
+    "data": {"height": 192, "width": 288, "num_files": 32},
     "engines": [{"backend": "aotinductor", "precision": "fp32"}],
     "benchmark": {
         "modes": ["io", "compute", "inference"],
@@ -97,8 +97,7 @@ def main() -> None:
         )
     load_before = os.getloadavg()[0]
     folder = arguments.dir
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # samples and engines of an earlier call are still good
     (folder / "limits.yaml").write_text(yaml.safe_dump(CONFIGURATION), encoding="utf-8")
     unslowed = measure(folder, {})
     rates = unslowed.set_index("mode")["samples_per_second"]
@@ -135,21 +134,21 @@ def run(folder: Path, trial: Trial, compute: float, read: float, sample_bytes: i
     variables = {"SLOWED_READER": f"{reader_wait}", "SLOWED_ENGINE": f"{BATCH * (1 / slowed - 1 / compute)}"}
     measured = measure(folder, variables, limit)
     row = measured[measured["mode"] == "inference"].iloc[0]
+    reading = measured[(measured["mode"] == "io") & (measured["reader"] == "pread")]
     return {
         "verdict": row["bottleneck"] if isinstance(row["bottleneck"], str) else "none",
         "confidence": row["bottleneck_confidence"],
-        "measured_factor": row["io_only_samples_per_second"] / row["compute_only_samples_per_second"],
-        "overlap_efficiency": row["overlap_efficiency"],
-        "reader_cpu_utilisation": measured[(measured["mode"] == "io") & (measured["reader"] == "pread")].iloc[0][
-            "cpu_utilisation"
-        ],
+        "measured_factor": float(row["io_only_samples_per_second"] / row["compute_only_samples_per_second"]),
+        "overlap_efficiency": float(row["overlap_efficiency"]),
+        "reader_cpu_utilisation": float(reading.iloc[0]["cpu_utilisation"]),
         "valid": bool(measured["valid"].all()),
     }
 
 
 def measure(folder: Path, variables: Mapping[str, str], bytes_per_second: float | None = None) -> pd.DataFrame:
     """Run the workflow in this folder without the records of earlier trials; summary.csv."""
-    shutil.rmtree(folder / "results/benchmark", ignore_errors=True)
+    for name in ("benchmark", "tables"):
+        shutil.rmtree(folder / "results" / name, ignore_errors=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", common.ROOT / "Snakefile", "--directory", folder,
         "--workflow-profile", common.ROOT / "profiles/default", "--configfile", folder / "limits.yaml",
