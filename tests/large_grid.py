@@ -28,7 +28,7 @@ def make(threads=THREADS, batches=BATCHES):
     """The tables. dali-gds is invalid with many threads."""
     rng = random.Random(7)
     metrics_of = {cell: _metrics(cell, _rate(cell), rng) for cell in dict.fromkeys(_cells(threads, batches))}
-    summary = tables.with_bottlenecks(metrics_of)
+    summary = tables.with_bottlenecks(metrics_of, {cell: found.cpu_utilisation for cell, found in metrics_of.items()})
     summary.insert(0, tables.STOPPED, "precise")
     return tables.Tables(summary, _accuracy(), tables.channels(dataset().channels, (0, 1, 2, 10)))
 

@@ -52,7 +52,8 @@ def row(mode, rate, half=0.02, **fields):
 
 def table(*rows, stopped=()):
     """The summary of such rows. `stopped` are the reasons why measuring ended, one for each of the first rows."""
-    found = tables.with_bottlenecks(dict(sorted(dict(rows).items(), key=lambda item: item[0])))
+    metrics_of = dict(sorted(dict(rows).items(), key=lambda item: item[0]))
+    found = tables.with_bottlenecks(metrics_of, {of: found.cpu_utilisation for of, found in metrics_of.items()})
     return found.assign(stopped=[*stopped, *["precise"] * (len(found) - len(stopped))])
 
 

@@ -11,9 +11,13 @@ MOUNTS = {
     "v2": "30 25 0:26 {root} {top}/all rw - cgroup2 cgroup rw,nsdelegate",
     "v1": "31 25 0:27 {root} {top}/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
     "32 25 0:28 {root} {top}/memory rw - cgroup cgroup rw,memory\n"
+    "34 25 0:30 {root} {top}/blkio rw - cgroup cgroup rw,blkio\n"
     "33 25 0:29 / {top}/empty rw - cgroup2 cgroup rw",
 }
-MEMBERSHIPS = {"v2": "0::{path}\n", "v1": "5:cpu,cpuacct:{path}\n4:memory:{path}\n1:name=systemd:/\n0::/\n"}
+MEMBERSHIPS = {
+    "v2": "0::{path}\n",
+    "v1": "5:cpu,cpuacct:{path}\n4:memory:{path}\n3:blkio:{path}\n1:name=systemd:/\n0::/\n",
+}
 
 
 class Groups:
@@ -111,3 +115,16 @@ def test_a_container_sees_its_own_group_at_the_mount(version: str, tmp_path: Pat
 def test_a_group_outside_of_the_visible_ones_leaves_those_that_are_visible(version: str, tmp_path: Path) -> None:
     Groups(tmp_path, version, "/elsewhere", root="/docker/abc").quota("", 2.0)
     assert cgroup.cpu_quota() == 2.0
+
+
+def test_limits_of_reads_of_all_levels_are_told(version: str, tmp_path: Path) -> None:
+    groups = Groups(tmp_path, version, "/pod/job")
+    assert cgroup.read_limits() == []
+    if version == "v2":
+        groups.write("pod", "io", io__max="8:0 rbps=max wbps=1000 riops=max wiops=max")
+        assert cgroup.read_limits() == []
+        groups.write("pod/job", "io", io__max="8:0 rbps=20000000 wbps=max riops=100 wiops=max\n259:0 rbps=5 wbps=max")
+    else:
+        groups.write("pod", "blkio", blkio__throttle__read_bps_device="8:0 20000000\n259:0 5")
+        groups.write("pod/job", "blkio", blkio__throttle__read_iops_device="8:0 100")
+    assert cgroup.read_limits() == ["259:0 rbps 5", "8:0 rbps 20000000", "8:0 riops 100"]

@@ -1,4 +1,4 @@
-"""CPU quota, memory limit and throttling of this process's control groups, version 1 or 2 (cgroups(7)).
+"""CPU quota, memory limit, I/O limits and throttling of this process's control groups, version 1 or 2 (cgroups(7)).
 
 A group is also limited by the groups above it. In a container, those above the container's own may be invisible.
 """
@@ -23,6 +23,23 @@ def memory_limit() -> int | None:
     texts = (_read(group / name) for group in _groups("memory") for name in ("memory.max", "memory.limit_in_bytes"))
     # Version 1 states a number beyond any memory if there is no limit, version 2 "max".
     return min((limit for limit in (int(text) for text in texts if text.isdecimal()) if limit < physical), default=None)
+
+
+def read_limits() -> list[str]:
+    """Return how fast this process's groups may read from block devices, of all levels: device, kind and number.
+
+    The kinds are those of version 2: rbps is bytes per second, and riops is reads per second.
+    """
+    found = set()
+    for group in _groups("blkio"):
+        for kind, name in (("rbps", "read_bps_device"), ("riops", "read_iops_device")):
+            lines = _read(group / f"blkio.throttle.{name}").splitlines()
+            found |= {f"{device} {kind} {number}" for device, number in map(str.split, lines)}
+    for group in _groups("io"):
+        for device, *limits in map(str.split, _read(group / "io.max").splitlines()):
+            kinds = dict(limit.split("=") for limit in limits)
+            found |= {f"{device} {kind} {kinds[kind]}" for kind in ("rbps", "riops") if kinds.get(kind, "max") != "max"}
+    return sorted(found)
 
 
 def throttled_seconds() -> float | None:

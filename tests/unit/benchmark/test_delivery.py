@@ -234,3 +234,12 @@ def test_the_places_are_random_and_include_both_ends() -> None:
     assert first != second
     assert {0, VALUES - timed_evidence.VALUES} < set(first)
     assert len(set(first)) > 300
+
+
+def test_a_batch_that_is_a_mapped_file_is_refused(files: tuple[Path, ...]) -> None:
+    """Nothing need have been read of it when the reader hands it out."""
+    evidence = delivery.FullEvidence(files[:1], 1, SHAPE, 1, True)
+    mapped = np.load(files[0], mmap_mode="r")[None]
+    with pytest.raises(ValueError, match=rf"the reader's batch is a mapping of {files[0]}, whose bytes need not"):
+        evidence.keep(Batch([str(files[0])], mapped))
+    delivery.FullEvidence(files[:1], 1, SHAPE, 1, True).keep(Batch([str(files[0])], np.array(mapped)))

@@ -24,7 +24,7 @@ print(json.dumps([sorted(os.sched_getaffinity(0)), left, variables]))
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="binding to one of several cores needs two")
 def test_torch_is_not_bound_to_a_core_by_a_preset_variable() -> None:
-    preset = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "GOMP_CPU_AFFINITY": "0"}
+    preset = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "GOMP_CPU_AFFINITY": "0", "OMP_THREAD_LIMIT": "1"}
     paths = {"PYTHONPATH": str(ROOT / "workflow_scripts")}
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=os.environ | preset | paths, capture_output=True, text=True, check=True

@@ -23,6 +23,7 @@ def rank(made):
     [
         (lambda made: made.update(verification=None), "no verification"),
         (lambda made: rank(made).update(delivery=None), "no delivery in run 1, rank 0"),
+        (lambda made: rank(made).update(bytes_returned_by_reads=None), "no bytes_returned_by_reads in run 1, rank 0"),
         (lambda made: rank(made).update(thread_cores=None), "no thread_cores in run 1, rank 0"),
         (lambda made: rank(made).update(thread_cores=[]), "no thread_cores in run 1, rank 0"),
     ],

@@ -209,9 +209,28 @@ def test_starts_have_the_same_settings_and_samples(part, change):
     second[part] |= change
     starts = [judged(first), judged(second)]
     assert failed(starts) == ["starts_alike"]
-    assert f"starts_alike: expected the same settings and samples in all starts, got differences in {part}." in (
-        cell_summary.summarize(starts, []).invalid_reasons
+    assert (
+        f"starts_alike: expected the same settings, samples, engine and code in all starts, got differences in {part}."
+        in (cell_summary.summarize(starts, []).invalid_reasons)
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "change"), [("engine", {"precision": "bf16"}), ("environment", {"code_sha256": "1" * 64})]
+)
+def test_starts_have_the_same_engine_and_code(part, change):
+    first, second = contents([10.0, 10.1])
+    for made in (first, second):
+        made["engine"] = {"precision": "fp32", "backend": "eager", "accuracy": []}
+    second[part] = second[part] | change
+    assert "starts_alike" in failed([judged(first), judged(second)])
+
+
+def test_a_missing_start_is_a_warning():
+    starts = started(GRID[0], STEADY)
+    assert failed(starts[:2]) == []
+    assert failed([starts[0], *starts[2:]]) == ["starts_complete"]
+    assert cell_summary.summarize([starts[0], *starts[2:]], []).valid
 
 
 def test_dates_are_in_the_order_of_rounds():

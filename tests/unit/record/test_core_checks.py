@@ -77,3 +77,14 @@ def test_a_job_with_another_priority_has_a_warning() -> None:
     made["environment"]["ranks"][1]["scheduling"] = "SCHED_OTHER, nice 19"
     assert failed(made) == {"scheduling": "SCHED_OTHER, nice 0; SCHED_OTHER, nice 19"}
     assert judged(made).metrics.valid
+
+
+@pytest.mark.parametrize(("utilisation", "busy"), [(0.4, False), (0.6, True)])
+def test_programs_on_the_cores_that_the_job_does_not_use_are_a_warning(utilisation: float, busy: bool) -> None:
+    """The job keeps about one and a half of four cores busy."""
+    made = content()
+    made["environment"]["nodes"][0]["logical_cores"] = 4
+    for run in made["runs"]:
+        run["ranks"][0]["node_cpu_utilisation"] = utilisation
+    assert set(failed(made)) == ({"other_cores_busy"} if busy else set())
+    assert judged(made).metrics.valid

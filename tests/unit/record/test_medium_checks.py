@@ -40,6 +40,17 @@ def test_storage_in_memory_makes_cold_runs_invalid():
     assert "storage_in_memory" not in failed(made)
 
 
+def test_a_limit_of_the_control_groups_on_reads_is_a_warning_of_cold_runs():
+    made = on("ext4")
+    made["environment"]["nodes"][0]["read_limits"] = []
+    assert "read_limit" not in failed(made)
+    made["environment"]["nodes"][0]["read_limits"] = ["8:0 rbps 20000000"]
+    assert failed(made)["read_limit"].actual == "8:0 rbps 20000000 on n"
+    assert judged(made).metrics.valid
+    made["cell"]["cache"] = "warm"
+    assert "read_limit" not in failed(made)
+
+
 def test_the_caveats_of_all_file_systems_of_a_dataset_are_told():
     made = on("ext4", "zfs")
     made["environment"]["nodes"][0]["other_file_systems"][0]["caveat"] = "its own cache, ARC, is not evicted"

@@ -2,7 +2,7 @@
 
 import pytest
 from deepcam.record import cell_summary, validity
-from record_example import cell_content, content, in_epochs, judged, lasting, measurement, node, repeated
+from record_example import cell_content, content, in_epochs, judged, lasting, measurement, node, repeated, verdict
 from results_example import GRID, measured, started
 
 
@@ -220,3 +220,11 @@ def test_memory_that_is_mapped_again_with_every_batch_is_a_warning(mode, faults,
         rank |= {"batch_samples": [1, 1], "page_faults": faults}
     assert ("page_faults" not in failed(made)) is ok
     assert judged(made).metrics.page_faults_per_batch == (None if faults is None else faults / 2)
+
+
+@pytest.mark.parametrize("numbers", [{"pixel_agreement": 0.99}, {"mean_iou": 0.88}])
+def test_a_verdict_on_accuracy_that_its_numbers_contradict_does_not_count(numbers):
+    made = content(mode="inference", engine="eager-fp32") | {"engine": {"precision": "fp32", "accuracy": [verdict()]}}
+    assert "accuracy" not in {check.name for check in validity.checks(measurement(made)) if not check.ok}
+    made["engine"]["accuracy"] = [verdict() | numbers]
+    assert "accuracy" in {check.name for check in validity.checks(measurement(made)) if not check.ok}

@@ -31,7 +31,7 @@ NAMELESS = {
     "Environment.python", "Environment.version",
     "FileSystem.caveat", "FileSystem.model", "FileSystem.read_ahead_kb", "FileSystem.rotational",
     "FileSystem.scheduler", "FileSystem.type", "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor",
-    "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.transparent_huge_pages",
+    "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.read_limits", "Node.transparent_huge_pages",
     "RankPlace.device", "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.thread_cores", "Record.digest",
 }  # fmt: skip
 """Texts that name nobody."""

@@ -29,7 +29,7 @@ EXPECTED = {
     "reader": (
         "Reader-bound",
         "The reader, pread, is the bottleneck with a cold page cache. It delivers 28 % of the read-and-discard "
-        "baseline and keeps its cores busy for 95 % of the time.",
+        "baseline and its threads compute for 95 % of the time.",
         "Use a faster reader (see Readers), or give this one more cores. Faster storage will not help.",
     ),
     "overlap-limited": (

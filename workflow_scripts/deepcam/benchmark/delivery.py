@@ -70,11 +70,13 @@ class Evidence(abc.ABC):
         self._files = {str(path) for path in files}
         self._sample_shape, self._sample_values = sample_shape, math.prod(sample_shape)
         self._discarded = 0
+        self._is_first = True
 
     def keep(self, batch: Batch) -> None:
         """Keep values of a batch that was just handed out. On a GPU the copies are queued on the current stream.
 
-        Raises ValueError if it is not a contiguous float32 array (n, H, W, C), where n is how many samples it names.
+        Raises ValueError if it is not a contiguous float32 array (n, H, W, C), where n is how many samples it names,
+        and if the first one is a mapped file.
         """
         array = batch.array
         if array is None:
@@ -86,6 +88,9 @@ class Evidence(abc.ABC):
         require_shape("batch", array, (len(batch.files), *self._sample_shape))
         if not (array.flags.c_contiguous if host else array.is_contiguous()):
             raise ValueError("the reader's batch is not contiguous in C order")
+        if host and self._is_first:
+            require_own_memory(array, batch.files)
+        self._is_first = False
         self._keep(batch.files, array.reshape(len(batch.files), self._sample_values))
 
     def keep_mask(self, batch: Batch, mask: Any) -> None:
@@ -226,6 +231,19 @@ def require_shape(what: str, array: Any, shape: tuple[int, ...]) -> None:
     found = tuple(getattr(array, "shape", ()))
     if found != shape:
         raise ValueError(f"the shape of the {what} is {found}, not {shape}")
+
+
+def require_own_memory(array: np.ndarray, files: Sequence[str]) -> None:
+    """Raise ValueError if the array lies in a mapping of one of these files: its bytes need not have been read yet."""
+    address = array.__array_interface__["data"][0]
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            span, *_, path = line.rstrip("\n").split(None, 5)
+            first, last = (int(end, 16) for end in span.split("-"))
+            if first <= address < last:
+                if path in {os.path.realpath(file) for file in files}:
+                    raise ValueError(f"the reader's batch is a mapping of {path}, whose bytes need not have been read")
+                return
 
 
 def on_host(array: Any) -> np.ndarray:

@@ -70,6 +70,7 @@ def describe_node(files: Iterable[Path]) -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "cpu_quota": cgroup.cpu_quota(),
         "memory_limit_bytes": cgroup.memory_limit(),
+        "read_limits": cgroup.read_limits(),
         "machine_lock": machine_lock.scope(),
         "gpus": machine.gpu_models(),
         "driver": machine.nvidia_driver(),

@@ -1,14 +1,16 @@
-"""Environment variables that bind threads to cores are cleared before a library reads them.
+"""Environment variables that bind threads to cores, or limit their number, are cleared before a library reads them.
 
-If one of them is set, importing torch binds the process to a single core, and all threads and processes that it starts
-later inherit that. The ranks bind themselves.
+If one of those that bind is set, importing torch binds the process to a single core, and all threads and processes that
+it starts later inherit that. The ranks bind themselves, and use as many threads as they have cores.
 """
 
 from __future__ import annotations
 
 import os
 
-VARIABLES = ("GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_PLACES", "OMP_PROC_BIND")
+VARIABLES = (
+    "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_DYNAMIC", "OMP_PLACES", "OMP_PROC_BIND", "OMP_THREAD_LIMIT",
+)  # fmt: skip
 
 CLEARED = "DEEPCAM_CLEARED_"
 """Prefix under which the values stay in the environment, so that records can name them. Processes inherit it."""

@@ -29,7 +29,7 @@ READER_LIMITED_BELOW = 0.8
 that storage can deliver more."""
 
 READER_BUSY_ABOVE = 0.8
-"""CPU utilisation above which a reader is busy: it waits for its own work, not for storage."""
+"""CPU utilisation of a reader's threads above which it is busy: it waits for its own work, not for storage."""
 
 HIGH_MARGIN, MEDIUM_MARGIN = 1.5, 1.0
 """Smallest margins of a verdict with high and with medium confidence."""
@@ -63,7 +63,7 @@ def judge(
 
     `io` and `compute` have the same settings as `end_to_end`. `baseline` is the fastest read-and-discard throughput
     with the same ranks, batch size and state of the page cache (`cache`), samples/s; None if it was not measured.
-    `reader_cpu_utilisation` is that of `io`.
+    `reader_cpu_utilisation` is that of the cores that the reader threads of `io` can keep busy.
 
     The separation is how far the limits are apart at the unfavourable ends of their intervals. The drift is how much
     the machine's speed is known to have changed: end-to-end cannot exceed its lower limit, nor a reader the baseline.
@@ -85,6 +85,7 @@ def judge(
         overlap_efficiency=overlap,
         headroom=upper.value / end_to_end.value,
         baseline_ratio=share,
+        reader_cpu_utilisation=reader_cpu_utilisation,
         limit_separation=separation,
         bottleneck_margin=margin,
         bottleneck=limit,

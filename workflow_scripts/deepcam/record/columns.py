@@ -104,6 +104,10 @@ class Bottleneck(Model):
         description="io_only_samples_per_second / the fastest read-and-discard throughput with the same ranks, batch "
         "size and page cache; null if that was not measured."
     )
+    reader_cpu_utilisation: float = Field(
+        description="CPU time of the I/O-only configuration / (wall time x number of cores that its reader threads can "
+        "keep busy)."
+    )
     limit_separation: float = Field(
         description="Low end of the higher limit's interval / high end of the lower limit's interval. The limits are "
         "the I/O-only and compute-only throughput."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deepcam.grid import MODES
+from deepcam.grid import MODES, READERS
 from deepcam.record.checking import WARNING, check
 from deepcam.record.fields import NOT_RECORDED
 from deepcam.record.schema import Check, Measurement, Record
@@ -32,6 +32,8 @@ def _missing(record: Measurement) -> Iterator[str]:
         for index, rank in enumerate(run.ranks):
             if reads and rank.delivery is None:
                 yield f"delivery in run {number}, rank {index}"
+            if reads and READERS[record.cell.reader].calls and rank.bytes_returned_by_reads is None:
+                yield f"bytes_returned_by_reads in run {number}, rank {index}"
             if not rank.thread_cores:
                 yield f"thread_cores in run {number}, rank {index}"
 

@@ -25,9 +25,9 @@ ROUNDING = 1e-6
 SLACK_SECONDS = 1.0
 """How much longer a part may take than its batches. After the last batch, a reader may take some time to end."""
 
-MOST_CPU_RATIO, CPU_SLACK_SECONDS = 1.05, 0.1
-"""How much more CPU time a job may have than its nodes' cores had: a share, and seconds of each core in each part. The
-clocks of threads that run may lag by 10 ms, and the reader's threads run on while the clocks are read."""
+MOST_CPU_RATIO, RUN_SLACK_SECONDS, PART_SLACK_SECONDS = 1.05, 0.1, 0.03
+"""How much more CPU time a job may have than its nodes' cores had: a share, and seconds of each core in each run and
+in each part. The clocks of threads that run may lag by 10 ms, and the reader's threads run on while they are read."""
 
 PIECE_BYTES = 64
 """How many bytes of each sample are compared with its file in a timed pass, at least."""
@@ -37,6 +37,9 @@ EARLIEST_DATE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 MOST_HEADER_BYTES = 2**16 + 10
 """Size of the largest header of an npy file of version 1."""
+
+ENGINE_KEYS = ("backend", "precision", "cuda_graphs", "weights_sha256", "width_multiplier", "channels")
+"""Fields of an engine that are equal in all starts, even if it is built again between two of them."""
 
 JUDGEMENTS = {"valid", "invalid_reasons", "warnings"}
 """Metrics that follow from the checks. They change with each new check, so they are not compared."""
@@ -57,11 +60,13 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
     differing = _differing_between_starts(records)
     rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
     dates = [date for _, date in rounds]
+    numbers = {record.start.number for record in records if record.start}
+    missing = sorted(set(range(max(numbers, default=0))) - numbers)
     return [
         check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
         check(
             "starts_alike",
-            "the same settings and samples in all starts",
+            "the same settings, samples, engine and code in all starts",
             f"differences in {', '.join(differing)}" if differing else "the same",
             not differing,
         ),
@@ -70,6 +75,13 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
             "dates in the order of rounds",
             "such dates" if dates == sorted(dates) else "a later round with an earlier date",
             dates == sorted(dates),
+            WARNING,
+        ),
+        check(
+            "starts_complete",
+            "starts with the numbers from 0 on",
+            f"no start {missing[0]}" if missing else "these",
+            not missing,
             WARNING,
         ),
     ]
@@ -81,9 +93,21 @@ def _times(run: Run) -> tuple[tuple[float, ...], ...]:
 
 
 def _differing_between_starts(records: Sequence[Measurement]) -> list[str]:
-    """The keys of settings and dataset that have several values."""
-    first, *others = ({**_keys("settings", record.settings), **_keys("dataset", record.dataset)} for record in records)
+    """The keys of settings, dataset, engine and code that have several values."""
+    first, *others = (
+        {
+            **_keys("settings", record.settings),
+            **_keys("dataset", record.dataset),
+            **{f"engine.{key}": _engine(record).get(key) for key in ENGINE_KEYS},
+            "environment.code_sha256": record.environment.code_sha256,
+        }
+        for record in records
+    )
     return [key for key, value in first.items() if any(other[key] != value for other in others)]
+
+
+def _engine(record: Measurement) -> dict[str, Any]:
+    return record.engine.model_dump(include=set(ENGINE_KEYS)) if record.engine else {}
 
 
 def _keys(name: str, values: Settings | DatasetSummary) -> dict[str, Any]:
@@ -165,7 +189,8 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
         ranks = [rank for place, rank in metrics.places(record, run) if place.node == node.name]
         cpu = sum(rank.cpu_seconds for rank in ranks)
         wall = max((sum(rank.part_seconds) for rank in ranks), default=0.0)
-        if cpu > node.logical_cores * (wall * MOST_CPU_RATIO + parts * CPU_SLACK_SECONDS):
+        slack = RUN_SLACK_SECONDS + parts * PART_SLACK_SECONDS
+        if cpu > node.logical_cores * (wall * MOST_CPU_RATIO + slack):
             yield f"{cpu:.4g} s of CPU time in {wall:.4g} s on {node.logical_cores:,} cores of {node.name}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import statistics
 from collections.abc import Iterator
 
 from deepcam.machine_topology import parse_list
@@ -14,13 +15,22 @@ THROTTLED_LIMIT = 0.01
 """Share of the time of the job's cores for which the kernel may hold it back, because its CPU quota is used up. A job
 that keeps all cores of its quota busy is held back for some moments by the kernel's way of counting."""
 
+OTHER_CORES_LIMIT = 0.25
+"""Share of the time of a node's other cores that they may be busy: the kernel's own work takes some of it."""
+
 NORMAL = "SCHED_OTHER, nice 0"
 """The scheduling of a process that nobody changed."""
 
 
 def checks(record: Measurement) -> list[Check]:
     """The checks of cores; none of a record of version 6, which did not say what they need."""
-    return [*_thread_cores(record), *_throttling(record), *_scheduling(record), *_distance(record)]
+    return [
+        *_thread_cores(record),
+        *_throttling(record),
+        *_scheduling(record),
+        *_distance(record),
+        *_other_cores(record),
+    ]
 
 
 def _thread_cores(record: Measurement) -> list[Check]:
@@ -83,3 +93,25 @@ def _distance(record: Measurement) -> list[Check]:
         if place.numa_node != place.device_numa_node
     ]
     return [check("gpu_numa_node", "each rank on the NUMA node of its GPU", far[0] if far else "so", not far, WARNING)]
+
+
+def _other_cores(record: Measurement) -> list[Check]:
+    """The cores that the job did not use were idle: the caches and the memory are shared with them."""
+    shares: dict[str, list[float]] = collections.defaultdict(list)
+    logical = {node.name: node.logical_cores for node in record.environment.nodes}
+    for run in record.runs:
+        ranks, seconds = list(metrics.places(record, run)), metrics.run_seconds(run)
+        for place, rank in ranks:
+            if rank.node_cpu_utilisation is None or rank.background_cpu_load is None or place.node not in logical:
+                continue  # this rank reports no node
+            here = [(one, its) for one, its in ranks if one.node == place.node]
+            own = len({core for one, _ in here for core in one.cores})
+            busy = rank.node_cpu_utilisation * logical[place.node] * seconds
+            used = sum(its.cpu_seconds for _, its in here) + rank.background_cpu_load * own * seconds
+            if others := logical[place.node] - own:
+                shares[place.node].append(max(0.0, busy - used) / (others * seconds))
+    if not shares:
+        return []
+    load, node = max((statistics.median(found), name) for name, found in shares.items())
+    expected = f"at most {OTHER_CORES_LIMIT:.0%} of the cores that the job did not use busy"
+    return [check("other_cores_busy", expected, f"{load:.0%} on {node}", load <= OTHER_CORES_LIMIT, WARNING)]

@@ -61,6 +61,11 @@ class Node(Model):
         description="Memory limit of the job's control group or of one above it, bytes; null without one, and in "
         "records of version 6."
     )
+    read_limits: list[str] | None = Field(
+        default=None,
+        description="Limits of reads from block devices of the job's control group and of those above it: device, rbps "
+        "(bytes per second) or riops (reads per second), and the number; null if not recorded.",
+    )
     machine_lock: str = Field(
         description="What the lock that keeps other benchmarks waiting covered: machine, or network namespace if "
         "containers with other networks do not see it; not recorded in records of version 6."

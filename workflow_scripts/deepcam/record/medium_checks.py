@@ -48,7 +48,7 @@ def checks(record: Measurement) -> list[Check]:
     cell = record.cell
     found = []
     if cell.cache == "cold":
-        found += [_memory(record), _caches(record)]
+        found += [_memory(record), _caches(record), *_read_limits(record)]
     if cell.reader == "dali-gds":  # cuFile counts what it reads, and the kernel does not
         return [*found, _gpudirect(record)]
     if cell.cache in ("cold", "warm"):
@@ -108,6 +108,14 @@ def _own_bytes(record: Measurement, run: Run) -> dict[str, int]:
 
 def _sample_bytes(record: Measurement, run: Run) -> float:
     return metrics.run_samples(run) * metrics.sample_bytes(record)
+
+
+def _read_limits(record: Measurement) -> Iterator[Check]:
+    """No control group limits how fast the job may read, so that the number is that of the storage."""
+    known = {node.name: node.read_limits for node in record.environment.nodes if node.read_limits is not None}
+    if known:
+        limits = [f"{limit} on {name}" for name, found in known.items() for limit in found]
+        yield check("read_limit", "no limit on reads from disks", ", ".join(limits) or "none", not limits, WARNING)
 
 
 def _network(record: Measurement) -> Iterator[Check]:

@@ -123,6 +123,16 @@ def cpu_utilisation(record: Measurement, run: Run) -> float:
     return sum(rank.cpu_seconds for rank in run.ranks) / (run_seconds(run) * len(cores))
 
 
+def reader_cpu_utilisation(record: Measurement, run: Run) -> float:
+    """CPU time of all ranks / (wall time x number of cores that their reader threads can keep busy).
+
+    A reader with one thread is busy if it uses one core, however many cores its rank has.
+    """
+    cores = {(place.node, core) for place in record.environment.ranks for core in place.cores}
+    threads = record.cell.ranks * record.cell.inter_threads * record.cell.intra_threads
+    return cpu_utilisation(record, run) * len(cores) / min(len(cores), threads)
+
+
 def page_faults_per_batch(run: Run) -> float | None:
     """Page faults of all ranks / number of their batches; None if they were not recorded."""
     faults = _combined(sum, [rank.page_faults for rank in run.ranks])

@@ -195,7 +195,9 @@ def _accuracy(record: Measurement) -> list[Check]:
                 if sum(map(bool, verdict.iou.values())) > 1
                 else ", but at most one class agrees with the labels anywhere"
             ),
-            verdict.passed,
+            verdict.passed
+            and verdict.mean_iou >= verdict.min_iou_ratio * verdict.reference_mean_iou
+            and verdict.pixel_agreement >= verdict.min_pixel_agreement,
         )
         for verdict in (record.engine.accuracy if record.engine else [])
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,28 @@ def summary(records: Iterable[Record], stopped: Mapping[str, str] | None = None)
         cell: cell_summary.summarize(of_cell, [check for record in of_cell for check in record.checks])
         for cell, of_cell in sorted(by_cell.items())
     }
-    table = with_bottlenecks(metrics_of)
+    utilisations = {
+        cell: statistics.median(
+            metrics.reader_cpu_utilisation(record, run) for record in of_cell for run in record.runs
+        )
+        for cell, of_cell in by_cell.items()
+    }
+    table = with_bottlenecks(metrics_of, utilisations)
     table.insert(table.columns.get_loc("num_starts") + 1, STOPPED, [(stopped or {}).get(c.id, "") for c in metrics_of])
     return table
 
 
-def with_bottlenecks(metrics_of: Mapping[Cell, Metrics]) -> pd.DataFrame:
-    """A row per cell: its fields, its metrics and its bottleneck."""
+def with_bottlenecks(metrics_of: Mapping[Cell, Metrics], utilisations: Mapping[Cell, float]) -> pd.DataFrame:
+    """A row per cell: its fields, its metrics and its bottleneck. `utilisations` are those of readers' threads."""
     valid = {cell: found for cell, found in metrics_of.items() if found.valid}
     baselines: dict[tuple[str, int, int], float] = {}
     for cell, found in valid.items():
         if cell.mode == "io" and cell.reader in READERS and READERS[cell.reader].discards:
             key = _baseline_key(cell)
             baselines[key] = max(baselines.get(key, 0.0), found.samples_per_second)
-    table = pd.DataFrame([_row(cell, found, _bottleneck(cell, valid, baselines)) for cell, found in metrics_of.items()])
+    table = pd.DataFrame(
+        [_row(cell, found, _bottleneck(cell, valid, baselines, utilisations)) for cell, found in metrics_of.items()]
+    )
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
@@ -91,7 +100,10 @@ def _baseline_key(cell: Cell) -> tuple[str, int, int]:
 
 
 def _bottleneck(
-    cell: Cell, valid: Mapping[Cell, Metrics], baselines: Mapping[tuple[str, int, int], float]
+    cell: Cell,
+    valid: Mapping[Cell, Metrics],
+    baselines: Mapping[tuple[str, int, int], float],
+    utilisations: Mapping[Cell, float],
 ) -> Bottleneck | None:
     io = dataclasses.replace(cell, mode="io", engine=NONE)
     compute = dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
@@ -101,7 +113,7 @@ def _bottleneck(
         *(bottleneck.rate(valid[part]) for part in (cell, io, compute)),
         cache=cell.cache,
         baseline=baselines.get(_baseline_key(cell)),
-        reader_cpu_utilisation=valid[io].cpu_utilisation,
+        reader_cpu_utilisation=utilisations[io],
     )
 
 

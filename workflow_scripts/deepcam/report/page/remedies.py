@@ -43,6 +43,18 @@ REMEDIES = {
         Markup("The job ran with another scheduling policy or priority than usual"),
         Markup("Start it without <code>nice</code> and <code>chrt</code>, and measure again."),
     ),
+    "other_cores_busy": (
+        Markup("Other programs kept the cores busy that the job did not use"),
+        Markup("They share caches, memory and disks with the job. Stop them, and measure again."),
+    ),
+    "read_limit": (
+        Markup("A control group limits how fast the job may read from a disk"),
+        Markup("Remove the limit of the container or job (<code>--device-read-bps</code>), and measure again."),
+    ),
+    "starts_complete": (
+        Markup("Records of earlier starts are missing"),
+        Markup("Run the same command again, which measures what is missing."),
+    ),
     "gpu_numa_node": (
         Markup("Ranks had cores of another NUMA node than their GPU’s"),
         Markup("Order <code>devices</code> by NUMA node, or bind the ranks with the launcher’s options."),

@@ -150,8 +150,12 @@ def _reach(found: Sequence[Comparison]) -> str:
         return f"Compute could handle {_each(found, _headroom)} times what it delivers."
     return (
         f"It delivers {_each(found, lambda one: percent(one.baseline_ratio or 0))} of the read-and-discard baseline "
-        f"and keeps its cores busy for {_each(found, lambda one: percent(one.io['cpu_utilisation']))} of the time."
+        f"and its threads compute for {_each(found, _reader_utilisation)} of the time."
     )
+
+
+def _reader_utilisation(comparison: Comparison) -> str:
+    return percent(comparison.end_to_end["reader_cpu_utilisation"])
 
 
 def _step(table: pd.DataFrame, comparison: Comparison, on_gpus: bool) -> str:
