@@ -12,7 +12,7 @@ os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
-from deepcam.benchmark.readers import dali
+from deepcam.benchmark import readers
 from deepcam.config import file as config_file
 from deepcam.data import local_source
 from deepcam.errors import InputError
@@ -98,8 +98,7 @@ def check_packages():
         return
     try:
         engine_spec.check_packages(settings.engines)
-        if any(cell.reader.startswith("dali") for cell in CELLS.values()):
-            dali.check_version()
+        readers.check_packages(cell.reader for cell in CELLS.values())
     except InputError as error:
         stop(error)
 

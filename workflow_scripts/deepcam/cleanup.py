@@ -90,9 +90,8 @@ def invalid() -> list[Path]:
         raise InputError(f"{table}: missing, so it is unknown which configurations are invalid; run make report first")
     with open(table, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["valid"] == "False"]
-    cells = [
-        pydantic.TypeAdapter(Cell).validate_python({key: row[key] for key in FIELDS}, strict=False) for row in rows
-    ]
+    adapter = pydantic.TypeAdapter(Cell)
+    cells = [adapter.validate_python({key: row[key] for key in FIELDS}, strict=False) for row in rows]
     folders = [Path(paths.record(cell.id, 0)).parent for cell in cells]
     return [folder for folder in folders if folder.exists()]
 

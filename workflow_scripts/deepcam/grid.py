@@ -171,6 +171,11 @@ def node_count(ranks: int, ranks_per_node: int) -> int:
     return math.ceil(ranks / ranks_per_node)
 
 
+def ranks_on_node(ranks: int, ranks_per_node: int) -> int:
+    """The most ranks on one node if they are spread evenly over as few nodes as hold them."""
+    return math.ceil(ranks / node_count(ranks, ranks_per_node))
+
+
 def groups(cells: Iterable[Cell], ranks_per_node: int) -> dict[str, list[Cell]]:
     """The cells by the number of nodes that they need. Those of a group are measured together, in one job."""
     found: dict[str, list[Cell]] = {}
@@ -215,7 +220,7 @@ def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
 
 def _excess_of_threads(cell: Cell, axes: Benchmark) -> str | None:
     """Why a cell has more threads than a rank or a node may have, or None if it has not."""
-    ranks = math.ceil(cell.ranks / node_count(cell.ranks, axes.ranks_per_node))
+    ranks = ranks_on_node(cell.ranks, axes.ranks_per_node)
     words, threads = f"{cell.inter_threads} x {cell.intra_threads}", cell.inter_threads * cell.intra_threads
     if threads > axes.max_threads:
         return f"{words} threads are more than max_threads, {axes.max_threads}"

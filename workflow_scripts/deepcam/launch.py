@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from deepcam import machine
 from deepcam.config import Cluster, Config
 from deepcam.errors import InputError
-from deepcam.grid import node_count
+from deepcam.grid import ranks_on_node
 
 SNAKEMAKE_LOCKS = Path(".snakemake/locks")
 """Snakemake's folder of lock files, in its working directory."""
@@ -55,8 +54,8 @@ def launcher(config: Config, ranks: int, on_cluster: bool) -> str:
 
 def fill_launcher(template: str, ranks: int, ranks_per_node: int) -> str:
     """The command that starts this number of ranks, spread evenly over as few nodes as hold them."""
-    on_each_node = math.ceil(ranks / node_count(ranks, ranks_per_node))
-    return template.replace("{ranks}", str(ranks)).replace("{ranks_per_node}", str(on_each_node))
+    on_each_node = str(ranks_on_node(ranks, ranks_per_node))
+    return template.replace("{ranks}", str(ranks)).replace("{ranks_per_node}", on_each_node)
 
 
 def plain_job(cluster: Cluster) -> dict[str, str | int]:

@@ -240,6 +240,9 @@ def test_a_batch_that_is_a_mapped_file_is_refused(files: tuple[Path, ...]) -> No
     """Nothing need have been read of it when the reader hands it out."""
     evidence = delivery.FullEvidence(files[:1], 1, SHAPE, 1, True)
     mapped = np.load(files[0], mmap_mode="r")[None]
+    evidence.keep(Batch([str(files[0])], mapped))
     with pytest.raises(ValueError, match=rf"the reader's batch is a mapping of {files[0]}, whose bytes need not"):
-        evidence.keep(Batch([str(files[0])], mapped))
-    delivery.FullEvidence(files[:1], 1, SHAPE, 1, True).keep(Batch([str(files[0])], np.array(mapped)))
+        evidence.delivery(0)
+    honest = delivery.FullEvidence(files[:1], 1, SHAPE, 1, True)
+    honest.keep(Batch([str(files[0])], np.array(mapped)))
+    assert honest.delivery(0).wrong_samples == 0

@@ -70,13 +70,12 @@ class Evidence(abc.ABC):
         self._files = {str(path) for path in files}
         self._sample_shape, self._sample_values = sample_shape, math.prod(sample_shape)
         self._discarded = 0
-        self._is_first = True
+        self._first: Batch | None = None
 
     def keep(self, batch: Batch) -> None:
         """Keep values of a batch that was just handed out. On a GPU the copies are queued on the current stream.
 
-        Raises ValueError if it is not a contiguous float32 array (n, H, W, C), where n is how many samples it names,
-        and if the first one is a mapped file.
+        Raises ValueError if it is not a contiguous float32 array (n, H, W, C), where n is how many samples it names.
         """
         array = batch.array
         if array is None:
@@ -88,9 +87,7 @@ class Evidence(abc.ABC):
         require_shape("batch", array, (len(batch.files), *self._sample_shape))
         if not (array.flags.c_contiguous if host else array.is_contiguous()):
             raise ValueError("the reader's batch is not contiguous in C order")
-        if host and self._is_first:
-            require_own_memory(array, batch.files)
-        self._is_first = False
+        self._first = self._first or batch
         self._keep(batch.files, array.reshape(len(batch.files), self._sample_values))
 
     def keep_mask(self, batch: Batch, mask: Any) -> None:
@@ -115,7 +112,12 @@ class Evidence(abc.ABC):
         """What was kept, in any order."""
 
     def delivery(self, bytes_returned: int) -> Delivery:
-        """Compare with the files. `bytes_returned` is how many bytes read calls returned in the pass."""
+        """Compare with the files. `bytes_returned` is how many bytes read calls returned in the pass.
+
+        Raises ValueError if the first batch is a mapped file.
+        """
+        if self._first is not None and isinstance(self._first.array, np.ndarray):
+            require_own_memory(self._first.array, self._first.files)
         if self._discarded:
             sample_bytes = self._sample_values * 4
             missing = self._discarded * sample_bytes - bytes_returned

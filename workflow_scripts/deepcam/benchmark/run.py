@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepcam import files, machine_topology
-from deepcam.benchmark import devices, environment, machine_lock, page_cache, ranks
+from deepcam.benchmark import devices, environment, machine_lock, page_cache, ranks, readers
 from deepcam.benchmark.job import Job, Training
 from deepcam.benchmark.measure import Measured, measure
 from deepcam.benchmark.timed_loop import Workload
@@ -89,6 +89,7 @@ def check_job(job: Job) -> None:
     """Raise InputError, before any timing, for what this job cannot do here."""
     if problem := job.cell.problem(job.devices):
         raise InputError(problem)
+    readers.check_packages([job.cell.reader])
     dataset.require_distinct_files(job.dataset)
     samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
     if samples < batch:

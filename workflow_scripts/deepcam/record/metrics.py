@@ -119,8 +119,7 @@ def background_cpu_load(run: Run) -> float:
 
 def cpu_utilisation(record: Measurement, run: Run) -> float:
     """CPU time of all ranks / (wall time x number of their cores)."""
-    cores = {(place.node, core) for place in record.environment.ranks for core in place.cores}
-    return sum(rank.cpu_seconds for rank in run.ranks) / (run_seconds(run) * len(cores))
+    return sum(rank.cpu_seconds for rank in run.ranks) / (run_seconds(run) * _num_cores(record))
 
 
 def reader_cpu_utilisation(record: Measurement, run: Run) -> float:
@@ -128,9 +127,13 @@ def reader_cpu_utilisation(record: Measurement, run: Run) -> float:
 
     A reader with one thread is busy if it uses one core, however many cores its rank has.
     """
-    cores = {(place.node, core) for place in record.environment.ranks for core in place.cores}
-    threads = record.cell.ranks * record.cell.inter_threads * record.cell.intra_threads
-    return cpu_utilisation(record, run) * len(cores) / min(len(cores), threads)
+    cores, threads = _num_cores(record), record.cell.ranks * record.cell.inter_threads * record.cell.intra_threads
+    return cpu_utilisation(record, run) * cores / min(cores, threads)
+
+
+def _num_cores(record: Measurement) -> int:
+    """Number of logical cores that the ranks have. Ranks may share cores."""
+    return len({(place.node, core) for place in record.environment.ranks for core in place.cores})
 
 
 def page_faults_per_batch(run: Run) -> float | None:

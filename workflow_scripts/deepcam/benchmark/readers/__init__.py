@@ -17,7 +17,7 @@ import dataclasses
 import errno
 import importlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,6 +85,14 @@ def open_reader(name: str, files: Sequence[Path], options: Options) -> Iterator[
             for path in dict.fromkeys(files):
                 npy.read_data_header(path, options.sample_shape)
             raise
+
+
+def check_packages(names: Iterable[str]) -> None:
+    """Raise InputError if one of these readers needs a Python package that is missing or too old."""
+    if any(name in READERS and READERS[name].module == "dali" for name in names):
+        from deepcam.benchmark.readers import dali
+
+        dali.check_version()
 
 
 def require_o_direct(path: Path, use: str, remedy: str) -> None:
