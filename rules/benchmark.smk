@@ -8,6 +8,7 @@ rule run_rounds:
         engines=lambda wildcards: of_group(paths.engine, wildcards.group),
         fingerprints=lambda wildcards: of_group(paths.fingerprint, wildcards.group),
         accuracy=lambda wildcards: of_group(paths.accuracy, wildcards.group),
+        judged_masks=lambda wildcards: of_group(paths.judged_masks, wildcards.group),
         # Any change of it starts this job, which measures only what the records do not have.
         config=rules.write_config.output,
     output:

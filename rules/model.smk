@@ -97,7 +97,8 @@ rule check_accuracy:
         dataset=DATASET,
         reference=paths.reference("{device}"),
     output:
-        paths.accuracy("{engine}", "{device}"),
+        verdict=paths.accuracy("{engine}", "{device}"),
+        masks=paths.judged_masks("{engine}", "{device}"),
     log:
         paths.log("check_accuracy/{engine}/{device}"),
     wildcard_constraints:
@@ -111,7 +112,7 @@ rule check_accuracy:
         device=lambda wildcards: launch.torch_device(wildcards.device),
     shell:
         "python -m keep_heap check_accuracy --engine-file {input.engine:q} --device {params.device} --dataset {input.dataset:q}"
-        " --reference {input.reference:q} --output {output:q} > {log} 2>&1"
+        " --reference {input.reference:q} --output {output.verdict:q} > {log} 2>&1"
 
 
 rule choose_engine:
@@ -125,6 +126,7 @@ rule choose_engine:
         engine=paths.engine("{engine}", "{device}"),
         fingerprint=paths.fingerprint("{engine}", "{device}"),
         accuracy=paths.accuracy("{engine}", "{device}"),
+        masks=paths.judged_masks("{engine}", "{device}"),
     log:
         paths.log("choose_engine/{engine}/{device}"),
     wildcard_constraints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from deepcam.benchmark import measure, ranks, timed_loop
 from deepcam.grid import Cell
 from deepcam.record import delivery_checks
 from deepcam.record.schema import Measurement, Settings
-from record_example import content, measurement
+from record_example import content, measurement, verdict
 
 SHAPE = (16, 24, 16)
 VALUES = 16 * 24 * 16
@@ -38,12 +38,15 @@ def measured(
     reader: str = "pread",
     engine: Callable[[Any], Any] = masks_of,
     device: str = "cpu",
+    judged_masks: Mapping[str, np.ndarray] | None = None,
     **changes: int,
 ) -> Measurement:
     """The measurement of a start with two runs. Warm ones have two epochs each, and cold ones have one."""
     given = {"warmup_runs": 1, "runs": 2, "min_seconds": 0.0, "drop_caches": False, "shuffle": "none"} | changes
     cell, load_engine = Cell(mode, reader, cache, "none", 1, 2, 2, 1), None if mode == "io" else lambda: engine
-    workload = timed_loop.Workload(cell, files, SHAPE, Settings(**given), device, load_engine, run_length=2)
+    workload = timed_loop.Workload(
+        cell, files, SHAPE, Settings(**given), device, load_engine, run_length=2, judged_masks=judged_masks or {}
+    )
     found = measure.measure(workload, ranks.init_ranks(1))
     assert found is not None
     example = content(ranks=1, mode=mode, reader=reader, cache=cache)
@@ -52,6 +55,8 @@ def measured(
     example["dataset"] |= {"bytes": sum(sizes), "sample_shape": SHAPE, "samples": [path.name for path in files]}
     example["runs"] = [run.model_dump(mode="json") for run in found.runs]
     example["verification"] = [rank.model_dump(mode="json") for rank in found.verification or []]
+    if judged_masks:
+        example["engine"] = {"precision": "fp32", "accuracy": [verdict()]}
     return measurement(example)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from deepcam import cli, files
-from deepcam.model import accuracy, engine
+from deepcam.model import accuracy, engine, judged_masks
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
     parser.add_argument("--reference", type=Path, required=True, help="margins that predict_reference.py wrote")
-    parser.add_argument("--output", type=Path, required=True, help="verdict to write, JSON")
+    parser.add_argument("--output", type=Path, required=True, help="verdict to write, JSON; adds an .npz beside it")
     arguments = parser.parse_args()
     samples = accuracy.EvaluationSet.read(arguments.dataset)
     masks = accuracy.predict(engine.load(arguments.engine_file, arguments.device), samples)
@@ -35,7 +35,7 @@ def main() -> None:
         verdict.max_logit_margin_loss,
         verdict.median_logit_margin,
     )
-    files.write_json(arguments.output, verdict.model_dump(mode="json"))
+    judged_masks.write(verdict, arguments.output, samples.data, masks)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from deepcam import cli, files
 from deepcam.benchmark import machine_lock
 from deepcam.config import Engine
 from deepcam.config.types import Backend, Precision
-from deepcam.model import accuracy, engine
+from deepcam.model import accuracy, engine, judged_masks
 from deepcam.model.engine import choice
 from deepcam.model.fingerprint import fingerprint_path, read_fingerprint
 from deepcam.record.schema import AccuracyVerdict
@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json; file names in it are relative to it")
     parser.add_argument("--reference", type=Path, required=True, help="margins that predict_reference.py wrote")
     parser.add_argument("--output", type=Path, required=True, help="engine to write, .pt2; adds a .json beside it")
-    parser.add_argument("--accuracy", type=Path, required=True, help="its verdict to write, JSON")
+    parser.add_argument(
+        "--accuracy", type=Path, required=True, help="its verdict to write, JSON; adds an .npz beside it"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     samples = accuracy.EvaluationSet.read(arguments.dataset)
@@ -41,11 +43,10 @@ def main() -> None:
     fingerprints = [read_fingerprint(path) for path in arguments.candidates]
     built = [place for place, fingerprint in enumerate(fingerprints) if "not_built" not in fingerprint]
     engines = [engine.load(arguments.candidates[place], arguments.device) for place in built]
+    masks = [accuracy.predict(one, samples) for one in engines]
     verdicts = [
-        accuracy.compare(
-            accuracy.predict(one, samples), reference, samples.labels, files.sha256(arguments.candidates[place])
-        )
-        for place, one in zip(built, engines, strict=True)
+        accuracy.compare(made, reference, samples.labels, files.sha256(arguments.candidates[place]))
+        for place, made in zip(built, masks, strict=True)
     ]
     seconds: list[float | None] = [None] * len(built)
     if len(built) > 1:
@@ -74,7 +75,8 @@ def main() -> None:
     with files.atomic_path(arguments.output) as temporary:
         shutil.copyfile(arguments.candidates[place], temporary)
     files.write_json(fingerprint_path(arguments.output), choice.fingerprint(requested, judged, fingerprints[place]))
-    files.write_json(arguments.accuracy, verdicts[built.index(place)].model_dump(mode="json"))
+    chosen = built.index(place)
+    judged_masks.write(verdicts[chosen], arguments.accuracy, samples.data, masks[chosen])
 
 
 def _words(verdict: AccuracyVerdict) -> str:

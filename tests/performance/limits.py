@@ -4,9 +4,11 @@
 distance between the two limits is known, and the workflow measures and judges. The ways to make it slower are:
 
 - storage: a control group limits how many bytes per second the trial reads from the disk.
-- reader: `pread` computes after each sample. The read-and-discard baseline does not. The engine waits after each batch,
-  so that the two do not compete for the cores, as with a GPU.
-- engine: the engine waits after each batch, while a control group limits the disk to half of what the engine could use.
+- reader: `pread` computes after each sample. The read-and-discard baseline does not.
+- engine: the engine waits longer after each batch, while a control group limits the disk.
+
+In all trials, the engine waits after each batch for at least as long as it computes. It does not compete with the
+reader for the cores then, as with a GPU, and the machine's speed changes its throughput by half as much.
 
 The program needs root and version 1 of the kernel's control groups, with the controller blkio. It writes
 results/performance/limits.json and prints its table.
@@ -36,8 +38,8 @@ from deepcam.errors import InputError
 BLKIO = Path("/sys/fs/cgroup/blkio")
 
 FACTORS = {
-    "storage": (0.25, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0),
-    "reader": (0.25, 0.5, 0.67, 1.0, 1.5, 2.0),
+    "storage": (0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0),
+    "reader": (0.33, 0.5, 0.67, 1.0, 1.5, 2.0),
     "engine": (0.33, 0.5, 0.67, 1.0, 1.5, 2.0),
 }
 """I/O-only throughput divided by compute-only throughput, as the planted delay makes it."""
@@ -48,9 +50,12 @@ EQUAL = 1.05
 BATCH = 2
 """Samples per batch."""
 
+SLOWER = 2
+"""How much slower than it is the engine is made at least."""
+
 CONFIGURATION = {
     # A sixteenth of the pixels of a full sample, so that a trial takes half a minute.
-    "data": {"height": 192, "width": 288, "num_files": 32},
+    "data": {"height": 192, "width": 288, "num_files": 24},
     "engines": [{"backend": "aotinductor", "precision": "fp32"}],
     "benchmark": {
         "modes": ["io", "compute", "inference"],
@@ -107,7 +112,7 @@ def main() -> None:
     print(f"unslowed: {read:.1f} samples/s read, {compute:.1f} computed", file=sys.stderr)
 
     trials = [Trial(way, factor) for way, factors in FACTORS.items() for factor in factors]
-    trials = [trial for trial in trials if trial.factor * compute < read]
+    trials = [trial for trial in trials if trial.factor * compute / SLOWER < read]
     found = []
     for _ in range(arguments.repeats):
         for trial in random.sample(trials, len(trials)):  # so that no drift of the machine meets one way alone
@@ -121,16 +126,16 @@ def main() -> None:
 
 def run(folder: Path, trial: Trial, compute: float, read: float, sample_bytes: int) -> dict[str, Any]:
     """Measure one trial, and return the verdict with what it rests on. `compute` and `read` are unslowed, samples/s."""
-    limit, reader_wait, slowed = None, 0.0, compute
-    if trial.way == "storage":
-        limit = trial.factor * compute * sample_bytes
-    elif trial.way == "reader":
-        slowed = compute / 4
+    slowed = compute / SLOWER
+    limit, reader_wait = None, 0.0
+    if trial.way == "reader":
         reader_wait = 1 / (trial.factor * slowed) - 1 / read
     else:
-        storage = min(trial.factor, 0.5) * compute
+        storage = trial.factor * slowed
+        if trial.way == "engine":
+            storage = min(storage, slowed / 2)
+            slowed = storage / trial.factor
         limit = storage * sample_bytes
-        slowed = storage / trial.factor
     variables = {"SLOWED_READER": f"{reader_wait}", "SLOWED_ENGINE": f"{BATCH * (1 / slowed - 1 / compute)}"}
     measured = measure(folder, variables, limit)
     row = measured[measured["mode"] == "inference"].iloc[0]

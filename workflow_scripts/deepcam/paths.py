@@ -130,6 +130,11 @@ def accuracy(engine_name: str, device: str) -> str:
     return f"{RESULTS}/accuracy/{engine_name}/{device}.json"
 
 
+def judged_masks(engine_name: str, device: str) -> str:
+    """The masks that the verdict on an engine's accuracy is about."""
+    return f"{RESULTS}/accuracy/{engine_name}/{device}.npz"
+
+
 def record(cell: str, start: int | str) -> str:
     """The record of one start of a cell."""
     return f"{RESULTS}/benchmark/{cell}/{start}.json"

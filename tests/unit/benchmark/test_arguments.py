@@ -12,7 +12,8 @@ import pytest
 import record_example
 from deepcam.benchmark import arguments, ranks, run
 from deepcam.errors import InputError
-from deepcam.record.schema import Settings
+from deepcam.model import judged_masks
+from deepcam.record.schema import AccuracyVerdict, Settings
 
 SHAPE = (16, 24, 16)
 
@@ -159,14 +160,45 @@ def test_what_does_not_fit_the_engine_or_the_data_is_refused(
         check(parse(folder, words.format(engines=engines)))
 
 
-def test_an_accuracy_file_that_names_no_engine_file_is_refused(folder: Path, engines: Path) -> None:
+@pytest.mark.parametrize("missing", ["engine_sha256", "masks_sha256"])
+def test_an_accuracy_file_that_does_not_say_what_it_judged_is_refused(
+    folder: Path, engines: Path, missing: str
+) -> None:
     old = engines / "accuracy.json"
     content = record_example.verdict()
-    del content["engine_sha256"]
+    del content[missing]
     old.write_text(json.dumps(content))
     job = parse(folder, f"--mode inference --trt-model-dir {engines} --accuracy-files {old}")
-    with pytest.raises(InputError, match=r"accuracy\.json: does not say which engine file it judged; delete it and"):
+    with pytest.raises(InputError, match=r"accuracy\.json: does not say which engine file and masks it judged; delete"):
         run.describe_subject(job)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("missing", r"verdict\.npz: missing; it holds the masks"),
+        ("replaced", r"verdict\.npz: does not hold the masks that .*verdict\.json is about"),
+        ("of other samples", "verdict.json is about no sample of this dataset"),
+        ("of other devices", "--accuracy-files: 2 for 1 devices"),
+    ],
+)
+def test_masks_that_are_not_those_of_the_verdict_are_refused_before_the_runs(
+    folder: Path, engines: Path, fault: str, error: str
+) -> None:
+    verdict, masks = AccuracyVerdict.model_validate(record_example.verdict()), np.zeros((1, 2, 3), np.uint8)
+    path = engines / "verdict.json"
+    samples = [Path("other.npy")] if fault == "of other samples" else [folder / "data-0.npy"]
+    judged_masks.write(verdict, path, samples, masks)
+    if fault == "missing":
+        judged_masks.path_of(path).unlink()
+    elif fault == "replaced":
+        kept = path.read_bytes()
+        judged_masks.write(verdict, path, samples, masks + 1)
+        path.write_bytes(kept)
+    files = [path, path] if fault == "of other devices" else [path]
+    words = f"--mode inference --trt-model-dir {engines} --accuracy-files {' '.join(map(str, files))}"
+    with pytest.raises(InputError, match=error):
+        run.run(parse(folder, words))
 
 
 def test_an_engine_without_its_file_is_refused_before_the_runs(folder: Path, engines: Path) -> None:

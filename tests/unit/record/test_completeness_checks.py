@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from deepcam.record import completeness_checks, store
-from record_example import cell_content, content, judged, measurement
+from record_example import cell_content, content, judged, measurement, verdict
 
 VERSION_6 = Path(__file__).parents[2] / "fixtures/record_v6.json"
 
@@ -36,9 +36,18 @@ def test_what_a_check_needs_may_not_be_removed(edit, missing):
     assert not judged(made).metrics.valid
 
 
+@pytest.mark.parametrize("missing", ["masks in run 1, rank 0", "verification"])
+def test_masks_of_an_engine_that_was_judged_may_not_be_removed(missing):
+    made = cell_content(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    made["engine"] = {"precision": "fp32", "accuracy": [verdict()]}
+    assert failed(made) == {}
+    (made if missing == "verification" else rank(made))[missing.split()[0]] = None
+    assert failed(made) == {"record_complete": f"no {missing}"}
+
+
 def test_nothing_is_delivered_in_mode_compute():
     made = cell_content(mode="compute", reader="none", cache="none", engine="eager-fp32")
-    made["verification"] = None
+    assert made["verification"][0]["delivery"] is None
     for run in made["runs"]:
         for one in run["ranks"]:
             one["delivery"] = None

@@ -114,6 +114,38 @@ def test_every_rank_must_have_run_an_engine_file_that_was_judged():
     assert "engine_file" not in checks(made)
 
 
+def judged_content(mode):
+    made = content(mode=mode, engine="eager-fp32")
+    return made | {"engine": {"precision": "fp32", "accuracy": [verdict()]}}
+
+
+@pytest.mark.parametrize("mode", ["inference", "compute"])
+@pytest.mark.parametrize(("differing", "ok"), [(5, True), (6, False)])
+def test_half_a_percent_of_the_judged_pixels_may_differ(mode, differing, ok):
+    made = judged_content(mode)
+    made["verification"][1]["judged_masks"] = {"samples": 1, "pixels": 1000, "differing_pixels": differing}
+    assert checks(made)["judged_masks"].ok is ok
+
+
+def test_masks_must_be_compared_if_some_were_judged():
+    made = judged_content("inference")
+    made["verification"][1]["judged_masks"] = None
+    assert failed(made) == ["judged_masks"]
+    made["engine"]["accuracy"][0]["masks_sha256"] = None
+    assert "judged_masks" not in checks(made)
+
+
+def test_timed_masks_of_mode_compute_count_if_they_were_kept():
+    made = content(mode="compute", engine="eager-fp32")
+    rank = made["runs"][1]["ranks"][0]
+    rank["masks"] |= {"differing_pixels": 8}
+    assert "masks" in failed(made)
+    for run in made["runs"]:
+        for rank in run["ranks"]:
+            rank["masks"] = None
+    assert "masks" not in failed(made)
+
+
 def test_records_that_do_not_say_have_no_check():
     made = content(mode="inference", engine="eager-fp32")
     made["verification"] = None

@@ -101,7 +101,9 @@ def test_a_record_of_version_6_is_converted():
     assert dataclasses.asdict(new.cell) == old["cell"]
     assert new.start.model_dump() == old["start"]
     [verdict] = old["engine"].pop("accuracy")
-    assert new.engine.model_dump() == old["engine"] | {"accuracy": [verdict | {"engine_sha256": None}]}
+    assert new.engine.model_dump() == old["engine"] | {
+        "accuracy": [verdict | {"engine_sha256": None, "masks_sha256": None}]
+    }
     assert (new.environment.allocator, new.environment.nodes[0].transparent_huge_pages) == ("not recorded", None)
     assert {rank.page_faults for run in new.runs for rank in run.ranks} == {None}
     assert [run.epochs for run in new.runs] == [run["epochs"] for run in old["runs"]]

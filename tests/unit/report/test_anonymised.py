@@ -25,14 +25,14 @@ NAMED = {
 """Texts of a record that may name hosts, servers, paths or samples. The tests below show that they are replaced."""
 
 NAMELESS = {
-    "AccuracyVerdict.engine_sha256", "Cell.cache", "Cell.engine", "Cell.mode", "Cell.reader", "Check.name",
-    "EngineDescription.precision", "Environment.allocator", "Environment.code_sha256", "Environment.container",
-    "Environment.date", "Environment.git_commit", "Environment.mpi", "Environment.packages",
-    "Environment.python", "Environment.version",
-    "FileSystem.caveat", "FileSystem.model", "FileSystem.read_ahead_kb", "FileSystem.rotational",
-    "FileSystem.scheduler", "FileSystem.type", "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor",
-    "Node.gpus", "Node.isa", "Node.kernel", "Node.machine_lock", "Node.read_limits", "Node.transparent_huge_pages",
-    "RankPlace.device", "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.thread_cores", "Record.digest",
+    "AccuracyVerdict.engine_sha256", "AccuracyVerdict.masks_sha256", "Cell.cache", "Cell.engine", "Cell.mode",
+    "Cell.reader", "Check.name", "EngineDescription.precision", "Environment.allocator", "Environment.code_sha256",
+    "Environment.container", "Environment.date", "Environment.git_commit", "Environment.mpi",
+    "Environment.packages", "Environment.python", "Environment.version", "FileSystem.caveat", "FileSystem.model",
+    "FileSystem.read_ahead_kb", "FileSystem.rotational", "FileSystem.scheduler", "FileSystem.type",
+    "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor", "Node.gpus", "Node.isa", "Node.kernel",
+    "Node.machine_lock", "Node.read_limits", "Node.transparent_huge_pages", "RankPlace.device",
+    "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.thread_cores", "Record.digest",
 }  # fmt: skip
 """Texts that name nobody."""
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from deepcam.benchmark import page_cache
+from deepcam.benchmark import judged_comparison, page_cache
 from deepcam.benchmark.calibration import RunLength
 from deepcam.benchmark.delivery import Evidence, FullEvidence
 from deepcam.benchmark.devices import Device, open_device
+from deepcam.benchmark.joined_parts import joined
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.storage_meter import StorageMeter
 from deepcam.benchmark.timed_evidence import TimedEvidence
 from deepcam.benchmark.timed_loop import ComputeLoop, Part, ReadingLoop, Workload
 from deepcam.grid import MODES
-from deepcam.machine import CpuTime
-from deepcam.record.delivery_schema import Delivery, MaskComparison, Verification
-from deepcam.record.run_schema import DeviceUsage, RankRun, Run
-
-Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
+from deepcam.record.delivery_schema import MaskComparison, Verification
+from deepcam.record.run_schema import Run
 
 MOST_CORRECTIONS = 3
 """How many runs that should count are repeated with more work because they were too short."""
@@ -106,7 +103,7 @@ class _Runs:
         sizes = {size for part in parts for size in part.batch_samples}
         new_batch_size = bool(self._ranks.allreduce_max(not sizes <= self._batch_sizes))
         self._batch_sizes |= sizes
-        gathered = self._ranks.gather(_joined(parts))
+        gathered = self._ranks.gather(joined(parts))
         if gathered is None:
             return None, seconds, new_batch_size
         lowest, highest = zip(*residency, strict=True)
@@ -170,7 +167,10 @@ class _ReadingPart:
         part = self._read(files, evidence)
         masks = evidence.masks(self._engine, self._device) if infers else None
         self._known_masks = evidence.masks_by_file()
-        self._verification = Verification(delivery=part.delivery, masks=masks)
+        judged = judged_comparison.compare(
+            self._workload, self._known_masks, self._ranks.rank, self._engine, self._device
+        )
+        self._verification = Verification(delivery=part.delivery, masks=masks, judged_masks=judged)
         return part, residency
 
     def _read(self, files: tuple[Path, ...], evidence: Evidence) -> Part:
@@ -204,14 +204,19 @@ class _ComputingPart:
     """A run of mode compute, which reads nothing."""
 
     def __init__(self, workload: Workload, ranks: Ranks, device: Device, engine: Any) -> None:
-        self._ranks, self._loop = ranks, ComputeLoop(workload, device, engine)
+        self._workload, self._ranks = workload, ranks
+        self._device, self._engine = device, engine
+        self._loop = ComputeLoop(workload, device, engine)
 
     def __call__(self, batches: int, verify: bool = False) -> tuple[Part, tuple[float, float]]:
         return self._loop(batches, self._ranks), (0.0, 0.0)
 
     def verified(self) -> Verification:
         """Compare masks after the runs."""
-        return Verification(delivery=None, masks=self._loop.masks())
+        judged = judged_comparison.compare(
+            self._workload, self._loop.masks_by_file(), self._ranks.rank, self._engine, self._device
+        )
+        return Verification(delivery=None, masks=self._loop.masks(), judged_masks=judged)
 
     def epochs(self, amount: int) -> int:
         return 0
@@ -234,66 +239,3 @@ class _SampleOrder:
         files = self._common.sample(self._all, len(self._all)) if self._shuffle == "global" else self._all
         own = files[self._rank :: self._size]
         return self._own.sample(own, len(own)) if self._shuffle == "rank" else own
-
-
-def _joined(parts: Sequence[Part]) -> RankRun:
-    """The parts of a rank's run as one. Shares of time are means, weighted with the parts' times."""
-    samples = sum((part.samples for part in parts), collections.Counter())
-    node = _known(lambda times: sum(times, CpuTime()), [part.node for part in parts])
-    return RankRun(
-        part_seconds=[part.seconds for part in parts],
-        batch_interval_seconds=[seconds for part in parts for seconds in part.batch_interval_seconds],
-        batch_samples=[size for part in parts for size in part.batch_samples],
-        samples=dict(samples),
-        cpu_seconds=sum(part.cpu_seconds for part in parts),
-        node_cpu_utilisation=node.node_utilisation if node else None,
-        background_cpu_load=node.background_load if node else None,
-        throttled_seconds=node.throttled if node else None,
-        thread_cores=sorted(frozenset[str]().union(*(part.thread_cores for part in parts))),
-        peak_rss_bytes=max(part.peak_rss_bytes for part in parts),
-        page_faults=sum(part.page_faults for part in parts),
-        bytes_read_from_storage=sum(part.bytes_read_from_storage for part in parts),
-        bytes_returned_by_reads=sum(part.bytes_returned_by_reads for part in parts),
-        disk_bytes=_known(sum, [part.storage.disks for part in parts]),
-        network_bytes_read=_known(sum, [part.storage.network for part in parts]),
-        reader=parts[-1].reader,  # some counts are since the start of the process
-        device=DeviceUsage(
-            energy_joules=_known(sum, [part.device.energy_joules for part in parts]),
-            utilisation=_mean(parts, lambda part: part.device.utilisation),
-            memory_bytes=_known(max, [part.device.memory_bytes for part in parts]),
-        ),
-        delivery=_known(_all_delivered, [part.delivery for part in parts]),
-        masks=_all_masks([part.masks for part in parts if part.masks]),
-    )
-
-
-def _all_delivered(parts: Sequence[Delivery]) -> Delivery:
-    return Delivery(
-        proof=parts[0].proof,
-        samples=sum(part.samples for part in parts),
-        bytes=sum(part.bytes for part in parts),
-        wrong_samples=sum(part.wrong_samples for part in parts),
-        first_wrong=next((part.first_wrong for part in parts if part.first_wrong), None),
-    )
-
-
-def _all_masks(parts: Sequence[MaskComparison]) -> MaskComparison | None:
-    if not parts:
-        return None
-    return MaskComparison(
-        samples=sum(part.samples for part in parts),
-        pixels=sum(part.pixels for part in parts),
-        differing_pixels=sum(part.differing_pixels for part in parts),
-    )
-
-
-def _mean(parts: Sequence[Part], value: Callable[[Part], float | None]) -> float | None:
-    seconds = sum(part.seconds for part in parts)
-    weighted = _known(sum, [None if value(part) is None else value(part) * part.seconds for part in parts])
-    return None if weighted is None else min(1.0, weighted / seconds)
-
-
-def _known(combine: Callable[[list[Reading]], Reading], values: list[Reading | None]) -> Reading | None:
-    """What `combine` makes of the values, or None if one of them is unknown."""
-    known = [value for value in values if value is not None]
-    return combine(known) if len(known) == len(values) else None

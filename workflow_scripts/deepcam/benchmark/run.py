@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from deepcam import files, machine_topology
 from deepcam.benchmark import devices, environment, machine_lock, page_cache, ranks, readers
@@ -15,6 +17,7 @@ from deepcam.benchmark.timed_loop import Workload
 from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.grid import MODES
+from deepcam.model import judged_masks
 from deepcam.model.fingerprint import ADVICE, read_fingerprint
 from deepcam.record import store, validity
 from deepcam.record.environment_schema import Environment, Node, RankPlace
@@ -46,6 +49,7 @@ def run(job: Job) -> list[Prediction]:
         load_engine=_engine_loader(job, place, me),
         run_length=job.run_length,
         first_start=job.start is None or job.start.number == 0,
+        judged_masks=_judged_masks(job, place, subject["engine"]),
     )
     engine_sha256 = _hash_engine(job, place)
     with machine_lock.held() if me.node_leader else contextlib.nullcontext():
@@ -106,6 +110,10 @@ def check_job(job: Job) -> None:
         raise InputError(
             f"{len(job.engine_files)} engine files for {len(job.devices)} devices; {job.cell.mode} cells need the "
             "compiled engine of each device: give --engine-files or --trt-model-dir"
+        )
+    if len(job.accuracy_files) not in (0, len(job.devices)):
+        raise InputError(
+            f"--accuracy-files: {len(job.accuracy_files)} for {len(job.devices)} devices; give one for each, or none"
         )
     if job.settings.drop_caches and not page_cache.may_drop_all():
         raise InputError(
@@ -170,9 +178,22 @@ def _describe_engine(job: Job) -> EngineDescription | None:
         )
     verdicts = [store.read_verdict(path) for path in job.accuracy_files]
     for path, verdict in zip(job.accuracy_files, verdicts, strict=True):
-        if verdict.engine_sha256 is None:
-            raise InputError(f"{path}: does not say which engine file it judged; delete it and run the workflow again")
+        if verdict.engine_sha256 is None or verdict.masks_sha256 is None:
+            raise InputError(
+                f"{path}: does not say which engine file and masks it judged; delete it and run the workflow again"
+            )
     return EngineDescription(**fingerprints[0], accuracy=verdicts)
+
+
+def _judged_masks(job: Job, place: int, engine: EngineDescription | None) -> Mapping[str, np.ndarray]:
+    """The masks (H, W) that the accuracy check judged on a device, by file name of the sample."""
+    if engine is None or not job.accuracy_files:
+        return {}
+    path = job.accuracy_files[place]
+    judged = judged_masks.read(engine.accuracy[place], path)
+    if not any(file.name in judged for file in job.dataset.files):
+        raise InputError(f"--accuracy-files: {path} is about no sample of this dataset; give its own, or none")
+    return judged
 
 
 def _hash_engine(job: Job, place: int) -> str | None:

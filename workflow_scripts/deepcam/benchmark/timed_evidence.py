@@ -1,4 +1,4 @@
-"""Evidence of a timed pass: 64 bytes of each sample, and 128 values of its mask, at random places.
+"""Evidence of what was timed: 64 bytes of each sample, and 128 values of its mask, at random places.
 
 Keeping them takes a few microseconds for a batch.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcam.benchmark.delivery import MOST_SAMPLES, Engine, Evidence, Piece, load, on_host
+from deepcam.benchmark.delivery import MOST_SAMPLES, Engine, Evidence, Piece, load, on_host, require_shape
 from deepcam.benchmark.devices import Device
 from deepcam.record.delivery_schema import MaskComparison
 
@@ -84,6 +84,32 @@ class TimedEvidence(Evidence):
             differing += np.count_nonzero(np.take_along_axis(made, places[start:stop], axis=1) != kept[start:stop])
             samples += len(names)
         return MaskComparison(samples=samples, pixels=samples * MASK_VALUES, differing_pixels=int(differing))
+
+
+class ResidentEvidence:
+    """128 values of each mask of a batch that stays in memory, for a run of so many `batches`."""
+
+    def __init__(self, batches: int, mask_shape: tuple[int, int, int], device: Device) -> None:
+        self._mask_shape, self._samples = mask_shape, mask_shape[0]
+        pixels = np.random.default_rng().integers(
+            0, mask_shape[1] * mask_shape[2], (batches * self._samples, MASK_VALUES)
+        )
+        self._kept, self._number = _Kept(pixels, np.uint8(255), device), 0
+
+    def keep_mask(self, mask: Any) -> None:
+        """Keep some of a mask. Raises ValueError if it has not the shape (n, H, W) of the batch."""
+        require_shape("mask", mask, self._mask_shape)
+        self._kept.keep(self._number, mask.reshape(self._samples, -1))
+        self._number += self._samples
+
+    def masks(self, right: np.ndarray) -> MaskComparison:
+        """Compare with `right` (n, H, W), a mask of the same batch that was made at another time."""
+        kept, places = self._kept.values(), self._kept.places
+        differing = sum(
+            np.count_nonzero(mask.flat[places[row :: self._samples]] != kept[row :: self._samples])
+            for row, mask in enumerate(right)
+        )
+        return MaskComparison(samples=len(kept), pixels=kept.size, differing_pixels=int(differing))
 
 
 class _Kept:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
 from deepcam.benchmark.storage_meter import UNKNOWN, StorageBytes
+from deepcam.benchmark.timed_evidence import ResidentEvidence
 from deepcam.grid import Cell
 from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.run_schema import DeviceUsage
@@ -40,6 +42,8 @@ class Workload:
     """Epochs of a run that is not cold, in mode compute batches, if an earlier start has found the number."""
     first_start: bool = True
     """True in the first start of the configuration, in which more is verified."""
+    judged_masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Masks (H, W) by file name of the sample, as the accuracy check judged them; empty if nothing was judged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +107,20 @@ class ComputeLoop:
     def __init__(self, workload: Workload, device: Device, engine: Any) -> None:
         self._device, self._engine, self._size = device, engine, workload.cell.local_batch_size
         names = [str(path) for path in workload.files[: self._size + 1]]
+        self._names = names[: self._size]
         # All samples but the first change their places. If there is one in a batch, it is another one.
-        self._batch, self._other_names = device.to_device(load(names[: self._size])), names[1:] + names[:1]
+        self._batch, self._other_names = device.to_device(load(self._names)), names[1:] + names[:1]
         self._mask_shape = (self._size, *workload.sample_shape[:2])
 
     def __call__(self, batches: int, ranks: Ranks) -> Part:
-        return _timed(self._steps(batches), ranks, self._device, {}, ())
+        evidence = ResidentEvidence(batches, self._mask_shape, self._device)
+        part = _timed(self._steps(batches, evidence), ranks, self._device, {}, ())
+        return dataclasses.replace(part, masks=evidence.masks(self._first_mask))
+
+    @functools.cached_property
+    def _first_mask(self) -> np.ndarray:
+        """The mask that the others are compared with, made outside the clock."""
+        return self._mask(self._batch)
 
     def masks(self) -> MaskComparison:
         """Compare masks of the batch with those of a batch that has the same samples at other places.
@@ -116,7 +128,7 @@ class ComputeLoop:
         Raises ValueError if the engine returns something else than a mask.
         """
         other = self._device.to_device(load(self._other_names[: self._size]))
-        first, moved, again = (self._mask(batch) for batch in (self._batch, other, self._batch))
+        first, moved, again = self._first_mask, self._mask(other), self._mask(self._batch)
         common = self._size - 1
         differing = np.count_nonzero(first != again) + np.count_nonzero(first[1:] != moved[:common])
         return MaskComparison(
@@ -125,15 +137,19 @@ class ComputeLoop:
             differing_pixels=int(differing),
         )
 
+    def masks_by_file(self) -> dict[str, np.ndarray]:
+        """The masks (H, W) of the batch that stays in memory."""
+        return dict(zip(self._names, self._first_mask, strict=True))
+
     def _mask(self, batch: Any) -> np.ndarray:
         mask = self._engine(batch)
         require_shape("mask", mask, self._mask_shape)
         return on_host(mask).copy()
 
-    def _steps(self, batches: int) -> Iterator[list[str]]:
+    def _steps(self, batches: int, evidence: ResidentEvidence) -> Iterator[list[str]]:
         engine, batch, names = self._engine, self._batch, [""] * self._size
         for _ in range(batches):
-            engine(batch)
+            evidence.keep_mask(engine(batch))
             yield names
 
 

@@ -26,7 +26,9 @@ def _complete(record: Measurement) -> Iterator[Check]:
 
 def _missing(record: Measurement) -> Iterator[str]:
     reads = MODES[record.cell.mode].reads
-    if reads and record.verification is None:
+    # Earlier releases kept no masks that were judged, and none of the timed batches of mode compute.
+    judged = any(verdict.masks_sha256 for verdict in (record.engine.accuracy if record.engine else []))
+    if (reads or judged) and record.verification is None:
         yield "verification"
     for number, run in enumerate(record.runs):
         for index, rank in enumerate(run.ranks):
@@ -34,6 +36,8 @@ def _missing(record: Measurement) -> Iterator[str]:
                 yield f"delivery in run {number}, rank {index}"
             if reads and READERS[record.cell.reader].calls and rank.bytes_returned_by_reads is None:
                 yield f"bytes_returned_by_reads in run {number}, rank {index}"
+            if judged and rank.masks is None:
+                yield f"masks in run {number}, rank {index}"
             if not rank.thread_cores:
                 yield f"thread_cores in run {number}, rank {index}"
 

@@ -29,6 +29,7 @@ def checks(record: Measurement) -> list[Check]:
         *_delivered_bytes(record),
         *_read_calls(record),
         *_masks(record),
+        *_judged_masks(record),
         *_engine_file(record),
         *_engine_judged(record),
     ]
@@ -86,8 +87,10 @@ def _masks(record: Measurement) -> list[Check]:
     if record.verification is None or not mode.infers:
         return []
     found = [[rank.masks] for rank in record.verification]
-    if mode.reads:
-        found += [[run.ranks[i].masks for run in record.runs] for i in range(len(record.verification))]
+    timed = [[run.ranks[i].masks for run in record.runs] for i in range(len(record.verification))]
+    # Earlier releases kept no masks of timed passes in mode compute.
+    if mode.reads or any(masks for of_rank in timed for masks in of_rank):
+        found += timed
     pairs = [_pixels(masks) for masks in found]
     shares = [1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs]
     return [
@@ -100,6 +103,25 @@ def _masks(record: Measurement) -> list[Check]:
                 pixels and (differing <= SPARE_PIXELS or pixels - differing >= MIN_MASK_AGREEMENT * pixels)
                 for differing, pixels in pairs
             ),
+        )
+    ]
+
+
+def _judged_masks(record: Measurement) -> list[Check]:
+    """The engine gave the masks that the accuracy check judged: in this process, and at this batch size."""
+    verdicts = record.engine.accuracy if record.engine else []
+    if record.verification is None or not any(verdict.masks_sha256 for verdict in verdicts):
+        return []
+    pairs = [_pixels([rank.judged_masks]) for rank in record.verification]
+    agreement = min((1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs), default=0.0)
+    required = min(verdict.min_pixel_agreement for verdict in verdicts)
+    return [
+        check(
+            name="judged_masks",
+            expected=f"at least {required:.1%} of each rank's compared pixels equal to those that the accuracy check "
+            "judged",
+            actual=f"{agreement:.3%}",
+            ok=agreement >= required,
         )
     ]
 

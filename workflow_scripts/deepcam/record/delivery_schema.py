@@ -26,7 +26,7 @@ class Delivery(Model):
 
 
 class MaskComparison(Model):
-    """How masks compare with those that the engine made of the same samples at another time."""
+    """How masks compare with other masks of the same samples."""
 
     samples: Count = Field(description="Number of samples whose masks were compared.")
     pixels: Count = Field(description="Number of pixels that were compared.")
@@ -41,5 +41,11 @@ class Verification(Model):
         "mode compute."
     )
     masks: MaskComparison | None = Field(
-        description="Masks of the pass, or in mode compute of the resident batch; null in modes io and train."
+        description="How masks of the pass, or in mode compute of the resident batch, compare with those that the "
+        "engine made of the same samples at another time; null in modes io and train."
+    )
+    judged_masks: MaskComparison | None = Field(
+        default=None,
+        description="How masks of the benchmark's process compare with those that the accuracy check judged; null if "
+        "it judged none, and if it was not recorded.",
     )

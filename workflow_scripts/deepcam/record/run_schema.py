@@ -91,7 +91,7 @@ class RankRun(Model):
     )
     masks: MaskComparison | None = Field(
         description="How masks compare, at random pixels, with those of the pass outside the clock and of resident "
-        "batches; null except in mode inference, and if it was not recorded."
+        "batches; null in modes io and train, and if it was not recorded."
     )
 
 

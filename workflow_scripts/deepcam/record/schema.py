@@ -72,6 +72,11 @@ class AccuracyVerdict(Model):
     engine_sha256: Sha256 | None = Field(
         default=None, description="SHA-256 of the engine file that was judged; null if it was not recorded."
     )
+    masks_sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the file with the masks that were judged, beside the verdict; null if it was not "
+        "recorded.",
+    )
     passed: bool = Field(
         description="True if both requirements are met and pixels of at least two classes agree with the labels."
     )

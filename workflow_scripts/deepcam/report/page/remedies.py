@@ -137,6 +137,13 @@ REMEDIES = {
         Markup("Masks differ from others of the same samples"),
         Markup("The engine ran before its batch was complete, or it is not deterministic. Report the record."),
     ),
+    "judged_masks": (
+        Markup("Masks differ from those that the accuracy check judged"),
+        Markup(
+            "The engine computes differently in the benchmark or at this batch size, so its accuracy is unknown. "
+            "Report the record."
+        ),
+    ),
     "engine_file": (
         Markup("The engine that ran is not the one whose accuracy was checked"),
         Markup(
