@@ -20,7 +20,7 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-repeat perf-limits perf-workflow image image-run
+.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-roofline perf-repeat perf-limits perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -75,6 +75,9 @@ perf-readers: venv ## compare all readers with fio and with a plain DALI loop; n
 
 perf-engines: venv ## compare the CPU engines with each other (needs envs/requirements-openvino.txt); needs a quiet machine
 	python tests/performance/engines.py $(ARGS)
+
+perf-roofline: venv ## compare the time of each kind of layer with what the machine could do; needs a quiet machine
+	python tests/performance/roofline.py $(ARGS)
 
 perf-repeat: venv ## run the default grid twice and compare the two results; needs a quiet machine
 	python tests/performance/repeat.py $(ARGS)

@@ -78,13 +78,7 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
 
     Returns what each call took, by width and batch size and then by engine.
     """
-    weights, dataset = folder / "model.pth", folder / "dataset.json"
-    if width == 1.0:
-        torch.save(mlperf.random_state(0), weights)
-    else:
-        split_file.assemble(common.ROOT / "share", weights)
-    channels = synthesis.sample(SEED, *SHAPE[:2])[0].reshape(-1, SHAPE[2]).T
-    dataset_example.dataset([(float(values.min()), float(values.max())) for values in channels], SHAPE).write(dataset)
+    weights, dataset = model_and_dataset(folder, width)
     workers = {}
     for name, spec in SPECS.items():
         run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
@@ -104,6 +98,18 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
         }
         for size in calls
     }
+
+
+def model_and_dataset(folder: Path, width: float) -> tuple[Path, Path]:
+    """Write weights for the network of this width, and dataset.json of the sample that engines are called with."""
+    weights, dataset = folder / "model.pth", folder / "dataset.json"
+    if width == 1.0:
+        torch.save(mlperf.random_state(0), weights)
+    else:
+        split_file.assemble(common.ROOT / "share", weights)
+    channels = synthesis.sample(SEED, *SHAPE[:2])[0].reshape(-1, SHAPE[2]).T
+    dataset_example.dataset([(float(values.min()), float(values.max())) for values in channels], SHAPE).write(dataset)
+    return weights, dataset
 
 
 def auto(found: dict[str, dict[str, Any]]) -> str:

@@ -46,17 +46,6 @@ def test_auto_offers_precisions_of_every_backend_that_are_in_order() -> None:
     assert set(engine_spec.PRECISIONS) == set(get_args(Precision)) - {"auto"}
 
 
-@pytest.mark.parametrize(
-    ("flags", "device", "precision"),
-    [({"amx_bf16"}, "cpu", "bf16"), ({"avx512_bf16"}, "cpu", "fp32"), ({"amx_bf16"}, "cuda:0", "fp16")],
-)
-def test_training_has_a_fast_and_safe_precision(
-    monkeypatch: pytest.MonkeyPatch, flags: set[str], device: str, precision: str
-) -> None:
-    monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset(flags)))
-    assert engine_spec.training_precision(device) == precision
-
-
 @pytest.mark.parametrize("flag", machine.BF16_FLAGS)
 def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
     monkeypatch.setattr(machine, "cpu", lambda: ("cpu", frozenset({"avx2"})))

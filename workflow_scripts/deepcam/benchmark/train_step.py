@@ -1,8 +1,8 @@
 """A full training step per batch, for mode train, which measures throughput only.
 
-It uses autocast's mixed precision (float16 with loss scaling on a GPU, bfloat16 on a CPU with AMX), the loss of
-training.py, and DistributedDataParallel over NCCL or Gloo if there are several ranks. Only data files are read: labels
-are random and stay in memory. The weights are not saved.
+It uses autocast's mixed precision (float16 with loss scaling on a GPU, bfloat16 on a CPU that is faster in it), the
+loss of training.py, and DistributedDataParallel over NCCL or Gloo if there are several ranks. Only data files are read:
+labels are random and stay in memory. The weights are not saved.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from deepcam.benchmark.job import Training
 from deepcam.benchmark.ranks import Ranks
 from deepcam.climate import CLASSES
 from deepcam.model import training
-from deepcam.model.engine_spec import training_precision
 from deepcam.model.network import NetworkSpec
+from deepcam.model.training_precision import training_precision
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 

@@ -84,14 +84,6 @@ def check_precision(precision: str, device: str) -> None:
         )
 
 
-def training_precision(device: str) -> str:
-    """The precision in which a training step is fast and safe: fp16 on a GPU, bf16 on a CPU with AMX, else fp32."""
-    if device.startswith("cuda"):
-        return "fp16"
-    # AVX512-BF16 alone is slower than fp32 on some CPUs, and faster on others: tests/performance/README.md.
-    return "bf16" if "amx_bf16" in machine.cpu()[1] else "fp32"
-
-
 def check_packages(engines: Iterable[Engine]) -> None:
     """Raise InputError for a backend whose Python package this interpreter lacks."""
     for engine in engines:

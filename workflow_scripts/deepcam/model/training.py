@@ -23,9 +23,9 @@ from deepcam.model import checkpoint, training_data
 from deepcam.model.device import torch_device
 from deepcam.model.engine import artefact
 from deepcam.model.engine.graph import InferenceGraph
-from deepcam.model.engine_spec import training_precision
 from deepcam.model.network import STRIDE, DeepLabV3Plus, NetworkSpec
 from deepcam.model.training_data import Examples
+from deepcam.model.training_precision import training_precision
 from deepcam.record import iou
 
 log = logging.getLogger(__name__)

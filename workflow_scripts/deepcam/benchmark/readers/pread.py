@@ -4,7 +4,7 @@
 `inter_threads` samples are in flight. If the cache is cold, files are read with O_DIRECT, past the page cache. This
 takes almost no CPU time, because the device itself writes into the buffers: 5 ms for 0.45 GB in 0.19 s.
 
-- pread reads into a ring of batch buffers.
+- pread reads into a ring of batch buffers. For a GPU it uploads what it has read in chunks: see `upload.py`.
 - pread-discard, the read-and-discard baseline, makes the same reads into one buffer per thread and discards the bytes.
 
 O_DIRECT needs file offsets, memory addresses and lengths that are multiples of the block size, but the samples of a
@@ -22,14 +22,13 @@ import math
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepcam.benchmark.readers import Batch, Options, require_o_direct
-from deepcam.benchmark.readers.staging import pinned, staged
 from deepcam.data import npy
 from deepcam.errors import InputError
 from deepcam.grid import READERS
@@ -40,7 +39,12 @@ BLOCK = 4096
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadReader:
     """Start threads, which wait until the iteration starts. Raises InputError if O_DIRECT is needed and refused."""
-    return PreadReader(files, options, READERS[name].discards)
+    discards = READERS[name].discards
+    if discards or options.device == "cpu":
+        return PreadReader(files, options, discards)
+    from deepcam.benchmark.readers import upload  # which builds on this module
+
+    return upload.UploadReader(files, options, upload.CudaCopies(options.device))
 
 
 class PreadReader:
@@ -61,11 +65,11 @@ class PreadReader:
         self._flags = os.O_RDONLY | os.O_NONBLOCK | (os.O_DIRECT if options.cold else 0)
         if options.cold:
             require_o_direct(self._files[0], "a cold cache", "cold from benchmark.cache")
-        self._chunk = _blocks(math.ceil(self._file_bytes / options.intra_threads))
+        self._chunk = blocks(math.ceil(self._file_bytes / options.intra_threads))
         self._batches = math.ceil(len(self._files) / options.batch_size)
         # Enough buffers for the samples in flight, one that is ready, and one that the consumer uses.
         depth = 0 if discard else min(math.ceil(options.inter_threads / options.batch_size) + 2, self._batches)
-        self._slots = [_buffer(options.batch_size * self._sample_bytes + BLOCK, pinned(options)) for _ in range(depth)]
+        self._slots = self._make_slots(depth)
         threads = options.inter_threads * options.intra_threads
         self.details: dict[str, Any] = {
             "num_threads": threads,
@@ -86,18 +90,16 @@ class PreadReader:
         self._limit = 0  # batches below this number may be read
         self._error: BaseException | None = None
         self._threads = [
-            threading.Thread(
-                target=self._work, args=(_buffer(2 * BLOCK), _buffer(self._chunk) if discard else None), daemon=True
-            )
+            threading.Thread(target=self._work, args=(self._chunk_reader(discard),), daemon=True)
             for _ in range(threads)
         ]
         for thread in self._threads:
             thread.start()
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._host_batches() if not self._slots else staged(self._host_batches(), self._options)
+    def _make_slots(self, depth: int) -> list[Any]:
+        return [page_buffer(self._options.batch_size * self._sample_bytes + BLOCK) for _ in range(depth)]
 
-    def _host_batches(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch]:
         size, ahead = self._options.batch_size, len(self._slots) or self._batches
         for i in range(self._batches):
             with self._state:
@@ -114,17 +116,26 @@ class PreadReader:
         data = memory[len(self._header) : len(self._header) + size * self._sample_bytes]
         return data.view(np.float32).reshape(size, *self._options.sample_shape)
 
-    def _work(self, scratch: np.ndarray, discarded: np.ndarray | None) -> None:
-        """Run one thread, which reads chunks to their places in batches, or into `discarded` if that is not None."""
+    def _chunk_reader(self, discard: bool) -> Callable[[int, int], None]:
+        """A function with memory for one thread. It reads a chunk, given by sample and offset, to where it belongs."""
+        scratch, discarded = page_buffer(2 * BLOCK), page_buffer(self._chunk) if discard else None
+
+        def read(sample: int, offset: int) -> None:
+            if discarded is not None:
+                target = discarded
+            else:
+                batch, place = divmod(sample, self._options.batch_size)
+                target = self._slots[batch % len(self._slots)][place * self._sample_bytes + offset :]
+            self._read(sample, offset, target, scratch)
+
+        return read
+
+    def _work(self, read: Callable[[int, int], None]) -> None:
+        """Run one thread, which reads chunks with `read`."""
         try:
             while (task := self._next_task()) is not None:
                 sample, offset = task
-                if discarded is not None:
-                    target = discarded
-                else:
-                    batch, place = divmod(sample, self._options.batch_size)
-                    target = self._slots[batch % len(self._slots)][place * self._sample_bytes + offset :]
-                self._read(sample, offset, target, scratch)
+                read(sample, offset)
                 self._finish_chunk(sample)
         except BaseException as error:
             if isinstance(error, OSError) and error.filename is None:  # preadv knows only a descriptor
@@ -166,19 +177,25 @@ class PreadReader:
         views = [
             scratch[: first - offset],
             target[first - offset : last - offset],
-            scratch[BLOCK : BLOCK + _blocks(end - last)],
+            scratch[BLOCK : BLOCK + blocks(end - last)],
         ]
         views = [view for view in views if view.size]
-        received = _read_fully(self._descriptor(sample), views, offset, end - offset)
-        if received != end - offset:
-            raise OSError(errno.EIO, "file changed its length while it was read", str(self._files[sample]))
+        self._read_all(sample, views, offset, end - offset)
         if offset == 0:
-            if scratch[: len(self._header)].tobytes() != self._header:
-                raise InputError(
-                    f"{self._files[sample]}: its npy header differs from that of {self._files[0]}; make it again"
-                )
+            self._check_header(sample, scratch)
             target[len(self._header) : first] = scratch[len(self._header) : first]
         target[last - offset : end - offset] = scratch[BLOCK : BLOCK + end - last]
+
+    def _read_all(self, sample: int, views: list[np.ndarray], offset: int, length: int) -> None:
+        if read_fully(self._descriptor(sample), views, offset, length) != length:
+            raise OSError(errno.EIO, "file changed its length while it was read", str(self._files[sample]))
+
+    def _check_header(self, sample: int, start: np.ndarray) -> None:
+        """Raise InputError if the file, which begins with the bytes `start`, has not the header of the first one."""
+        if start[: len(self._header)].tobytes() != self._header:
+            raise InputError(
+                f"{self._files[sample]}: its npy header differs from that of {self._files[0]}; make it again"
+            )
 
     def close(self) -> None:
         """Stop the threads, even if the iteration has not reached its end."""
@@ -192,7 +209,7 @@ class PreadReader:
         self._slots.clear()
 
 
-def _read_fully(descriptor: int, views: list[np.ndarray], offset: int, length: int) -> int:
+def read_fully(descriptor: int, views: list[np.ndarray], offset: int, length: int) -> int:
     """Read from `offset` into `views`, one after another. Returns the number of bytes: `length`, or less at the end."""
     remaining = collections.deque(views)
     received = os.preadv(descriptor, remaining, offset)
@@ -207,13 +224,8 @@ def _read_fully(descriptor: int, views: list[np.ndarray], offset: int, length: i
     return total
 
 
-def _buffer(size: int, pinned: bool = False) -> np.ndarray:
+def page_buffer(size: int) -> np.ndarray:
     """Allocate `size` bytes from a block boundary. Every page is touched, so no page fault happens while timing."""
-    if pinned:
-        import torch
-
-        memory = torch.empty(size + BLOCK, dtype=torch.uint8, pin_memory=True)
-        return memory[-memory.data_ptr() % BLOCK :][:size].numpy()
     # A private mapping, which alone can get huge pages; these allow large O_DIRECT requests and cheap copies.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
@@ -222,6 +234,6 @@ def _buffer(size: int, pinned: bool = False) -> np.ndarray:
     return array
 
 
-def _blocks(length: int) -> int:
+def blocks(length: int) -> int:
     """Round up to whole blocks."""
     return math.ceil(length / BLOCK) * BLOCK

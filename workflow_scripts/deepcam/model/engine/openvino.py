@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,6 +99,15 @@ def load(path: Path, device: str) -> InferenceFunction:
 
     The threads may run on any of the process's cores. A batch is read where it is, without a copy.
     """
+    compiled = request(path)
+    return lambda batch: torch.from_numpy(compiled.infer([batch.numpy()], share_inputs=True)[0])
+
+
+def request(path: Path, more: Mapping[str, Any] | None = None) -> Any:
+    """Compile the model of an engine with OpenVINO's properties for it and `more`. Returns its InferRequest.
+
+    Raises InputError if the engine is damaged.
+    """
     openvino = _package("openvino")
     try:
         with zipfile.ZipFile(path) as packed:
@@ -110,10 +120,10 @@ def load(path: Path, device: str) -> InferenceFunction:
         # Otherwise OpenVINO leaves out the second thread of each core, and binds its threads to cores.
         "ENABLE_HYPER_THREADING": True,
         "ENABLE_CPU_PINNING": False,
+        **(more or {}),
     }
     core = openvino.Core()
-    request = core.compile_model(core.read_model(model, weights), "CPU", properties).create_infer_request()
-    return lambda batch: torch.from_numpy(request.infer([batch.numpy()], share_inputs=True)[0])
+    return core.compile_model(core.read_model(model, weights), "CPU", properties).create_infer_request()
 
 
 def versions() -> dict[str, str]:
