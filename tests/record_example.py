@@ -8,7 +8,10 @@ import json
 import math
 
 from deepcam.record import cell_summary, store
+from deepcam.record.packed import count, pack, unpack
 from deepcam.record.schema import SCHEMA_VERSION, Measurement, Record
+
+NAMES = [f"{name}.npy" for name in "abcd"]
 
 FAST = 4 / 1.95
 """Samples per second of the example's faster run; the other one's are 2."""
@@ -17,9 +20,10 @@ FAST = 4 / 1.95
 def rank_run(seconds, names, **more):
     return {
         "part_seconds": [seconds],
-        "batch_interval_seconds": [seconds / 2] * 2,
-        "batch_samples": [1, 1],
-        "samples": dict.fromkeys(names, 1),
+        "batch_interval_nanoseconds": nanoseconds([seconds / 2] * 2),
+        "batch_samples": pack([1, 1]),
+        **samples(names),
+        "unknown_samples": {},
         "cpu_seconds": seconds,
         "node_cpu_utilisation": None,
         "background_cpu_load": None,
@@ -36,6 +40,19 @@ def rank_run(seconds, names, **more):
         "delivery": delivery(),
         "masks": None,
     } | more
+
+
+def nanoseconds(intervals):
+    """Batch intervals in seconds, as a record has them."""
+    return pack([round(seconds * 1e9) for seconds in intervals])
+
+
+def samples(names, times=1):
+    """That samples with these names were read so often each, as a record says it."""
+    return {
+        "sample_numbers": pack([NAMES.index(name) for name in names]),
+        "sample_counts": pack([times] * len(names)),
+    }
 
 
 def delivery(**fields):
@@ -134,7 +151,7 @@ def content(**cell):
             "source": "synthetic",
             "sample_shape": [3125, 5000, 16],
             "bytes": 4_000_000_000,
-            "samples": ["a.npy", "b.npy", "c.npy", "d.npy"],
+            "samples": NAMES,
         },
         "engine": None,
         "environment": {
@@ -182,7 +199,6 @@ def invalid(made):
 def cell_content(seconds=2.0, **fields):
     """The content of a record of a cell whose runs take about `seconds`."""
     made = content(**fields)
-    names = [f"{name}.npy" for name in "abcd"]
     ranks = fields.get("ranks", 2)
     cold, computes = made["cell"]["cache"] == "cold", made["cell"]["mode"] == "compute"
     for number, run in enumerate(made["runs"]):
@@ -190,8 +206,8 @@ def cell_content(seconds=2.0, **fields):
         run |= {key: [0.0 if cold else 1.0] for key in ("page_cache_residency_min", "page_cache_residency_max")}
         run["ranks"] = [copy.deepcopy(run["ranks"][0]) for _ in range(ranks)]
         for index, rank in enumerate(run["ranks"]):
-            own = names[index::ranks]
-            rank["samples"] = {} if computes else dict.fromkeys(own, 1)
+            own = NAMES[index::ranks]
+            rank |= samples([] if computes else own)
             rank["batch_samples"] = _batches(len(own), made["cell"]["local_batch_size"])
             rank["delivery"] = None if computes else delivery(samples=len(own), bytes=64 * len(own))
             rank["bytes_read_from_storage"] = len(own) * 1_000_000_000 if cold else 0
@@ -207,7 +223,7 @@ def cell_content(seconds=2.0, **fields):
 
 def _batches(samples, size):
     """The sizes of the batches of so many samples."""
-    return [min(size, samples - start) for start in range(0, samples, size)]
+    return pack([min(size, samples - start) for start in range(0, samples, size)])
 
 
 def lasting(rank, seconds, number=0):
@@ -215,9 +231,13 @@ def lasting(rank, seconds, number=0):
 
     Runs with other numbers differ by some nanoseconds, since no two runs of a machine have equal times.
     """
-    batches = len(rank["batch_samples"])
-    intervals = [seconds / batches * (1 + number * 1e-9)] + [seconds / batches] * (batches - 1)
-    rank |= {"part_seconds": [seconds], "batch_interval_seconds": intervals, "cpu_seconds": seconds}
+    batches = count(rank["batch_samples"])
+    intervals = [seconds / batches + number * 1e-9] + [seconds / batches] * (batches - 1)
+    rank |= {
+        "part_seconds": [seconds],
+        "batch_interval_nanoseconds": nanoseconds(intervals),
+        "cpu_seconds": seconds,
+    }
 
 
 def repeated(run, times):
@@ -234,12 +254,12 @@ def in_epochs(run, *seconds):
     epochs = len(seconds[0])
     run |= {"epochs": epochs, "page_cache_residency_min": [0.0] * epochs, "page_cache_residency_max": [0.0] * epochs}
     for rank, parts in zip(run["ranks"], seconds, strict=True):
-        batches = len(rank["batch_samples"])
+        batches = count(rank["batch_samples"])
         rank |= {
             "part_seconds": list(parts),
-            "batch_interval_seconds": [part / batches for part in parts for _ in range(batches)],
-            "batch_samples": rank["batch_samples"] * epochs,
-            "samples": {name: epochs * times for name, times in rank["samples"].items()},
+            "batch_interval_nanoseconds": nanoseconds(part / batches for part in parts for _ in range(batches)),
+            "batch_samples": pack(unpack(rank["batch_samples"]).tolist() * epochs),
+            "sample_counts": pack(unpack(rank["sample_counts"]) * epochs),
             "cpu_seconds": sum(parts),
             "bytes_read_from_storage": epochs * rank["bytes_read_from_storage"],
             "bytes_returned_by_reads": epochs * rank["bytes_returned_by_reads"],

@@ -24,7 +24,10 @@ def main() -> None:
             print(f"{words}: {path}")
     if not records.present:
         raise InputError(f"{args.records}: none of its {len(records.missing)} records exists; run the workflow first")
-    summary = tables.summary(store.read(records.present), rounds.stopped(args.rounds))
+    of_cells: dict[str, list[Path]] = {}
+    for path in records.present:
+        of_cells.setdefault(path.parent.name, []).append(path)
+    summary = tables.summary_of_cells(map(store.read_each, of_cells.values()), rounds.stopped(args.rounds))
     made = {
         "summary.csv": summary,
         "summary.parquet": summary,

@@ -8,6 +8,7 @@ from pathlib import Path
 from deepcam import cli, grid, launch, paths
 from deepcam.plan import dry_run, estimates, plan, terminal
 from deepcam.record import run_records, store
+from deepcam.record.compact import Compact
 from deepcam.rounds import command
 from prepare_run import check_files
 
@@ -20,7 +21,7 @@ def main() -> None:
     config, devices = asked.config, launch.device_names(asked.config.devices)
     os.chdir(asked.folder)
     found = run_records.of_cells(cell.id for cell in grid.cells(config))
-    records = store.read(found.present)
+    records = [*map(Compact(), store.read_each(found.present))]
     rates = estimates.measured_rates(records, config.data)
     starts = collections.Counter(
         record.cell.id for record in records if record.settings == command.settings(config, record.cell)

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from deepcam import cli, config, files
 from deepcam.record import run_records, store
+from deepcam.record.compact import Compact
 from deepcam.report import result_file, summary_page
 from deepcam.report.tables import Tables
 
@@ -23,7 +24,10 @@ def main() -> None:
     records = run_records.read(args.records)
     settings = config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8")))
     page = summary_page.gather(
-        Tables.read(args.tables), store.read(records.present), len(records.missing), settings.benchmark.precision
+        Tables.read(args.tables),
+        [*map(Compact(), store.read_each(records.present))],
+        len(records.missing),
+        settings.benchmark.precision,
     )
     files.write_text(args.output, summary_page.render(page))
     files.write_json(args.result, result_file.result(page).model_dump(mode="json"))

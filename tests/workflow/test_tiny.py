@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from deepcam.record.packed import unpack
 from deepcam.report import contents
 from mpirun import mpirun
 
@@ -92,8 +94,11 @@ def test_records_prove_that_two_ranks_read_every_sample_once(finished):
     record = json.loads(path.read_text())
     for run in record["runs"]:
         assert len(run["ranks"]) == 2
-        counts = [count for rank in run["ranks"] for count in rank["samples"].values()]
-        assert counts == [run["epochs"]] * 4
+        numbers, counts = (
+            np.concatenate([unpack(rank[field]) for rank in run["ranks"]])
+            for field in ("sample_numbers", "sample_counts")
+        )
+        assert sorted(numbers) == [0, 1, 2, 3] and set(counts) == {run["epochs"]}
     cores = [set(rank["cores"]) for rank in record["environment"]["ranks"]]
     assert len(os.sched_getaffinity(0)) < 2 or not cores[0] & cores[1]
 

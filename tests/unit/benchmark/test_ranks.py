@@ -10,6 +10,7 @@ from deepcam import cgroup, machine
 from deepcam.benchmark import ranks
 from deepcam.benchmark.ranks import check_even_distribution, init_ranks, started_ranks
 from deepcam.errors import InputError
+from deepcam.record.delivery_schema import MaskComparison
 from mpirun import ROOT, mpirun
 
 ONE_RANK = """
@@ -27,7 +28,9 @@ import json, os, time
 from pathlib import Path
 from deepcam.benchmark import environment
 from deepcam.benchmark.ranks import init_ranks
+from deepcam.record.delivery_schema import MaskComparison
 me = init_ranks(2)
+models = me.gather_models(MaskComparison(samples=1, pixels=10 ** (10 * me.rank), differing_pixels=0))
 if me.rank == 0:
     time.sleep(0.2)
     Path("before the barrier").touch()
@@ -40,6 +43,7 @@ load = me.wait_until_quiet(1.0)
 found = me.gather({
     "waited": waited, "reduced": [*low_and_high, largest], "shared": shared, "gathers": gathered is not None,
     "leads": me.node_leader, "measures": meter() is not None, "load": load, "mpi": environment.describe(me.size)["mpi"],
+    "pixels": models and [model.pixels for model in models],
     "cores": sorted(me.cores), "bound": sorted(os.sched_getaffinity(0)), "node_cores": sorted(me.node_cores),
 })
 if me.rank == 0:
@@ -73,6 +77,7 @@ def test_two_ranks_talk_over_mpi(tmp_path):
         assert 0 <= rank["load"] <= 1
         assert "MPI" in rank["mpi"]
     assert [rank["gathers"] for rank in (first, second)] == [True, False]
+    assert [rank["pixels"] for rank in (first, second)] == [[1, 10**10], None]
     assert [rank["leads"] for rank in (first, second)] == [True, False]
     assert [rank["measures"] for rank in (first, second)] == [True, False]
 
@@ -83,6 +88,8 @@ def test_one_rank_has_all_cores_of_its_process_and_talks_to_itself():
     assert set(me.cores) == me.node_cores == os.sched_getaffinity(0)
     me.barrier()
     assert me.gather("a") == ["a"]
+    model = MaskComparison(samples=1, pixels=2, differing_pixels=0)
+    assert me.gather_models(model) == [model]
     assert me.broadcast("a") == "a"
     assert (me.allreduce_max(2.0), me.allreduce_min_max(2.0)) == (2.0, (2.0, 2.0))
 

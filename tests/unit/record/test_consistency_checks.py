@@ -4,8 +4,9 @@ import copy
 import datetime
 
 import pytest
-from deepcam.record import cell_summary, consistency_checks, store
-from record_example import cell_content, content, in_epochs, judged, measurement
+from deepcam.record import cell_summary, consistency_checks, start_facts, store
+from deepcam.record.packed import pack
+from record_example import cell_content, content, in_epochs, judged, measurement, nanoseconds, samples
 from results_example import GRID, STEADY, started
 
 
@@ -46,10 +47,16 @@ def rank(made):
     [
         (lambda made: rank(made).update(part_seconds=[0.1]), "a part of 0.1 s whose batches took 1 s"),
         (lambda made: rank(made).update(part_seconds=[10.0]), "a part of 10 s whose batches took 1 s"),
-        (lambda made: rank(made).update(batch_samples=[10, 10]), "20 samples in batches, 2 by name"),
-        (lambda made: rank(made)["samples"].clear(), "2 samples in batches, 0 by name"),
-        (lambda made: rank(made).update(batch_interval_seconds=[1.0]), "1 intervals of 2 batches in 1 parts"),
-        (lambda made: rank(made).update(batch_samples=[2], batch_interval_seconds=[1.0]), "a batch of 2 samples"),
+        (lambda made: rank(made).update(batch_samples=pack([10, 10])), "20 samples in batches, 2 by name"),
+        (lambda made: rank(made).update(samples([])), "2 samples in batches, 0 by name"),
+        (
+            lambda made: rank(made).update(batch_interval_nanoseconds=nanoseconds([1.0])),
+            "1 intervals of 2 batches in 1 parts",
+        ),
+        (
+            lambda made: rank(made).update(batch_samples=pack([2]), batch_interval_nanoseconds=nanoseconds([1.0])),
+            "a batch of 2 samples",
+        ),
     ],
     ids=["shorter part", "longer part", "larger batches", "no names", "fewer intervals", "a batch too large"],
 )
@@ -157,7 +164,9 @@ def test_a_date_is_one_of_utc(date):
 
 
 def failed(records):
-    return [check.name for check in consistency_checks.checks_of_starts(records) if not check.ok]
+    return [
+        check.name for check in consistency_checks.checks_of_starts([*map(start_facts.of, records)]) if not check.ok
+    ]
 
 
 def test_a_copied_start_is_told_and_makes_its_configuration_invalid(tmp_path):

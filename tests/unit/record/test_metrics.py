@@ -2,10 +2,11 @@
 
 import statistics
 
+import pandas as pd
 import pytest
 from deepcam.record import cell_summary, precision
 from deepcam.report import tables
-from record_example import FAST, content, in_epochs, invalid, judged, lasting, record
+from record_example import FAST, content, in_epochs, invalid, judged, lasting, record, samples
 from results_example import GRID, measured
 
 
@@ -104,8 +105,14 @@ def compute_content(**fields):
     for run in made["runs"]:
         run["epochs"] = 0
         for rank in run["ranks"]:
-            rank["samples"] = {}
+            rank |= samples([])
     return made
+
+
+def test_a_table_can_be_made_of_records_that_are_read_one_after_the_other():
+    records = [record(mode="inference", engine="eager-fp32"), record(), judged(compute_content())]
+    one_by_one = tables.summary_of_cells(iter([one]) for one in records)
+    pd.testing.assert_frame_equal(one_by_one, tables.summary(records[::-1]))
 
 
 def test_inference_finds_its_parts_among_the_cells_of_the_same_settings():

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from deepcam.errors import InputError
 from deepcam.record import consistency_checks, store, validity
+from deepcam.record.packed import pack
 from deepcam.record.schema import Record
-from record_example import cell_content, judged, measurement, record, verdict
+from record_example import cell_content, judged, measurement, rank_run, record, verdict
 
 VERSION_6 = Path(__file__).parents[2] / "fixtures/record_v6.json"
 """A real record of mode inference, of commit 665a5df."""
@@ -37,6 +38,13 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert found.metrics == made.metrics
     assert found.checks[:-1] == made.checks and found.checks[-1].name == "record_digest"
     assert failed(found) == []
+
+
+def test_each_rank_of_a_run_has_one_line(tmp_path):
+    store.write(record(), tmp_path / "0.json")
+    lines = (tmp_path / "0.json").read_text().splitlines()
+    assert sum('"batch_interval_nanoseconds": "u4:' in line for line in lines) == 4
+    assert lines[0] == "{" and lines[1] == ' "schema_version": 7,' and lines[-1] == "}"
 
 
 def test_the_digest_can_be_computed_without_this_program(tmp_path):
@@ -107,6 +115,13 @@ def test_a_record_of_version_6_is_converted():
     assert (new.environment.allocator, new.environment.nodes[0].transparent_huge_pages) == ("not recorded", None)
     assert {rank.page_faults for run in new.runs for rank in run.ranks} == {None}
     assert [run.epochs for run in new.runs] == [run["epochs"] for run in old["runs"]]
+    for run, old_run in zip(new.runs, old["runs"], strict=True):
+        for rank, old_rank in zip(run.ranks, old_run["ranks"], strict=True):
+            assert rank.batch_interval_seconds == pytest.approx(old_rank["batch_interval_seconds"], abs=1.1e-9)
+            assert rank.batch_interval_seconds.sum() == pytest.approx(sum(old_rank["batch_interval_seconds"]), abs=1e-9)
+            assert rank.batch_sizes.tolist() == old_rank["batch_samples"]
+            names = [new.dataset.samples[number] for number in rank.read_samples()[0]]
+            assert dict(zip(names, rank.read_samples()[1].tolist(), strict=True)) == old_rank["samples"]
     [node] = new.environment.nodes
     assert (node.cpu_quota, node.memory_limit_bytes, node.machine_lock) == (None, None, "not recorded")
     assert new.verification is new.runs[0].ranks[0].delivery is new.environment.ranks[0].engine_sha256 is None
@@ -152,12 +167,23 @@ def test_a_file_that_is_no_record_is_refused_in_one_line(content, message, tmp_p
         ("dataset.samples", [], "at least 1 item"),
         ("dataset.sample_shape", [2, 2], "Field required"),
         ("runs.0.ranks.0.part_seconds.0", 0, "greater than or equal to 0.000000001"),
-        ("runs.0.ranks.0.batch_samples.1", 0, "greater than or equal to 1"),
+        ("runs.0.ranks.0.batch_samples", pack([0]), "must have numbers from 1 to 65,536"),
+        ("runs.0.ranks.0.batch_samples", pack([]), "must have at least 1 number"),
+        ("runs.0.ranks.0.batch_samples", [1, 1], "should be a valid string"),
+        ("runs.0.ranks.0.batch_samples", "u3:AAAA", "should match pattern"),
+        ("runs.0.ranks.0.batch_samples", "u4:AAAA", ""),
+        ("runs.0.ranks.0.batch_samples", "u1:AAA", ""),
+        ("runs.0.ranks.0.batch_samples", "u1:A", ""),
         ("runs.0.page_cache_residency_max.0", 1.1, "less than or equal to 1"),
         ("runs.0.ranks.1.part_seconds.0", float("nan"), "finite number"),
         ("environment.ranks.0.cores.0", -1, "greater than or equal to 0"),
         ("runs.0.ranks.0.part_seconds.0", 1e-320, "greater than or equal to"),
-        ("runs.0.ranks.0.batch_samples.0", 10**400, "less than or equal to 100000000000000"),
+        ("runs.0.ranks.0.batch_interval_nanoseconds", pack([2**64 - 1]), "must have numbers from 0"),
+        (
+            "runs.0.ranks.0",
+            rank_run(1.0, ["a.npy"]) | {"sample_counts": pack([])},
+            "1 sample_numbers and 0 sample_counts",
+        ),
         ("runs.0.ranks.1.peak_rss_bytes", 10**15, "less than or equal to 100000000000000"),
         ("runs.0.ranks.0.reader.o_direct", 10**400, ""),
         ("runs.0", {**record().model_dump(mode="json")["runs"][0], "ranks": []}, ""),
@@ -178,6 +204,13 @@ def test_a_bad_value_is_refused_with_its_place(path, value, message, tmp_path):
     with pytest.raises(InputError) as error:
         store.read([write(tmp_path / "0.json", content)])
     assert f"({path}" in str(error.value) and message in str(error.value)
+
+
+def test_a_sample_number_is_that_of_a_sample(tmp_path):
+    made = record().model_dump(mode="json")
+    made["runs"][0]["ranks"][1]["sample_numbers"] = pack([2, 4])
+    with pytest.raises(InputError, match="sample_numbers has 4, but the dataset has 4 samples"):
+        store.read([write(tmp_path / "0.json", made)])
 
 
 def test_a_record_without_what_its_metrics_need_is_refused(tmp_path):
@@ -214,6 +247,9 @@ def test_a_record_has_the_name_of_its_start(tmp_path):
 
 def test_files_and_values_have_limits_of_size(tmp_path, monkeypatch):
     path = write(tmp_path / "0.json", record().model_dump(mode="json"))
+    monkeypatch.setattr(store, "MOST_BATCHES", 7)
+    with pytest.raises(InputError, match="has 8 batches, but at most 7 are read"):
+        store.read([path])
     monkeypatch.setattr(store, "MOST_VALUES", 100)
     with pytest.raises(InputError, match="has more than 100 values"):
         store.read([path])

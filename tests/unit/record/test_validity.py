@@ -1,8 +1,20 @@
 """Every check of a record fails when it should, and only then."""
 
 import pytest
-from deepcam.record import cell_summary, validity
-from record_example import cell_content, content, in_epochs, judged, lasting, measurement, node, repeated, verdict
+from deepcam.record import cell_summary, start_facts, validity
+from deepcam.record.packed import pack
+from record_example import (
+    cell_content,
+    content,
+    in_epochs,
+    judged,
+    lasting,
+    measurement,
+    node,
+    repeated,
+    samples,
+    verdict,
+)
 from results_example import GRID, measured, started
 
 
@@ -20,7 +32,7 @@ def test_a_good_record_fails_no_check():
 
 def test_a_sample_read_twice_or_not_at_all_is_found():
     made = content()
-    made["runs"][1]["ranks"][0]["samples"] = {"a.npy": 2}
+    made["runs"][1]["ranks"][0] |= samples(["a.npy"], times=2)
     assert failed(made) == ["every_sample_once"]
     row = judged(made).metrics
     assert not row.valid
@@ -31,8 +43,7 @@ def test_a_sample_read_twice_or_not_at_all_is_found():
 
 def test_a_foreign_sample_is_found():
     made = content()
-    samples = made["runs"][0]["ranks"][0]["samples"]
-    samples["z.npy"] = samples.pop("a.npy")
+    made["runs"][0]["ranks"][0] |= samples(["b.npy"]) | {"unknown_samples": {"z.npy": 1}}
     assert failed(made) == ["every_sample_once"]
 
 
@@ -141,7 +152,7 @@ def test_the_same_change_in_all_starts_is_a_trend(changes, steady):
 
 
 def test_starts_of_one_run_show_no_trend():
-    assert all(check.ok for check in validity.checks_of_starts(started(GRID[0], [10.0] * 5)))
+    assert all(check.ok for check in validity.checks_of_starts([*map(start_facts.of, started(GRID[0], [10.0] * 5))]))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +228,7 @@ def test_the_parts_of_a_cold_run_add_up_to_its_length():
 def test_memory_that_is_mapped_again_with_every_batch_is_a_warning(mode, faults, ok):
     made = cell_content(mode=mode, cache="none" if mode == "compute" else "warm", engine="eager-fp32", ranks=1)
     for rank in each_rank(made):
-        rank |= {"batch_samples": [1, 1], "page_faults": faults}
+        rank |= {"batch_samples": pack([1, 1]), "page_faults": faults}
     assert ("page_faults" not in failed(made)) is ok
     assert judged(made).metrics.page_faults_per_batch == (None if faults is None else faults / 2)
 

@@ -32,7 +32,8 @@ NAMELESS = {
     "FileSystem.read_ahead_kb", "FileSystem.rotational", "FileSystem.scheduler", "FileSystem.type",
     "Metrics.precision", "Node.cpu", "Node.driver", "Node.governor", "Node.gpus", "Node.isa", "Node.kernel",
     "Node.machine_lock", "Node.read_limits", "Node.transparent_huge_pages", "RankPlace.device",
-    "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.thread_cores", "Record.digest",
+    "RankPlace.engine_sha256", "RankPlace.scheduling", "RankRun.batch_interval_nanoseconds", "RankRun.batch_samples",
+    "RankRun.sample_counts", "RankRun.sample_numbers", "RankRun.thread_cores", "Record.digest",
 }  # fmt: skip
 """Texts that name nobody."""
 
@@ -121,7 +122,18 @@ def test_names_of_samples_stay_if_they_are_those_of_the_archive():
     renamed = json.loads(json.dumps(content).replace('"a.npy"', '"data-1996-06-01-00-0.npy"'))
     [made] = replaced(Record.model_validate_json(json.dumps(renamed)))
     assert made.dataset.samples == ["data-1996-06-01-00-0.npy", *(f"data-sample-{n}.npy" for n in (1, 2, 3))]
-    assert {name for rank in made.runs[0].ranks for name in rank.samples} == set(made.dataset.samples)
+
+
+def test_packed_numbers_stay_and_names_of_unknown_samples_do_not():
+    content = cell_content()
+    content["runs"][0]["ranks"][0] |= {
+        "batch_interval_nanoseconds": "u4:A+/AbcAA+/A=",  # looks like paths
+        "unknown_samples": {"secret.npy": 1},
+    }
+    [made] = replaced(judged(content))
+    rank = made.runs[0].ranks[0]
+    assert rank.batch_interval_nanoseconds == "u4:A+/AbcAA+/A="
+    assert rank.unknown_samples == {"data-sample-5.npy": 1}
 
 
 @pytest.mark.parametrize("device", ["/dev/vda", "/dev/nvme0n1p2", "/dev/sdb1", "/dev/md0", "overlay", ""])

@@ -7,8 +7,9 @@ import pandas as pd
 import plot_time_series
 import pytest
 from deepcam.grid import Cell
+from deepcam.record.packed import pack
 from deepcam.report.figures import time_series
-from record_example import content, judged
+from record_example import content, judged, nanoseconds
 from results_example import started, write
 
 CELL = Cell("io", "pread", "cold", "none", 2, 1, 1, 1)
@@ -21,7 +22,11 @@ def record(*ranks, parts=1):
     run |= {key: [0.0] * parts for key in ("page_cache_residency_min", "page_cache_residency_max")}
     for rank, intervals in zip(run["ranks"], ranks, strict=True):
         lengths = [sum(part) for part in np.array_split(intervals, parts)]
-        rank |= {"batch_interval_seconds": intervals, "batch_samples": [1] * len(intervals), "part_seconds": lengths}
+        rank |= {
+            "batch_interval_nanoseconds": nanoseconds(intervals),
+            "batch_samples": pack([1] * len(intervals)),
+            "part_seconds": lengths,
+        }
     return judged(made | {"runs": [run]})
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from deepcam.benchmark.timed_loop import Part
 from deepcam.machine import CpuTime
 from deepcam.record.delivery_schema import Delivery, MaskComparison
+from deepcam.record.packed import pack
 from deepcam.record.run_schema import DeviceUsage, RankRun
 
 Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
 
 
-def joined(parts: Sequence[Part]) -> RankRun:
-    """The parts of a rank's run as one. Shares of time are means, weighted with the parts' times."""
+def joined(parts: Sequence[Part], numbers: Mapping[str, int]) -> RankRun:
+    """The parts of a rank's run as one. Shares of time are means, weighted with the parts' times.
+
+    `numbers` maps the file name of each sample to its place in the dataset.
+    """
     samples = sum((part.samples for part in parts), collections.Counter())
+    known = sorted((numbers[name], times) for name, times in samples.items() if name in numbers)
     node = _known(lambda times: sum(times, CpuTime()), [part.node for part in parts])
     return RankRun(
         part_seconds=[part.seconds for part in parts],
-        batch_interval_seconds=[seconds for part in parts for seconds in part.batch_interval_seconds],
-        batch_samples=[size for part in parts for size in part.batch_samples],
-        samples=dict(samples),
+        batch_interval_nanoseconds=pack([time for part in parts for time in part.batch_interval_nanoseconds]),
+        batch_samples=pack([size for part in parts for size in part.batch_samples]),
+        sample_numbers=pack([number for number, _ in known]),
+        sample_counts=pack([times for _, times in known]),
+        unknown_samples={name: times for name, times in samples.items() if name not in numbers},
         cpu_seconds=sum(part.cpu_seconds for part in parts),
         node_cpu_utilisation=node.node_utilisation if node else None,
         background_cpu_load=node.background_load if node else None,

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -84,6 +84,7 @@ class _Runs:
         self._part = (_ReadingPart if reads else _ComputingPart)(workload, ranks, device, engine)
         self._cold, self._ranks = workload.cell.cache == "cold", ranks
         self._batch_sizes: set[int] = set()
+        self._numbers = {path.name: number for number, path in enumerate(workload.files)}
 
     def run(self, amount: int, min_seconds: float, verify: bool = False) -> tuple[Run | None, float, bool]:
         """One run with this number of epochs or batches; a cold one has epochs until it lasts `min_seconds`.
@@ -103,7 +104,7 @@ class _Runs:
         sizes = {size for part in parts for size in part.batch_samples}
         new_batch_size = bool(self._ranks.allreduce_max(not sizes <= self._batch_sizes))
         self._batch_sizes |= sizes
-        gathered = self._ranks.gather(joined(parts))
+        gathered = self._ranks.gather_models(joined(parts, self._numbers))
         if gathered is None:
             return None, seconds, new_batch_size
         lowest, highest = zip(*residency, strict=True)
@@ -117,7 +118,7 @@ class _Runs:
 
     def verification(self) -> list[Verification] | None:
         """What each rank verified, on rank 0; None elsewhere."""
-        return self._ranks.gather(self._part.verified())
+        return self._ranks.gather_models(self._part.verified())
 
 
 class _ReadingPart:
@@ -190,11 +191,11 @@ class _ReadingPart:
         self._mask_seconds -= time.perf_counter() - start
         return found
 
-    def verified(self) -> Verification | None:
+    def verified(self) -> Verification:
         """What was verified. Makes the pass if there was none."""
         if self._verification is None:
             self(1, verify=True)
-        return self._verification
+        return cast(Verification, self._verification)
 
     def epochs(self, amount: int) -> int:
         return amount

@@ -51,9 +51,10 @@ class Part:
     """What one rank measured while the clock was on. The fields are those of `RankRun`, of one part of a run."""
 
     seconds: float
-    batch_interval_seconds: list[float]
+    batch_interval_nanoseconds: list[int]
     batch_samples: list[int]
     samples: collections.Counter[str]
+    """File name to how often the reader reported it as read."""
     cpu_seconds: float
     node: machine.CpuTime | None
     """How the cores of the rank's node were used; None on ranks that do not lead their node."""
@@ -161,7 +162,7 @@ def _timed(
     The barrier comes last before the clock starts, so that all ranks start together. A step is done when the device
     is; meanwhile the host goes on with up to `device.in_flight` steps. `helpers` are the reader's other processes.
     """
-    finished: list[float] = []
+    finished: list[int] = []
     batches: list[list[str]] = []
     queued: collections.deque[Callable[[], None]] = collections.deque()
     processes = [os.getpid(), *helpers]
@@ -173,24 +174,24 @@ def _timed(
     ranks.barrier()
     faults = machine.page_faults()
     cpu = machine.cpu_seconds(processes)  # without the time that a rank waits in MPI, which keeps its core busy
-    start = time.perf_counter()
+    start = time.perf_counter_ns()
     for files in steps:
         batches.append(files)
         queued.append(device.record_event())
         while len(queued) > device.in_flight:
             queued.popleft()()
-            finished.append(time.perf_counter())
+            finished.append(time.perf_counter_ns())
     for done in queued:
         done()
-        finished.append(time.perf_counter())
-    end = time.perf_counter()
+        finished.append(time.perf_counter_ns())
+    end = time.perf_counter_ns()
     usage = meter()
     cpu = machine.cpu_seconds(processes) - cpu
     returned = _returned_bytes(processes) - returned
     faults = machine.page_faults() - faults
     return Part(
-        seconds=end - start,
-        batch_interval_seconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
+        seconds=(end - start) / 1e9,
+        batch_interval_nanoseconds=[b - a for a, b in zip([start, *finished], finished, strict=False)],
         batch_samples=[len(files) for files in batches],
         samples=collections.Counter(os.path.basename(name) for files in batches for name in files if name),
         cpu_seconds=cpu,

@@ -114,7 +114,13 @@ def read_description(path: Path) -> Dataset:
 def from_description(path: Path) -> Dataset:
     """Read dataset.json and check that every data file has the described size; InputError names one that has not."""
     described = read_description(path)
-    for sample in described.samples:
+    check_sizes(described.samples)
+    return described
+
+
+def check_sizes(samples: Sequence[Sample]) -> None:
+    """Raise InputError if a data file is missing or has another size than the described one."""
+    for sample in samples:
         with files.os_errors_as_input_errors(sample.data):
             actual = sample.data.stat().st_size if sample.data.exists() else None
         if actual != sample.bytes:
@@ -122,7 +128,6 @@ def from_description(path: Path) -> Dataset:
             raise InputError(
                 f"{sample.data}: {found}; delete {sample.data.parent / MANIFEST} and run the workflow again"
             )
-    return described
 
 
 def from_folders(folders: Sequence[Path]) -> Dataset:

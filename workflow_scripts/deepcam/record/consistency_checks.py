@@ -6,18 +6,20 @@ with a digest of their own, pass them.
 
 from __future__ import annotations
 
+import collections
 import datetime
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from deepcam.record import metrics
+from deepcam.record import metrics, start_facts
 from deepcam.record.checking import WARNING, check
 from deepcam.record.columns import Metrics
 from deepcam.record.run_schema import RankRun, Run
-from deepcam.record.schema import Check, DatasetSummary, Measurement, Settings
+from deepcam.record.schema import Check, Measurement
+from deepcam.record.start_facts import StartFacts
 
 ROUNDING = 1e-6
 """Relative error of sums of floating-point numbers."""
@@ -38,9 +40,6 @@ EARLIEST_DATE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 MOST_HEADER_BYTES = 2**16 + 10
 """Size of the largest header of an npy file of version 1."""
 
-ENGINE_KEYS = ("backend", "precision", "cuda_graphs", "weights_sha256", "width_multiplier", "channels")
-"""Fields of an engine that are equal in all starts, even if it is built again between two of them."""
-
 JUDGEMENTS = {"valid", "invalid_reasons", "warnings"}
 """Metrics that follow from the checks. They change with each new check, so they are not compared."""
 
@@ -51,16 +50,17 @@ def checks(record: Measurement) -> list[Check]:
     return [check("record_consistent", "numbers that agree with each other", found or "such numbers", found is None)]
 
 
-def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
-    """The checks that compare the starts of a configuration, a record each: no copies, and dates in order."""
-    if len(records) < 2:
+def checks_of_starts(starts: Sequence[StartFacts]) -> list[Check]:
+    """The checks that compare the starts of a configuration: no copies, and dates in order."""
+    if len(starts) < 2:
         return []
-    times = [_times(run) for record in records for run in record.runs]
+    times = [run.times for start in starts for run in start.runs]
     copies = len(times) - len(set(times))
-    differing = _differing_between_starts(records)
-    rounds = sorted((record.start.round, record.environment.date) for record in records if record.start)
+    first, *others = (start.subject for start in starts)
+    differing = [key for key, value in first.items() if any(other[key] != value for other in others)]
+    rounds = sorted((one.start.round, one.date) for one in starts if one.start)
     dates = [date for _, date in rounds]
-    numbers = {record.start.number for record in records if record.start}
+    numbers = {one.start.number for one in starts if one.start}
     missing = sorted(set(range(max(numbers, default=0))) - numbers)
     return [
         check("starts_distinct", "times of its own for each run", f"copied times in {copies} runs", not copies),
@@ -85,33 +85,6 @@ def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
             WARNING,
         ),
     ]
-
-
-def _times(run: Run) -> tuple[tuple[float, ...], ...]:
-    """What no other run has: at a resolution of nanoseconds, the times of two runs differ."""
-    return tuple((*rank.part_seconds, *rank.batch_interval_seconds) for rank in run.ranks)
-
-
-def _differing_between_starts(records: Sequence[Measurement]) -> list[str]:
-    """The keys of settings, dataset, engine and code that have several values."""
-    first, *others = (
-        {
-            **_keys("settings", record.settings),
-            **_keys("dataset", record.dataset),
-            **{f"engine.{key}": _engine(record).get(key) for key in ENGINE_KEYS},
-            "environment.code_sha256": record.environment.code_sha256,
-        }
-        for record in records
-    )
-    return [key for key, value in first.items() if any(other[key] != value for other in others)]
-
-
-def _engine(record: Measurement) -> dict[str, Any]:
-    return record.engine.model_dump(include=set(ENGINE_KEYS)) if record.engine else {}
-
-
-def _keys(name: str, values: Settings | DatasetSummary) -> dict[str, Any]:
-    return {f"{name}.{key}": value for key, value in values.model_dump().items()}
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -159,7 +132,7 @@ def _contradictions(record: Measurement) -> Iterator[str]:
     unknown = {place.node for place in record.environment.ranks} - {node.name for node in record.environment.nodes}
     if unknown:
         yield f"a rank on {min(unknown)}, which is not among the nodes"
-    if len({_times(run) for run in record.runs}) < len(record.runs):
+    if len({start_facts.times(run) for run in record.runs}) < len(record.runs):
         yield "two runs with the same times"
     for number, run in enumerate(record.runs):
         contradictions = _in_run(record, run)
@@ -185,30 +158,36 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
     for low, high in zip(run.page_cache_residency_min, run.page_cache_residency_max, strict=True):
         if low > high:
             yield f"a lowest page cache residency of {low:g} and a highest of {high:g}"
+    cpu: dict[str, float] = collections.defaultdict(float)
+    wall: dict[str, float] = collections.defaultdict(float)
+    for place, rank in metrics.places(record, run):
+        cpu[place.node] += rank.cpu_seconds
+        wall[place.node] = max(wall[place.node], sum(rank.part_seconds))
+    slack = RUN_SLACK_SECONDS + parts * PART_SLACK_SECONDS
     for node in record.environment.nodes:
-        ranks = [rank for place, rank in metrics.places(record, run) if place.node == node.name]
-        cpu = sum(rank.cpu_seconds for rank in ranks)
-        wall = max((sum(rank.part_seconds) for rank in ranks), default=0.0)
-        slack = RUN_SLACK_SECONDS + parts * PART_SLACK_SECONDS
-        if cpu > node.logical_cores * (wall * MOST_CPU_RATIO + slack):
-            yield f"{cpu:.4g} s of CPU time in {wall:.4g} s on {node.logical_cores:,} cores of {node.name}"
+        if cpu[node.name] > node.logical_cores * (wall[node.name] * MOST_CPU_RATIO + slack):
+            yield (
+                f"{cpu[node.name]:.4g} s of CPU time in {wall[node.name]:.4g} s on {node.logical_cores:,} cores of "
+                f"{node.name}"
+            )
 
 
 def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
-    batches, parts = len(rank.batch_samples), len(rank.part_seconds)
-    read, reported = sum(rank.batch_samples), sum(rank.samples.values())
+    sizes, intervals, parts = rank.batch_sizes, rank.batch_interval_seconds, len(rank.part_seconds)
+    batches, largest, read = len(sizes), int(sizes.max()), int(sizes.sum())
+    reported = int(rank.read_samples()[1].sum()) + sum(rank.unknown_samples.values())
     expected = 0 if record.cell.mode == "compute" else read
     if reported != expected:
         yield f"{read:,} samples in batches, {reported:,} by name"
     yield from _in_delivery(record, rank, read)
     yield from _in_reader(record, rank)
-    if max(rank.batch_samples) > record.cell.local_batch_size:
-        yield f"a batch of {max(rank.batch_samples):,} samples"
-    if len(rank.batch_interval_seconds) != batches or batches % parts:
-        yield f"{len(rank.batch_interval_seconds):,} intervals of {batches:,} batches in {parts:,} parts"
+    if largest > record.cell.local_batch_size:
+        yield f"a batch of {largest:,} samples"
+    if len(intervals) != batches or batches % parts:
+        yield f"{len(intervals):,} intervals of {batches:,} batches in {parts:,} parts"
         return
-    for seconds, intervals in zip(rank.part_seconds, _split(rank.batch_interval_seconds, parts), strict=True):
-        total = sum(intervals)
+    # A part is an epoch, so all have equal numbers of batches.
+    for seconds, total in zip(rank.part_seconds, intervals.reshape(parts, -1).sum(axis=1), strict=True):
         if not total * (1 - ROUNDING) <= seconds <= total * (1 + ROUNDING) + SLACK_SECONDS:
             yield f"a part of {seconds:.4g} s whose batches took {total:.4g} s"
 
@@ -231,9 +210,3 @@ def _in_reader(record: Measurement, rank: RankRun) -> Iterator[str]:
     for key, number in expected.items():
         if rank.reader.get(key, number) != number:
             yield f"a reader with {key} {rank.reader[key]} instead of {number}"
-
-
-def _split(values: Sequence[float], parts: int) -> Iterable[Sequence[float]]:
-    """The values of each part. A part is an epoch, so all have equal numbers of batches."""
-    size = len(values) // parts
-    return (values[start : start + size] for start in range(0, len(values), size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import statistics
 from collections.abc import Iterator
 
@@ -37,12 +38,13 @@ def _thread_cores(record: Measurement) -> list[Check]:
     """Every thread may use all of its rank's cores."""
     if any(rank.thread_cores is None for run in record.runs for rank in run.ranks):
         return []
+    allowed = functools.cache(parse_list)  # ranks of different nodes have the same sets
     bound = sorted(
         f"threads of rank {number} on {place.node} that may use {cores} only"
         for run in record.runs
         for number, (place, rank) in enumerate(metrics.places(record, run))
         for cores in rank.thread_cores or ()
-        if not parse_list(cores).issuperset(place.cores)
+        if not allowed(cores).issuperset(place.cores)
     )
     actual = bound[0] if bound else "such threads only"
     return [check("thread_cores", "threads that may use all cores of their rank", actual, not bound)]
@@ -54,8 +56,8 @@ def _throttling(record: Measurement) -> Iterator[Check]:
     for place in record.environment.ranks:
         cores[place.node] |= set(place.cores)
     shares = [
-        (place.node, rank.throttled_seconds / metrics.run_seconds(run) / len(cores[place.node]))
-        for run in record.runs
+        (place.node, rank.throttled_seconds / seconds / len(cores[place.node]))
+        for run, seconds in zip(record.runs, map(metrics.run_seconds, record.runs), strict=True)
         for place, rank in metrics.places(record, run)
         if rank.throttled_seconds is not None
     ]
@@ -100,11 +102,13 @@ def _other_cores(record: Measurement) -> list[Check]:
     shares: dict[str, list[float]] = collections.defaultdict(list)
     logical = {node.name: node.logical_cores for node in record.environment.nodes}
     for run in record.runs:
-        ranks, seconds = list(metrics.places(record, run)), metrics.run_seconds(run)
-        for place, rank in ranks:
+        seconds, of_node = metrics.run_seconds(run), collections.defaultdict(list)
+        for place, rank in metrics.places(record, run):
+            of_node[place.node].append((place, rank))
+        for place, rank in metrics.places(record, run):
             if rank.node_cpu_utilisation is None or rank.background_cpu_load is None or place.node not in logical:
                 continue  # this rank reports no node
-            here = [(one, its) for one, its in ranks if one.node == place.node]
+            here = of_node[place.node]
             own = len({core for one, _ in here for core in one.cores})
             busy = rank.node_cpu_utilisation * logical[place.node] * seconds
             used = sum(its.cpu_seconds for _, its in here) + rank.background_cpu_load * own * seconds

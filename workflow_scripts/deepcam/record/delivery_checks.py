@@ -67,7 +67,7 @@ def _read_calls(record: Measurement) -> list[Check]:
         return []
     sample_bytes = record.dataset.bytes / len(record.dataset.samples)
     shares = [
-        (rank.bytes_returned_by_reads or 0) / (sum(rank.batch_samples) * sample_bytes)
+        (rank.bytes_returned_by_reads or 0) / (rank.num_samples * sample_bytes)
         for run in record.runs
         for rank in run.ranks
     ]

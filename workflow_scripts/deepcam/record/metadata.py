@@ -12,7 +12,7 @@ from deepcam.grid import NONE
 from deepcam.record.schema import Measurement
 
 PER_JOB_KEYS = re.compile(
-    r"environment\.(date|background_cpu_load|ranks|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds|candidates)"
+    r"environment\.(date|background_cpu_load|variables\.SLURM_JOB_ID)|engine\.[^.]+\.(accuracy|build_seconds|candidates)"
 )
 """Per-job keys (date, load, build time), ignored when configurations are compared."""
 
@@ -46,7 +46,7 @@ def differing_metadata(records: Iterable[Measurement]) -> dict[str, list[str]]:
 
 def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
     """A record without its runs, and each of its nodes. Mode train has no engine's name, and a single rank no MPI."""
-    cell, without = record.cell, {"nodes"} if record.environment.mpi else {"nodes", "mpi"}
+    cell, without = record.cell, {"nodes", "ranks"} | (set() if record.environment.mpi else {"mpi"})
     yield {
         "environment": record.environment.model_dump(exclude=without),
         "settings": record.settings.model_dump(),

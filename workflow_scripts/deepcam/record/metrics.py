@@ -26,7 +26,7 @@ def run_seconds(run: Run) -> float:
 
 def run_samples(run: Run) -> int:
     """Samples that all ranks read in all epochs of a run."""
-    return sum(sum(rank.batch_samples) for rank in run.ranks)
+    return sum(rank.num_samples for rank in run.ranks)
 
 
 def throughputs(record: Measurement) -> list[float]:
@@ -139,7 +139,7 @@ def _num_cores(record: Measurement) -> int:
 def page_faults_per_batch(run: Run) -> float | None:
     """Page faults of all ranks / number of their batches; None if they were not recorded."""
     faults = _combined(sum, [rank.page_faults for rank in run.ranks])
-    return None if faults is None else faults / sum(len(rank.batch_samples) for rank in run.ranks)
+    return None if faults is None else faults / sum(rank.num_batches for rank in run.ranks)
 
 
 def places(record: Measurement, run: Run) -> Iterable[tuple[RankPlace, RankRun]]:

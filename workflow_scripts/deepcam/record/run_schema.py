@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from deepcam.grid import LARGEST_NUMBER
 from deepcam.record.columns import Model
 from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.fields import Amount, Count, Duration, Json, Positive, Share
+from deepcam.record.packed import Packed, count, unpack, within
+
+LARGEST_COUNT = 10**9
+"""Numbers and counts of samples are no larger. A sum of many of them fits into 64 bits."""
 
 
 class DeviceUsage(Model):
@@ -31,13 +36,24 @@ class RankRun(Model):
         description="Wall time of each part of the run, seconds: from the ranks' common start to this rank's last "
         "batch. A cold run has a part for each epoch, and the files are evicted between parts; others have one part.",
     )
-    batch_interval_seconds: list[Annotated[float, Field(ge=0, le=1e9)]] = Field(
-        min_length=1,
-        description="Time from each finished batch to the next, seconds; a part's first counts from its start.",
+    batch_interval_nanoseconds: Annotated[Packed, within(1, 0, 10**18)] = Field(
+        description="Time from each finished batch to the next, nanoseconds, packed; a part's first counts from its "
+        "start.",
     )
-    batch_samples: list[Positive] = Field(min_length=1, description="Number of samples in each batch.")
-    samples: dict[str, Positive] = Field(
-        description="File name to how often the reader reported it as read; empty in mode compute."
+    batch_samples: Annotated[Packed, within(1, 1, LARGEST_NUMBER)] = Field(
+        description="Number of samples in each batch, packed."
+    )
+    sample_numbers: Annotated[Packed, within(0, 0, LARGEST_COUNT)] = Field(
+        description="The samples that the reader reported as read, packed: their places in `dataset.samples`, from 0; "
+        "none in mode compute."
+    )
+    sample_counts: Annotated[Packed, within(0, 1, LARGEST_COUNT)] = Field(
+        description="How often it reported each of `sample_numbers` as read, packed, in the same order."
+    )
+    unknown_samples: dict[str, Positive] = Field(
+        default={},
+        description="File name to how often the reader reported it as read, for files that are not in the dataset; "
+        "empty unless the reader has a bug.",
     )
     cpu_seconds: Amount = Field(
         description="CPU time of the rank's processes, seconds, without that of the kernel's threads."
@@ -93,6 +109,37 @@ class RankRun(Model):
         description="How masks compare, at random pixels, with those of the pass outside the clock and of resident "
         "batches; null in modes io and train, and if it was not recorded."
     )
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches."""
+        return count(self.batch_samples)
+
+    @property
+    def batch_interval_seconds(self) -> np.ndarray:
+        """Time from each finished batch to the next, float64."""
+        return unpack(self.batch_interval_nanoseconds) / 1e9
+
+    @property
+    def batch_sizes(self) -> np.ndarray:
+        """Number of samples in each batch, int64."""
+        return unpack(self.batch_samples)
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples in all batches."""
+        return int(self.batch_sizes.sum())
+
+    def read_samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places in `dataset.samples` of what the reader reported as read, and how often it did, int64."""
+        return unpack(self.sample_numbers), unpack(self.sample_counts)
+
+    @model_validator(mode="after")
+    def _check_counts_of_samples(self) -> Self:
+        numbers, counts = count(self.sample_numbers), count(self.sample_counts)
+        if numbers != counts:
+            raise ValueError(f"{numbers:,} sample_numbers and {counts:,} sample_counts")
+        return self
 
 
 class Run(Model):

@@ -146,6 +146,15 @@ class Measurement(Model):
             raise ValueError(f"verification of {len(self.verification)} ranks, not {len(self.environment.ranks)}")
         return self
 
+    @model_validator(mode="after")
+    def _check_sample_numbers(self) -> Self:
+        number = max(int(rank.read_samples()[0].max(initial=0)) for run in self.runs for rank in run.ranks)
+        if number >= len(self.dataset.samples):
+            raise ValueError(
+                f"sample_numbers has {number:,}, but the dataset has {len(self.dataset.samples):,} samples"
+            )
+        return self
+
 
 class Record(Measurement):
     """Record of one benchmark job."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,10 +19,16 @@ from deepcam.record.schema import SCHEMA_VERSION, AccuracyVerdict, Check, Measur
 from deepcam.record.upgrade import OLD_VERSION, upgrade_record
 
 MOST_BYTES = 256 * 2**20
-"""Size of the largest file that is read. The record of 64 ranks with 1,000 batches each has some megabytes."""
+"""Size of the largest file that is read. The record of 4,096 ranks with 5 runs of 100 batches has some 40 MB."""
 
 MOST_VALUES = 8 * 10**6
 """Values in a file, which may take a hundred times as much memory as text."""
+
+MOST_BATCHES = 32 * 10**6
+"""Batches in a file, which are packed and therefore no values of their own."""
+
+DEEPEST_LINES = 4
+"""Depth in the tree of a record from which values share a line: a rank in runs[].ranks has this depth."""
 
 START = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*([0-9]{1,9})\s*,')
 """How the records of a run start. The version of others is found by parsing them once more."""
@@ -44,7 +51,24 @@ def judged(measured: Measurement, checks_of_file: Iterable[Check] = ()) -> Recor
 def write(record: Record, path: Path) -> None:
     """Write a record with its digest, atomically."""
     content = record.model_dump(mode="json")
-    files.write_json(path, content | {"digest": consistency_checks.digest(content)})
+    content["digest"] = consistency_checks.digest(content)
+    files.write_pieces(path, [*_lines(content), "\n"])
+
+
+def _lines(value: Any, depth: int = 0) -> Iterator[str]:
+    """JSON with a line for each value that is not deep in the tree. Each rank's part of a run has one line."""
+    if not value or not isinstance(value, dict | list) or depth >= DEEPEST_LINES:
+        yield json.dumps(value, allow_nan=False)
+        return
+    if isinstance(value, dict):
+        begin, end, items = "{", "}", [(f"{json.dumps(key)}: ", one) for key, one in value.items()]
+    else:
+        begin, end, items = "[", "]", [("", one) for one in value]
+    for key, one in items:
+        yield f"{begin}\n{' ' * (depth + 1)}{key}"
+        yield from _lines(one, depth + 1)
+        begin = ","
+    yield f"\n{' ' * depth}{end}"
 
 
 def read(paths: Iterable[Path]) -> list[Record]:
@@ -53,7 +77,12 @@ def read(paths: Iterable[Path]) -> list[Record]:
     A record that was edited has a failed check, so that the others can still be shown. Raises InputError that names the
     file and the key for one that is damaged, of another version, or in the place of another cell or start.
     """
-    return [parse(files.read_bytes(path, MOST_BYTES), path) for path in paths]
+    return list(read_each(paths))
+
+
+def read_each(paths: Iterable[Path]) -> Iterator[Record]:
+    """Read records like `read`, one after the other, so that they need not be in memory together."""
+    return (parse(files.read_bytes(path, MOST_BYTES), path) for path in paths)
 
 
 def parse(content: bytes, path: PurePath) -> Record:
@@ -78,6 +107,8 @@ def parse(content: bytes, path: PurePath) -> Record:
         raise InputError(
             f"{path}: not a benchmark record ({reason(error)}); delete it and run the workflow again"
         ) from None
+    if (batches := sum(rank.num_batches for run in record.runs for rank in run.ranks)) > MOST_BATCHES:
+        raise InputError(f"{path}: has {batches:,} batches, but at most {MOST_BATCHES:,} are read; remove it")
     _check_place(record, path)
     return record
 

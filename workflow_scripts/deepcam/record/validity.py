@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import collections
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from deepcam.record import (
     completeness_checks,
@@ -21,6 +22,7 @@ from deepcam.record import (
 from deepcam.record.checking import WARNING, check
 from deepcam.record.fields import Level
 from deepcam.record.schema import Check, Measurement
+from deepcam.record.start_facts import StartFacts
 
 COLD_LIMIT, WARM_LIMIT = 0.01, 0.99
 """Largest page cache residency of a cold run, and smallest of a warm run."""
@@ -78,20 +80,20 @@ def checks(record: Measurement) -> list[Check]:
     ]
 
 
-def checks_of_starts(records: Sequence[Measurement]) -> list[Check]:
-    """The checks that take all starts of a configuration, a record each."""
-    return [*consistency_checks.checks_of_starts(records), *_trend(records)]
+def checks_of_starts(starts: Sequence[StartFacts]) -> list[Check]:
+    """The checks that take all starts of a configuration."""
+    return [*consistency_checks.checks_of_starts(starts), *_trend(starts)]
 
 
-def _trend(records: Sequence[Measurement]) -> list[Check]:
+def _trend(starts: Sequence[StartFacts]) -> list[Check]:
     """Whether later runs differ from earlier ones.
 
     With two or three runs, a single start cannot show a trend, but several starts can show the same one.
     """
-    starts = [rates for record in records if len(rates := metrics.throughputs(record)) > 1]
-    if len(starts) < precision.MIN_STARTS:
+    of_several = [rates for start in starts if len(rates := start.throughputs) > 1]
+    if len(of_several) < precision.MIN_STARTS:
         return []
-    changes = [math.log(rates[-1] / rates[0]) for rates in starts]
+    changes = [math.log(rates[-1] / rates[0]) for rates in of_several]
     mean = statistics.fmean(changes)
     noise = statistics.stdev(changes) / math.sqrt(len(changes))
     trend = abs(mean) > precision.t_quantile(TREND_CONFIDENCE, len(changes) - 1) * noise
@@ -114,13 +116,14 @@ def failures(checks: Iterable[Check], level: Level) -> str:
 
 def _coverage(record: Measurement) -> Check:
     """All ranks together read every sample exactly once per epoch in every run, as the readers reported it."""
-    expected = set(record.dataset.samples)
+    samples = record.dataset.samples
     wrong: set[str] = set()
     for run in record.runs:
-        counts: collections.Counter[str] = collections.Counter()
+        counts = np.zeros(len(samples), np.int64)
         for rank in run.ranks:
-            counts.update(rank.samples)
-        wrong |= {name for name in expected | set(counts) if counts[name] != run.epochs or name not in expected}
+            np.add.at(counts, *rank.read_samples())
+            wrong |= rank.unknown_samples.keys()
+        wrong |= {samples[number] for number in np.flatnonzero(counts != run.epochs)}
     first = f" (first: {min(wrong)})" if wrong else ""
     return check("every_sample_once", "every sample once an epoch", f"{len(wrong)} samples differ{first}", not wrong)
 

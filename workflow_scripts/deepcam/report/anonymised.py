@@ -34,8 +34,11 @@ KNOWN_FOLDERS = {"", "/", paths.DATA, Model().parts}
 OPTION = re.compile(r"\w+|\w+=\d+(?:\.\d+)?[kKmMgG]?|(?:proto|vers|data|compress|cache)=[\w.:-]+")
 """A mount option that names nobody: a flag, a number, or a choice that affects performance."""
 
-UNCHANGED = {"cell", "settings", "start", "packages", "python", "mpi", "kernel", "driver"}
-"""Fields of a record that name nobody, or that have versions, which may look like addresses."""
+UNCHANGED = {
+    "cell", "settings", "start", "packages", "python", "mpi", "kernel", "driver",
+    "batch_interval_nanoseconds", "batch_samples", "sample_numbers", "sample_counts",
+}  # fmt: skip
+"""Fields of a record that name nobody: versions may look like addresses, and packed numbers like paths."""
 
 
 class Anonymiser:
@@ -82,7 +85,7 @@ class Anonymiser:
 
     def _tree(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            if key == "samples":
+            if key == "unknown_samples":
                 return {self._sample(name): times for name, times in value.items()}
             return {name: one if name in UNCHANGED else self._tree(one, name) for name, one in value.items()}
         if isinstance(value, list):

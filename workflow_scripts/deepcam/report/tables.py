@@ -16,9 +16,10 @@ from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.data.dataset import Channel
 from deepcam.grid import NONE, READERS, Cell
-from deepcam.record import bottleneck, cell_summary, metrics, store
+from deepcam.record import bottleneck, cell_summary, metrics, start_facts, store
 from deepcam.record.columns import Bottleneck, Metrics
-from deepcam.record.schema import Record
+from deepcam.record.schema import Check, Record
+from deepcam.record.start_facts import StartFacts
 from deepcam.text import printable
 
 FORMULA_MARKS = ("=", "+", "-", "@")
@@ -65,18 +66,25 @@ def summary(records: Iterable[Record], stopped: Mapping[str, str] | None = None)
     by_cell: dict[Cell, list[Record]] = collections.defaultdict(list)
     for record in records:
         by_cell[record.cell].append(record)
-    metrics_of = {
-        cell: cell_summary.summarize(of_cell, [check for record in of_cell for check in record.checks])
-        for cell, of_cell in sorted(by_cell.items())
-    }
-    utilisations = {
-        cell: statistics.median(
-            metrics.reader_cpu_utilisation(record, run) for record in of_cell for run in record.runs
-        )
-        for cell, of_cell in by_cell.items()
-    }
-    table = with_bottlenecks(metrics_of, utilisations)
-    table.insert(table.columns.get_loc("num_starts") + 1, STOPPED, [(stopped or {}).get(c.id, "") for c in metrics_of])
+    return summary_of_cells(by_cell.values(), stopped)
+
+
+def summary_of_cells(cells: Iterable[Iterable[Record]], stopped: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The same from the records of each cell. No two of them need to be in memory at the same time."""
+    metrics_of: dict[Cell, Metrics] = {}
+    utilisations: dict[Cell, float] = {}
+    for records in cells:
+        starts: list[StartFacts] = []
+        checks: list[Check] = []
+        for record in records:
+            starts.append(start_facts.of(record))
+            checks += record.checks
+        cell = starts[0].cell
+        metrics_of[cell] = cell_summary.pool(starts, checks)
+        utilisations[cell] = statistics.median(run.reader_cpu_utilisation for start in starts for run in start.runs)
+    table = with_bottlenecks(dict(sorted(metrics_of.items())), utilisations)
+    reasons = [(stopped or {}).get(cell.id, "") for cell in sorted(metrics_of)]
+    table.insert(table.columns.get_loc("num_starts") + 1, STOPPED, reasons)
     return table
 
 

@@ -31,14 +31,15 @@ class Group:
 
     def __init__(self, config: Config, cells: Sequence[Cell], dataset: Path, launcher: str) -> None:
         self._config, self._dataset, self._launcher = config, dataset, launcher
-        samples = dataset_file.from_description(dataset)
-        self._jobs = {job.cell: job for job in command.jobs(config, cells, samples)}
-        self._probe = MachineProbe(samples.files)
+        self._samples = dataset_file.from_description(dataset)
+        self._jobs = {job.cell: job for job in command.jobs(config, cells, self._samples)}
+        self._probe = MachineProbe(self._samples.files)
         self._run_lengths: dict[Cell, int] = {}
         self._last_round = -1
 
     def measure(self, seconds: float) -> list[schedule.Configuration]:
         """Make the starts that are missing, for about so many seconds, and return what all configurations have then."""
+        dataset_file.require_distinct_files(self._samples)
         for job in self._jobs.values():
             check_job(job)
         if self._launcher and shutil.which(shlex.split(self._launcher)[0]) is None:
@@ -77,7 +78,7 @@ class Group:
         """The throughput of a start. What the next starts must know of it is kept."""
         if record.cell.cache != "cold":
             run = record.runs[-1]
-            self._run_lengths[record.cell] = run.epochs or len(run.ranks[0].batch_samples)
+            self._run_lengths[record.cell] = run.epochs or run.ranks[0].num_batches
         if record.start is not None:
             self._last_round = max(self._last_round, record.start.round)
         return precision.start_median(record)

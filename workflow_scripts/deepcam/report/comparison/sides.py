@@ -17,6 +17,7 @@ from deepcam import files, paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import run_records, store
+from deepcam.record.compact import Compact
 from deepcam.record.fields import Json
 from deepcam.record.run_records import RunRecords
 from deepcam.record.schema import Record
@@ -38,7 +39,8 @@ CONFIG = TypeAdapter(dict[str, Json], config=ConfigDict(strict=True, allow_inf_n
 class Results:
     """Where the results come from, the records of each cell in the order of starts, and the configuration if known.
 
-    `notes` say which records do not count, and which are missing.
+    The records that `read` makes are compact: they have no raw times. `notes` say which records do not count, and which
+    are missing.
     """
 
     name: str
@@ -71,7 +73,7 @@ def _read_folder(folder: Path) -> Results:
     return _results(
         folder,
         found,
-        store.read(found.present),
+        map(Compact(), store.read_each(found.present)),
         _parse_config(files.read_bytes(config, MOST_CONFIG_BYTES), config) if config.exists() else None,
     )
 
@@ -79,6 +81,7 @@ def _read_folder(folder: Path) -> Results:
 def _read_bundle(bundle: Path) -> Results:
     records: dict[Path, Record] = {}
     config = lines = None
+    compact = Compact()
     for member, content in archive.members(bundle, MEMBER):
         path = bundle / member
         if path.name == "config.yaml":
@@ -86,7 +89,7 @@ def _read_bundle(bundle: Path) -> Results:
         elif path.name == LIST.name:
             lines = run_records.parse(content, path)
         else:
-            records[path] = store.parse(content, path)
+            records[path] = compact(store.parse(content, path))
     tops = {path.relative_to(bundle).parts[0] for path in records}
     if len(tops) != 1:
         raise InputError(f"{bundle}: has results in {len(tops)} top folders instead of one; give another bundle")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -65,13 +63,13 @@ def _windows(run: Run) -> tuple[np.ndarray, np.ndarray]:
     parts = [_parts(rank) for rank in run.ranks]
     lengths = [max(sum(seconds) for seconds in part) for part in zip(*parts, strict=True)]
     begins = np.cumsum([0.0, *lengths])
-    fewest = min(len(rank.batch_samples) for rank in run.ranks)
+    fewest = min(rank.num_batches for rank in run.ranks)
     edges = np.linspace(0, begins[-1], 1 + max(1, min(MAX_WINDOWS, fewest // BATCHES_PER_WINDOW)))
     done = np.zeros(len(edges))
     for rank, seconds in zip(run.ranks, parts, strict=True):
         # Each part has a point where it begins, which adds no samples.
         times = np.concatenate([begin + np.cumsum([0.0, *part]) for begin, part in zip(begins, seconds, strict=False)])
-        counts = np.concatenate([[0, *part] for part in np.array_split(rank.batch_samples, len(seconds))])
+        counts = np.concatenate([[0, *part] for part in np.array_split(rank.batch_sizes, len(seconds))])
         done += np.interp(edges, times, np.cumsum(counts))
     return edges, np.diff(done) / np.diff(edges)
 
@@ -129,18 +127,16 @@ def draw(shown: pd.DataFrame, cell: Cell, valid: bool) -> Figure:
 
 def histogram(records: Sequence[Record]) -> pd.DataFrame:
     """The number of batches by batch interval, over all starts: bins from `low_seconds` to below `high_seconds`."""
-    counts = collections.Counter(
-        math.floor(math.log10(max(seconds, style.SHORTEST_INTERVAL)) * BINS_PER_DECADE)
-        for record in records
-        for run in record.runs
-        for rank in run.ranks
-        for seconds in rank.batch_interval_seconds
+    seconds = np.concatenate(
+        [rank.batch_interval_seconds for made in records for run in made.runs for rank in run.ranks]
     )
+    places = np.floor(np.log10(np.maximum(seconds, style.SHORTEST_INTERVAL)) * BINS_PER_DECADE).astype(int)
+    counts = dict(zip(*(found.tolist() for found in np.unique(places, return_counts=True)), strict=True))
     return pd.DataFrame(
         {
             "low_seconds": 10 ** (place / BINS_PER_DECADE),
             "high_seconds": 10 ** ((place + 1) / BINS_PER_DECADE),
             "batches": number,
         }
-        for place, number in sorted(counts.items())
+        for place, number in counts.items()
     )
