@@ -274,4 +274,13 @@ def test_links_to_one_sample_are_an_error_before_the_runs(folder: Path) -> None:
     (folder / "data-1.npy").unlink()
     (folder / "data-1.npy").symlink_to(folder / "data-0.npy")
     with pytest.raises(InputError, match=r"the same file as"):
-        check(parse(folder, "--mode io --reader pread --cache warm"))
+        run.run(parse(folder, "--mode io --reader pread --cache warm"))
+
+
+def test_ranks_share_the_check_that_files_have_their_sizes(folder: Path) -> None:
+    job = parse(folder, "--mode io --reader pread --cache warm")
+    (folder / "data-1.npy").write_bytes(b"")
+    me = ranks.init_ranks(1)
+    run._check_files(job, dataclasses.replace(me, rank=0, size=2))
+    with pytest.raises(InputError, match=r"data-1\.npy: has 0 bytes instead of"):
+        run._check_files(job, dataclasses.replace(me, rank=1, size=2))

@@ -156,7 +156,7 @@ def parse(words: Sequence[str]) -> Job:
         given.visualize == (given.visualization_output_dir is not None),
         "--visualize and --visualization-output-dir: give both or neither",
     )
-    samples = dataset.from_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs)
+    samples = dataset.read_description(given.dataset) if given.dataset else dataset.from_folders(given.data_dirs)
     return Job(
         cell=cell,
         dataset=samples,

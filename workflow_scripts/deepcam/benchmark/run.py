@@ -38,6 +38,7 @@ def run(job: Job) -> list[Prediction]:
     """
     me = ranks.init_ranks(job.cell.ranks)
     check_job(job)
+    _check_files(job, me)
     subject = describe_subject(job)
     place = me.local_rank % len(job.devices)
     workload = Workload(
@@ -57,7 +58,7 @@ def run(job: Job) -> list[Prediction]:
         _check_unchanged(job, place, engine_sha256, subject["engine"])
         if me.node_leader:
             dataset.check_some(job.dataset, HASHED)
-    places = me.gather(
+    places = me.gather_models(
         RankPlace(
             node=environment.node_name(),
             local_rank=me.local_rank,
@@ -94,7 +95,6 @@ def check_job(job: Job) -> None:
     if problem := job.cell.problem(job.devices):
         raise InputError(problem)
     readers.check_packages([job.cell.reader])
-    dataset.require_distinct_files(job.dataset)
     samples, batch = len(job.dataset.files), job.cell.ranks * job.cell.local_batch_size
     if samples < batch:
         raise InputError(
@@ -124,6 +124,17 @@ def check_job(job: Job) -> None:
         for label in job.dataset.labels[:VISUALIZED]:
             if not label.exists():
                 raise InputError(f"--visualize: {label} is missing; masks are drawn beside the true ones")
+
+
+def _check_files(job: Job, me: ranks.Ranks) -> None:
+    """Raise InputError for data files that are missing, or that are one file.
+
+    The ranks share the work: with all files for each of them, a thousand ranks would ask a file system a hundred
+    million times.
+    """
+    dataset.check_sizes(job.dataset.samples[me.rank :: me.size])
+    if me.rank == 0:
+        dataset.require_distinct_files(job.dataset)
 
 
 def read_fingerprints(job: Job) -> list[dict[str, Any]]:
