@@ -4,17 +4,21 @@ from snakemake.utils import min_version
 # The first version that reads profiles named profile.yaml.
 min_version("9.19")
 
+
+include: "rules/checkout.smk"
+
+
 # Not workflow.basedir, which is another folder if a workflow imports this one as a module.
-ROOT = os.fspath(workflow.current_basedir)
+ROOT = checkout(workflow.current_basedir)
 
 
 configfile: f"{ROOT}/config/config.yaml"
 
 
-include: "rules/common.smk"
+include: f"{ROOT}/rules/common.smk"
 
 
-report: "share/report/workflow.rst"
+report: f"{ROOT}/share/report/workflow.rst"
 
 
 onstart:
@@ -36,15 +40,15 @@ wildcard_constraints:
     group=r"nodes-\d+",
 
 
-include: "rules/report_items.smk"
-include: "rules/report.smk"
+include: f"{ROOT}/rules/report_items.smk"
+include: f"{ROOT}/rules/report.smk"
 
 
 if not REPORT_ONLY:
 
-    include: "rules/data.smk"
-    include: "rules/model.smk"
-    include: "rules/benchmark.smk"
+    include: f"{ROOT}/rules/data.smk"
+    include: f"{ROOT}/rules/model.smk"
+    include: f"{ROOT}/rules/benchmark.smk"
 
 
 rule all:
