@@ -1,4 +1,4 @@
-# make help lists the targets. Everything runs in .venv, or .venv-gpu, made from envs/requirements-$(KIND).txt.
+# make help lists the targets. Everything runs in .venv, or .venv-gpu, made from the requirements in envs/.
 SHELL := /bin/bash
 KIND ?= cpu
 VENV ?= $(if $(filter gpu,$(KIND)),.venv-gpu,.venv)
@@ -7,6 +7,8 @@ CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)
 DATA ?=
 NAME ?=
 FORCE ?=
+# Two files, because pip accepts no package without a hash beside packages with one.
+REQUIREMENTS = envs/requirements-$(KIND).txt envs/unhashed-$(KIND).txt
 INVALID ?=
 ifneq ($(findstring :,$(CURDIR)),)
 $(error error: $(CURDIR): the path of this checkout must not have :, which separates the folders in PATH; rename it)
@@ -20,17 +22,20 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-roofline perf-repeat perf-limits perf-workflow image image-run
+.PHONY: help venv dev lock plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-roofline perf-repeat perf-limits perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
 
 venv: ## make the environment; does nothing while the requirements stay the same
-	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt
+	@envs/bootstrap.sh $(VENV) $(REQUIREMENTS)
 
 dev: ## make the environment with the packages that only the checks need
-	@envs/bootstrap.sh $(VENV) envs/requirements-$(KIND).txt envs/requirements-dev.txt
+	@envs/bootstrap.sh $(VENV) $(REQUIREMENTS) envs/requirements-dev.txt
+
+lock: dev ## write the pins in envs/ from the requirements in pyproject.toml; ARGS=--upgrade raises the versions
+	@python workflow_scripts/write_lock.py $(ARGS)
 
 # Show Snakemake's messages only if it fails.
 SILENT = exec 3>&1; talk=$$($(1) 2>&1 >&3) || { echo "$$talk" >&2; exit 1; }

@@ -3,6 +3,9 @@
 #
 #     envs/bootstrap.sh VENV_DIR REQUIREMENTS_FILE...
 #
+# Files whose packages have hashes are installed first, together. pip then refuses a package whose hash differs. It also
+# refuses a package without a hash, so the other files are installed after that, in a call of their own.
+#
 # Checks first that the machine has what the benchmark needs; when something is missing, the first line printed says
 # what and how to get it. After a success VENV_DIR/.installed holds the sha256 of the requirements files used (the files
 # given and those they include), so that the next call with some or all of them, unchanged, does nothing.
@@ -48,6 +51,24 @@ requirement_files() (
             requirement_files "$included" || exit 1
         done
 )
+
+# Prints a hash of each file that has hashes, of a requirements file and those that it includes.
+a_hash() {
+    requirement_files "$1" | while IFS= read -r file; do sed -n '/--hash=/{p;q;}' "$file"; done
+}
+
+# Installs those of the files that are hashed, or those that are not.
+install() {
+    kind=$1
+    shift
+    for requirements in "$@"; do
+        found=unhashed
+        [ -z "$(a_hash "$requirements")" ] || found=hashed
+        [ "$found" != "$kind" ] || set -- "$@" -r "$requirements"
+        shift
+    done
+    [ $# -eq 0 ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
 
 is_installed() {
     [ -x "$venv/bin/python" ] && [ -f "$venv/.installed" ] || return 1
@@ -150,11 +171,7 @@ rm -f "$venv/.installed"
 echo "bootstrap: installing $* into $venv: takes minutes, downloads about 1 GB (PyTorch for the CPU)" \
     "to 4 GB (PyTorch with CUDA), TensorRT not counted"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-for requirements in "$@"; do
-    set -- "$@" -r "$requirements"
-    shift
-done
-if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; then
+if ! { install hashed "$@" && install unhashed "$@"; }; then
     # pip gave up by itself and left whole packages: the next call goes on from here.
     rm -f "$venv/.installing"
     fail "pip could not install these requirements (its message is above); run this again when that is mended"

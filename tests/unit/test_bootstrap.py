@@ -273,6 +273,20 @@ def test_two_calls_at_once_install_once(machine):
     assert machine.pip_calls() == 1
 
 
+def test_files_with_hashes_are_installed_first_and_those_without_in_a_call_of_their_own(machine):
+    hashed, included, more = (machine.folder / name for name in ("hashed.txt", "included.txt", "more of it.txt"))
+    included.write_text("one==1 \\\n    --hash=sha256:0123\n")
+    hashed.write_text("-r included.txt\n")
+    more.write_text("two==2 --hash=sha256:4567\n")
+    machine.fake_venv()
+    for calls, pip, status in (1, "exit 1\n", 1), (3, "", 0):  # after a failure, what has no hashes is not installed
+        (machine.folder / "pip.sh").write_text(pip)
+        assert machine.run(machine.venv, machine.requirements, hashed, more).returncode == status
+        assert machine.pip_calls() == calls
+    called = [line.partition(" -r ")[2] for line in (machine.folder / "pip.log").read_text().splitlines()]
+    assert called == [f"{hashed} -r {more}"] * 2 + [str(machine.requirements)]
+
+
 def test_several_files_are_installed_together_and_some_of_them_are_then_there(machine):
     checks = machine.folder / "requirements of checks.txt"
     checks.write_text("# other contents\n")

@@ -102,7 +102,7 @@ def _packages(engine: Engine) -> tuple[tuple[str, ...], str]:
         packages = ("openvino", "nncf") if engine.precision == "int8" else ("openvino",)
         return packages, "envs/requirements-openvino.txt"
     if engine.backend == "tensorrt":
-        return ("torch-tensorrt",), "envs/requirements-gpu.txt (make venv KIND=gpu)"
+        return ("torch-tensorrt",), "envs/unhashed-gpu.txt (make venv KIND=gpu)"
     return (), ""
 
 

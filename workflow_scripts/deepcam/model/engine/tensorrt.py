@@ -1,6 +1,6 @@
 """TensorRT backend: the whole graph is exported and compiled with the dynamo frontend of Torch-TensorRT.
 
-Follows the documentation of the version that envs/requirements-gpu.txt pins. Importing torch_tensorrt fails on a
+Follows the documentation of the version that envs/unhashed-gpu.txt pins. Importing torch_tensorrt fails on a
 machine without a GPU or without TensorRT's libraries, so it is imported only when it is used.
 """
 
@@ -71,6 +71,6 @@ def _torch_tensorrt() -> ModuleType:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"tensorrt: torch_tensorrt cannot be imported ({type(error).__name__}: {reason}); install "
-            "envs/requirements-gpu.txt with NVIDIA's package index, or choose another backend"
+            "envs/unhashed-gpu.txt with NVIDIA's package index, or choose another backend"
         ) from None
     return torch_tensorrt
