@@ -37,6 +37,11 @@ NOT_RUN = {
     "reframe ": "needs ReFrame, which .ci/run does not install",
     'make run ARGS="--configfile mydata.yaml"': "needs the storage of a site",
     ".venv/bin/python -m pip install ": "downloads packages",
+    ". .venv/bin/activate": "needs the environment of make venv",
+    "conda ": "needs conda",
+    "snakemake --sdm conda ": "needs conda",
+    "snakedeploy ": "needs snakedeploy and a git host",
+    "cd deployed": "needs what snakedeploy makes",
     'make run ARGS="--configfile openvino.yaml"': "needs packages that are optional",
 }
 """Beginnings of commands that are not run, and the reason for each."""
