@@ -157,9 +157,9 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
             "--engines", *engines, "--device", device, "--output", str(out / "profile.txt"),
         ]  # fmt: skip
 
-    def tests(path: str) -> list[str]:
-        file = str(ROOT / f"tests/unit/{path}.py")
-        return [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", file]
+    def tests(*paths: str) -> list[str]:
+        files = [str(ROOT / f"tests/unit/{path}.py") for path in paths]
+        return [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *files]
 
     return [
         Step("environment", lambda: [sys.executable, "-c", ENVIRONMENT]),
@@ -170,7 +170,10 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         Step("workflow", lambda: snakemake("all"), measures=True),
         Step(REPORT, lambda: report),
         # These run in two processes: a crash of one must not hide the results of the other.
-        Step("reader-tests", lambda: tests("benchmark/test_readers")),
+        Step(
+            "reader-tests",
+            lambda: tests("benchmark/test_readers", "benchmark/test_delivery", "benchmark/test_delivery_gpu"),
+        ),
         Step("engine-tests", lambda: tests("model/test_engine_gpu")),
         Step("engines", lambda: snakemake("engines")),
         Step("profile", profile),
