@@ -22,7 +22,7 @@ ifeq ($(shell test -w "$(HOME)" && echo writable),)
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(CURDIR)/results/.cache)
 endif
 
-.PHONY: help venv dev lock plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-roofline perf-repeat perf-limits perf-workflow image image-run
+.PHONY: help venv dev lock plan run report bundle keep clean test gpu-check perf-data perf-readers perf-engines perf-roofline perf-repeat perf-limits perf-scale perf-workflow image image-run
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -92,6 +92,9 @@ perf-limits: venv ## judge machines whose limit is known, because storage, reade
 
 perf-workflow: venv ## run 1,000 configurations x 3 starts of a simulated benchmark, interrupted and resumed
 	python tests/performance/long_run.py $(ARGS)
+
+perf-scale: venv ## measure what grows with ranks, records, configurations and files, up to 4,096 made-up ranks
+	python tests/performance/scale.py $(ARGS)
 
 gpu-check: dev ## with KIND=gpu, try readers, engines and the benchmark on a GPU; writes results/gpu-check
 	python tests/gpu/check.py results/gpu-check $(ARGS)
