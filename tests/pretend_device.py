@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from deepcam.benchmark.readers.pread import page_buffer
+from deepcam.benchmark.readers.preadv import page_buffer
 
 
 class Stream:

@@ -25,16 +25,16 @@ def compute(seconds: float) -> None:
 
 def slow_reader(seconds: float) -> None:
     """Let `pread`, but not the read-and-discard baseline, compute for this time after it has read a sample."""
-    from deepcam.benchmark.readers import pread
+    from deepcam.benchmark.readers import preadv
 
-    read = pread.PreadReader._read
+    read = preadv.PreadReader._read
 
     def slowed(self: Any, *of: Any) -> None:
         read(self, *of)
         if self._slots:
             compute(seconds)
 
-    pread.PreadReader._read = slowed
+    preadv.PreadReader._read = slowed
 
 
 def slow_engine(seconds: float) -> None:

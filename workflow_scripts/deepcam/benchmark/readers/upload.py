@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deepcam.benchmark.readers import Batch, Options
-from deepcam.benchmark.readers.pread import PreadReader, blocks, page_buffer
+from deepcam.benchmark.readers.preadv import PreadReader, blocks, page_buffer
 
 CHUNK_BYTES = 8 * 2**20
 CHUNKS = 2
