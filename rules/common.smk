@@ -64,8 +64,14 @@ COMPLETE_CONFIG = settings.model_dump(mode="json", exclude_none=True)
 if outline := os.environ.get(OUTLINE_VARIABLE):
     files.write_json(outline, {"config": COMPLETE_CONFIG, "folder": os.getcwd()})
 
-DATA = paths.data(settings.data.dir, settings.data.source, settings.data.split)
+PLACES = {
+    name: paths.data(folder, settings.data.source, settings.data.split) for name, folder in settings.data.places.items()
+}
+# The samples are made at the first place, and copied to the others.
+DATA = next(iter(PLACES.values()))
+COPIES = {name: folder for name, folder in PLACES.items() if folder != DATA}
 DATASET = paths.dataset(DATA)
+DATASETS = list(map(paths.dataset, PLACES.values()))
 if REPORT_ONLY and not os.path.exists(DATASET):
     DATASET = paths.dataset(paths.DATA)  # a bundle has the description of data that it does not have
 ORIGIN = "local" if LOCAL else "synthetic" if settings.data.source == "synthetic" else "archive"

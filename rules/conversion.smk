@@ -136,6 +136,7 @@ rule verify:
     input:
         [paths.hdf5_manifest(DATA, ORIGIN, shard) for shard in SHARDS],
         NPY_MANIFESTS,
+        copies=DATASETS[1:],
     log:
         paths.log("verify"),
     conda:
@@ -145,10 +146,10 @@ rule verify:
         **PLAIN_JOB,
     params:
         hdf5=subpath(input[0], ancestor=2),
-        npy=subpath(input[-1], ancestor=2),
+        npy=subpath(input[len(SHARDS)], ancestor=2),
         dataset=DATASET,
         shards=len(SHARDS),
         removed="" if KEEP_HDF5 else "--hdf5-removed",
     shell:
         "python -m verify_dataset --dataset {params.dataset:q} --hdf5-dir {params.hdf5:q} --npy-dir {params.npy:q}"
-        " --shards {params.shards} {params.removed} --threads {threads} > {log} 2>&1"
+        " --shards {params.shards} {params.removed} --copies {input.copies:q} --threads {threads} > {log} 2>&1"

@@ -35,8 +35,11 @@ else:
     include: "conversion.smk"
 
 
+include: "copies.smk"
+
+
 rule data:
-    "Make the dataset: converted and described."
+    "Make the dataset at all of its places: converted and described."
     input:
-        DATASET,
+        DATASETS,
     localrule: True

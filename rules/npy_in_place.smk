@@ -31,7 +31,8 @@ rule describe_npy_in_place:
 rule verify:
     "Hash all data, and compare it with the hashes of an earlier verification. Nothing is removed."
     input:
-        DATASET,
+        dataset=DATASET,
+        copies=DATASETS[1:],
     log:
         paths.log("verify"),
     conda:
@@ -42,5 +43,5 @@ rule verify:
     params:
         hashes=paths.hashes(DATA),
     shell:
-        "python -m verify_npy_in_place --dataset {input:q} --hashes {params.hashes:q} --threads {threads}"
-        " > {log} 2>&1"
+        "python -m verify_npy_in_place --dataset {input.dataset:q} --hashes {params.hashes:q}"
+        " --copies {input.copies:q} --threads {threads} > {log} 2>&1"

@@ -3,6 +3,7 @@
 import collections
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from deepcam import cli, grid, launch, paths
@@ -27,9 +28,18 @@ def main() -> None:
         record.cell.id for record in records if record.settings == command.settings(config, record.cell)
     )
     made = plan.make(config, devices, asked.jobs, rates, starts, cores=len(os.sched_getaffinity(0)))
-    data = Path(config.data.dir).absolute()
-    free_bytes = shutil.disk_usage(next(path for path in (data, *data.parents) if path.exists())).free
-    print(terminal.text(made, config, devices, free_bytes), *found.notes(), sep="\n")
+    print(terminal.text(made, config, devices, disks(config.data.places)), *found.notes(), sep="\n")
+
+
+def disks(places: Mapping[str, str]) -> list[terminal.Disk]:
+    """The file systems that hold these folders, or will hold them; several places may share one."""
+    found: dict[int, list[str]] = collections.defaultdict(list)
+    existing = {}
+    for name, folder in places.items():
+        path = Path(folder).absolute()
+        existing[name] = next(parent for parent in (path, *path.parents) if parent.exists())
+        found[existing[name].stat().st_dev].append(name)
+    return [terminal.Disk(names, shutil.disk_usage(existing[names[0]]).free) for names in found.values()]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--shards", type=argument(Positive), required=True, help="number of shards")
     parser.add_argument("--threads", type=argument(Positive), required=True, help="number of files to read in parallel")
     parser.add_argument("--hdf5-removed", action="store_true", help="skip the HDF5 files, which have been removed")
+    parser.add_argument("--copies", type=Path, nargs="*", default=[], help="dataset.json of each other place")
     arguments = parser.parse_args()
     verify.verify(
         arguments.dataset,
@@ -24,6 +25,7 @@ def main() -> None:
         arguments.threads,
         not arguments.hdf5_removed,
     )
+    verify.verify_copies(arguments.copies, arguments.threads)
 
 
 if __name__ == "__main__":

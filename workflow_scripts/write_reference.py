@@ -132,6 +132,9 @@ def _type(field: Mapping[str, Any]) -> str:
         return "blocks"
     if field["type"] == "array":
         return "list of " + _type(field["items"]).replace("integer", "integers")
+    if field["type"] == "object":
+        [named] = field["patternProperties"].values()
+        return f"block of names, each with a {_type(named)}"
     if field["type"] == "boolean":
         return "`true` or `false`"
     if field["type"] == "string":

@@ -24,7 +24,7 @@ from deepcam.text import count
 RESULTS = Path(paths.RESULTS)
 
 FIELDS = [field.name for field in dataclasses.fields(Cell)]
-"""The columns of summary.csv that name a configuration."""
+"""The columns of summary.csv that name a configuration. Earlier versions have no storage."""
 
 REBUILT = [
     *("tables", "figures", "logs", "model", "report", "report.zip"),
@@ -91,7 +91,7 @@ def invalid() -> list[Path]:
     with open(table, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["valid"] == "False"]
     adapter = pydantic.TypeAdapter(Cell)
-    cells = [adapter.validate_python({key: row[key] for key in FIELDS}, strict=False) for row in rows]
+    cells = [adapter.validate_python({key: row[key] for key in FIELDS if key in row}, strict=False) for row in rows]
     folders = [Path(paths.record(cell.id, 0)).parent for cell in cells]
     return [folder for folder in folders if folder.exists()]
 
@@ -109,16 +109,16 @@ def remove(found: Iterable[Path]) -> None:
 
 
 def _data(data: Data, made: Path) -> Leftovers:
-    """The dataset, and the configuration, which says where it lies."""
-    folder = Path(paths.data(data.dir, data.source, data.split))
-    if paths.is_local(data.source):
-        found = _existing(folder.parent, [folder.name])
-    else:
-        names = [Path(path(data.dir)).name for path in (paths.index, paths.statistics, paths.dataset, paths.hashes)]
-        found = _existing(folder, [*SHARDS, *names])
+    """The dataset at all of its places, and the configuration, which says where it lies."""
+    folders = [Path(paths.data(place, data.source, data.split)) for place in data.places.values()]
+    names = [Path(path("")).name for path in (paths.index, paths.statistics, paths.dataset, paths.hashes)]
+    found = []
+    for folder in folders:
+        is_own = paths.is_local(data.source)  # only this dataset has the folder
+        found += _existing(folder.parent, [folder.name]) if is_own else _existing(folder, [*SHARDS, *names])
     files = [Path(place, name) for path in found for place, _, names in os.walk(path) for name in names]
     size = sum(file.lstat().st_size for file in [*files, *(path for path in found if path.is_file())])
-    question = f"data of {size / 1e9:.2f} GB ({folder})" if found else ""
+    question = _listed(f"data of {size / 1e9:.2f} GB", folders) if found else ""
     return Leftovers(question, [*found, *_existing(made.parent, [made.name])])
 
 

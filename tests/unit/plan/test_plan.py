@@ -1,5 +1,6 @@
 """A plan sums up the jobs of a dry run, and its bytes are those of real files."""
 
+import numpy as np
 import pytest
 import record_example
 from deepcam import grid
@@ -73,8 +74,35 @@ def test_synthetic_samples_are_not_downloaded():
 
 def test_hdf5_files_that_are_not_kept_take_the_room_of_two_shards():
     hdf5, npy = plan.sample_bytes(768, 1152)
-    assert make(num_files=64).disk_bytes == 64 * (hdf5 + npy)
-    assert make(num_files=64, keep_hdf5=False).disk_bytes == 8 * hdf5 + 64 * npy
+    assert make(num_files=64).disk_bytes == {"": 64 * (hdf5 + npy)}
+    assert make(num_files=64, keep_hdf5=False).disk_bytes == {"": 8 * hdf5 + 64 * npy}
+
+
+def test_copies_at_other_places_have_jobs_and_bytes_of_their_own(tmp_path):
+    folders = {"nvme": "/nvme/data", "lustre-2": "/lustre/data"}
+    config = parse({"data": {"num_files": 6, "dir": folders}})
+    copies = [*(Job("copy_shard_to_lustre-2", {"shard": shard}) for shard in ("00000", "00001")),
+              Job("describe_copies_on_lustre-2")]  # fmt: skip
+    made = plan.make(config, ["cpu"], [*data_jobs(config), *copies], {}, {}, cores=2)
+    hdf5, npy = plan.sample_bytes(768, 1152)
+    np.save(tmp_path / "data.npy", np.zeros((768, 1152, 16), np.float32))
+    copy = (tmp_path / "data.npy").stat().st_size
+    assert made.disk_bytes == {"nvme": 6 * (hdf5 + npy), "lustre-2": 6 * copy}
+    assert jobs_of(made)["data"] == len(data_jobs(config)) + 3
+    fewer = plan.make(config, ["cpu"], data_jobs(config), {}, {}, cores=2)
+    assert fewer.disk_bytes["lustre-2"] == 0
+    assert seconds(made)["data"] - seconds(fewer)["data"] == pytest.approx(6 * copy / estimates.DISK_RATE)
+
+
+def test_places_on_one_disk_share_its_space():
+    folders = {"a": "/disk/a", "b": "/disk/b", "c": "/other"}
+    config = parse({"data": {"dir": folders}})
+    copies = [Job(f"copy_shard_to_{place}", {"shard": "00000"}) for place in "bc"]
+    made = plan.make(config, ["cpu"], [*data_jobs(config), *copies], {}, {}, cores=2)
+    free = made.disk_bytes["a"] + made.disk_bytes["b"] - 10**6
+    text = terminal.text(made, config, ["cpu"], [terminal.Disk("ab", free), terminal.Disk("c", 10**12)])
+    assert "more in /disk/a and /disk/b, which together have" in text and "more in /other, which has 1 TB free" in text
+    assert text.count("NOT ENOUGH DISK SPACE") == 1 and "NOT ENOUGH DISK SPACE: 1 MB are missing" in text
 
 
 def test_the_last_shard_may_be_smaller():
@@ -139,10 +167,10 @@ def test_what_is_no_record_is_named_as_the_workflow_would(tmp_path, text):
 
 def test_jobs_that_would_be_ended_and_a_small_disk_are_told():
     config = parse({"data": {"num_files": 20_000}})
-    text = terminal.text(make(num_files=20_000), config, ["cpu"], free_bytes=10**9)
+    text = terminal.text(make(num_files=20_000), config, ["cpu"], [terminal.Disk([""], 10**9)])
     assert "NOT ENOUGH DISK SPACE: 2.55 TB are missing" in text
     assert "TOO LONG: starts of " in text
-    fine = terminal.text(make(), parse({}), ["cpu"], free_bytes=10**12)
+    fine = terminal.text(make(), parse({}), ["cpu"], [terminal.Disk([""], 10**12)])
     assert "NOT ENOUGH" not in fine and "TOO LONG" not in fine
 
 

@@ -17,6 +17,7 @@ from deepcam.config.types import (
     Channel,
     Devices,
     Flag,
+    Folders,
     Fraction,
     Launcher,
     Length,
@@ -60,7 +61,11 @@ class Data(Block):
     seed: Seed = Field(default=2026, description="Seed of the synthetic samples")
     keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
     allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
-    dir: Path = Field(default="results/data", description="Folder of the data, on the storage to be measured")
+    dir: Folders = Field(
+        default="results/data",
+        description="Folder of the data, on the storage to be measured; to compare storages, a block with a name and a "
+        "folder for each",
+    )
 
     @pydantic.field_validator("streams")
     @classmethod
@@ -71,11 +76,20 @@ class Data(Block):
 
     @pydantic.field_validator("dir")
     @classmethod
-    def _outside_the_source(cls, folder: str, info: pydantic.ValidationInfo) -> str:
+    def _outside_the_source(cls, given: str | dict[str, str], info: pydantic.ValidationInfo) -> str | dict[str, str]:
         source = info.data.get("source", "")
-        if paths.is_local(source) and paths.is_inside(folder, source):
+        folders = [given] if isinstance(given, str) else given.values()
+        if paths.is_local(source) and any(paths.is_inside(folder, source) for folder in folders):
             raise ValueError("must not lie in data.source, where nothing is written")
-        return folder
+        return given
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The folders of `dir` by the names of their places; the name of a single one is empty.
+
+        The samples are made at the first place, and copied to the others.
+        """
+        return {"": self.dir} if isinstance(self.dir, str) else self.dir
 
     @property
     def num_samples(self) -> int:

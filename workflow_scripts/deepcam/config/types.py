@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -13,10 +15,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from deepcam import climate, paths
 from deepcam.errors import complaint
-from deepcam.grid import MODES, READERS, current_reader
+from deepcam.grid import MODES, NAME, READERS, current_reader
 
 LARGEST = 1_000_000
 """The largest count. It is more than any run needs, and small enough that every larger number is a mistake."""
+
+LONGEST_PATH = 1000
+"""Characters of a path."""
 
 SOURCE = r"synthetic|nersc|/.*|https?://[^\s@?#{}]+"
 
@@ -63,6 +68,28 @@ def _path(path: str) -> str:
     return paths.plain(path)
 
 
+def _folders(given: object) -> object:
+    """A folder, or the folders of several places by their names."""
+    if not isinstance(given, Mapping):
+        return _folder(given)
+    for name in given:
+        if not (isinstance(name, str) and re.fullmatch(NAME, name)):
+            raise ValueError("must name each place with up to 64 lower-case letters, digits, dots, dashes and _")
+    if len(given) < 2:
+        raise ValueError("must have at least two named places; for a single one, give the folder without a name")
+    found = {name: _folder(folder) for name, folder in given.items()}
+    for (one, a), (other, b) in itertools.permutations(found.items(), 2):
+        if paths.is_inside(os.path.realpath(a), os.path.realpath(b)):
+            raise ValueError(f"must have separate folders, but that of {one} is that of {other}, or lies in it")
+    return found
+
+
+def _folder(given: object) -> str:
+    if not (isinstance(given, str) and 1 <= len(given) <= LONGEST_PATH):
+        raise ValueError(f"must be a path of 1 to {LONGEST_PATH:,} characters, or a block of names and paths")
+    return _path(given)
+
+
 def _launcher(command: str) -> str:
     if "{ranks}" not in command:
         raise ValueError("must hold {ranks}, which becomes the number of processes")
@@ -101,9 +128,17 @@ Fraction = Annotated[Number, Field(gt=0, le=1)]
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, Field(pattern=r"^[\w.,:@+-]*$", max_length=255)]
 DeviceName = Annotated[Text, Field(pattern=r"^(cpu|cuda:\d{1,3})$")]
-Path = Annotated[Text, Field(min_length=1, max_length=1000), AfterValidator(_path)]
+Path = Annotated[Text, Field(min_length=1, max_length=LONGEST_PATH), AfterValidator(_path)]
+PlaceName = Annotated[Text, Field(pattern=NAME)]
+Folders = Annotated[
+    str | dict[str, str],
+    BeforeValidator(
+        _folders,
+        json_schema_input_type=Path | Annotated[dict[PlaceName, Path], Field(min_length=2)],
+    ),
+]
 Source = Annotated[
-    Text, Field(max_length=1000, json_schema_extra={"pattern": f"^({SOURCE})$"}), AfterValidator(_source)
+    Text, Field(max_length=LONGEST_PATH, json_schema_extra={"pattern": f"^({SOURCE})$"}), AfterValidator(_source)
 ]
 Launcher = Annotated[
     Text, Field(max_length=1000, json_schema_extra={"pattern": r"\{ranks\}"}), AfterValidator(_launcher)

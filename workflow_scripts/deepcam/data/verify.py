@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from deepcam import files
 from deepcam.data import convert, manifest
+from deepcam.data.dataset import read_description
 from deepcam.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,28 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
             f"{len(wrong)} of {checked} files were damaged or missing, the first {first}: repair with `snakemake data`"
         )
     log.info("%s: all %d files agree with their manifests", npy_dir.parent, checked)
+
+
+def verify_copies(datasets: Sequence[Path], threads: int) -> None:
+    """Hash the copies that these descriptions list. The errors, and what becomes of wrong files, are as in `verify`."""
+    for dataset in datasets:
+        samples = read_description(dataset).samples
+        entries = [manifest.Entry(sample.data.name, sample.bytes, sample.sha256 or "") for sample in samples]
+        with ThreadPoolExecutor(threads) as pool:
+            problems = list(pool.map(_problem, [sample.data.parent for sample in samples], entries))
+        wrong = [(sample.data, what) for sample, what in zip(samples, problems, strict=True) if what]
+        for path, what in wrong:
+            log.error("%s: %s", path, what)
+            path.unlink(missing_ok=True)
+            manifest.forget(path)
+            for outdated in (dataset, path.parent / manifest.MANIFEST):
+                outdated.unlink(missing_ok=True)
+        if wrong:
+            raise InputError(
+                f"{len(wrong)} of {len(samples)} copies were damaged or missing, the first {wrong[0][0]}: repair with "
+                "`snakemake data`"
+            )
+        log.info("%s: all %d copies agree with their hashes", dataset.parent, len(samples))
 
 
 def _problem(folder: Path, entry: manifest.Entry) -> str:

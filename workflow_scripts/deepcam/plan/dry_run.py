@@ -19,7 +19,7 @@ from deepcam.errors import InputError
 OUTLINE_VARIABLE = "DEEPCAM_OUTLINE"
 """Names a file to which the workflow writes its configuration and its working directory, as JSON."""
 
-_JOB = re.compile(r"^rule (\w+):\n((?: {4}.*\n)*)", re.M)
+_JOB = re.compile(r"^rule ([\w.-]+):\n((?: {4}.*\n)*)", re.M)
 _WILDCARDS = re.compile(r"^ {4}wildcards: (.*)$", re.M)
 _TOTAL = re.compile(r"^total +(\d+)$", re.M)
 

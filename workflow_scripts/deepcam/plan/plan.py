@@ -57,8 +57,8 @@ class Plan:
     shards: int
     new_samples: int
     download_bytes: int
-    disk_bytes: int
-    """Bytes of the new npy and HDF5 files. If HDF5 files are removed, two shards exist at a time."""
+    disk_bytes: Mapping[str, int]
+    """Bytes of the new files at each place. If HDF5 files are removed, two shards of them exist at a time."""
     cells: Sequence[Cell]
     new_cells: Sequence[Cell]
     """The cells that have fewer starts than benchmark.min_starts."""
@@ -87,10 +87,14 @@ def make(
     """
     data, samples = config.data, config.data.num_samples
     hdf5, npy = sample_bytes(data.height, data.width)
+    copy = estimates.sample_bytes(data) + NPY_HEADER_BYTES // 2
     downloaded, synthesized, converted = (
         samples_in(_wildcards(jobs, rule, "shard"), data)
         for rule in ("download_shard", "synthesize_shard", "convert_shard")
     )
+    copied = {
+        place: samples_in(_wildcards(jobs, f"copy_shard_to_{place}", "shard"), data) for place in list(data.places)[1:]
+    }
     new_hdf5 = downloaded + synthesized
     hdf5_at_a_time = new_hdf5 if data.keep_hdf5 else min(new_hdf5, 2 * data.files_per_shard)
 
@@ -106,13 +110,15 @@ def make(
     new_engines = _wildcards(jobs, "compile_engine", "engine")
 
     of_rule = collections.Counter(job.rule for job in jobs)
-    of_stage = collections.Counter(STAGES.get(job.rule, LAST_STAGE) for job in jobs)
+    of_copies = [f"{rule}_{place}" for place in copied for rule in ("copy_shard_to", "describe_copies_on")]
+    stages = STAGES | dict.fromkeys(of_copies, "data")
+    of_stage = collections.Counter(stages.get(job.rule, LAST_STAGE) for job in jobs)
     described = samples if of_rule["describe_dataset"] else 0
     predictions = sum(of_rule[rule] for rule in ("predict_reference", "check_accuracy", "choose_engine"))
     seconds = {
         "data": downloaded * hdf5 / estimates.DOWNLOAD_RATE
         + estimates.synthesis(synthesized, data, cores)
-        + (converted * hdf5 + described * npy) / estimates.DISK_RATE,
+        + (converted * hdf5 + described * npy + sum(copied.values()) * copy) / estimates.DISK_RATE,
         "engines": sum(map(estimates.engine, new_engines)) + predictions * estimates.CHECK_SECONDS,
         "benchmark": sum(lacking[cell] * start for cell, start in start_seconds.items()),
         LAST_STAGE: of_stage[LAST_STAGE] * estimates.REPORT_SECONDS,
@@ -122,7 +128,8 @@ def make(
         shards=len(grid.shard_ids(samples, data.files_per_shard)),
         new_samples=converted,
         download_bytes=downloaded * hdf5,
-        disk_bytes=converted * npy + hdf5_at_a_time * hdf5,
+        disk_bytes={next(iter(data.places)): converted * npy + hdf5_at_a_time * hdf5}
+        | {place: number * copy for place, number in copied.items()},
         cells=cells,
         new_cells=new_cells,
         new_starts=sum(lacking.values()),

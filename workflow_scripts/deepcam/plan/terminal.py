@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Sequence
 
 from deepcam import paths
@@ -12,10 +13,18 @@ from deepcam.plan.plan import Plan
 from deepcam.text import count
 
 
-def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) -> str:
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """A file system with free bytes, and the names of the places that it holds."""
+
+    places: Sequence[str]
+    free_bytes: int
+
+
+def text(plan: Plan, config: Config, devices: Sequence[str], disks: Sequence[Disk]) -> str:
     """What there is to do, how long its stages take, and what the times rest on.
 
-    `free_bytes` is the free space of the disk that holds data.dir.
+    `disks` hold the places of data.dir.
     """
     data, benchmark = config.data, config.benchmark
     source = "synthetic" if data.source == "synthetic" else f"from {data.source}"
@@ -27,7 +36,7 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
         "samples": f"{plan.samples:,} {source}, {data.height} x {data.width}, in {count(plan.shards, 'shard')}; "
         f"{plan.new_samples:,} to make",
         "download": size(plan.download_bytes) if plan.download_bytes else "nothing",
-        "disk": f"{size(plan.disk_bytes)} more in {data.dir}, which has {size(free_bytes)} free; {kept}",
+        "disk": "; ".join([*(_disk(plan, config, disk) for disk in disks), kept]),
         "engines": f"{plan.engines} on {' '.join(devices)}; {plan.new_engines} to build"
         if plan.engines
         else "none: nothing computes",
@@ -36,10 +45,11 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
         f"{benchmark.precision:.0%}; at least {plan.new_starts:,} to make",
     }
     lines = [f"{name:<10}{fact}" for name, fact in facts.items()]
-    if plan.disk_bytes > free_bytes:
-        lines.append(
-            f"NOT ENOUGH DISK SPACE: {size(plan.disk_bytes - free_bytes)} are missing; set data.dir to a larger disk"
-        )
+    lines += [
+        f"NOT ENOUGH DISK SPACE: {size(missing)} are missing; set data.dir to a larger disk"
+        for disk in disks
+        if (missing := _needed(plan, disk) - disk.free_bytes) > 0
+    ]
     if plan.too_long:
         lines.append(
             f"TOO LONG: starts of {count(plan.too_long, 'cell')} would take longer than benchmark.timeout_seconds "
@@ -52,6 +62,16 @@ def text(plan: Plan, config: Config, devices: Sequence[str], free_bytes: int) ->
         ("all", f"{jobs:,}", about(seconds)),
     ]
     return "\n".join([*lines, "", *(f"{name:<20}{jobs:>8}  {time}" for name, jobs, time in rows), "", _basis(plan)])
+
+
+def _needed(plan: Plan, disk: Disk) -> int:
+    return sum(plan.disk_bytes[place] for place in disk.places)
+
+
+def _disk(plan: Plan, config: Config, disk: Disk) -> str:
+    folders = " and ".join(config.data.places[place] for place in disk.places)
+    have = "has" if len(disk.places) == 1 else "together have"
+    return f"{size(_needed(plan, disk))} more in {folders}, which {have} {size(disk.free_bytes)} free"
 
 
 def _basis(plan: Plan) -> str:

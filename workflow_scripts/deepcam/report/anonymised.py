@@ -64,7 +64,9 @@ class Anonymiser:
 
     def config(self, config: Config) -> Config:
         """The configuration with other paths, addresses and nodes, and without the account and the partition."""
-        data = {"source": self._source(config.data.source), "dir": self._folder(config.data.dir)}
+        places = {name: self._folder(folder) for name, folder in config.data.places.items()}
+        folders = places if isinstance(config.data.dir, dict) else places[""]
+        data = {"source": self._source(config.data.source), "dir": folders}
         cluster = {"launcher": self._text(config.cluster.launcher), "account": "", "partition": ""}
         return config.model_copy(
             update={
