@@ -4,7 +4,7 @@
 rule run_rounds:
     "Measure a group of cells in rounds, each start in fresh processes, until their numbers are precise."
     input:
-        dataset=DATASET,
+        datasets=DATASETS,
         engines=lambda wildcards: of_group(paths.engine, wildcards.group),
         fingerprints=lambda wildcards: of_group(paths.fingerprint, wildcards.group),
         accuracy=lambda wildcards: of_group(paths.accuracy, wildcards.group),
@@ -28,5 +28,5 @@ rule run_rounds:
         nodes=lambda wildcards: grid.node_count(ranks_of(wildcards.group), settings.benchmark.ranks_per_node),
     shell:
         # In the foreground, so that Ctrl-C reaches the ranks. What it says of its progress goes to the terminal.
-        "python -m run_rounds --group {wildcards.group} --config {input.config:q} --dataset {input.dataset:q}"
+        "python -m run_rounds --group {wildcards.group} --config {input.config:q} --datasets {input.datasets:q}"
         " --launcher={resources.mpi:q} --output {output:q} 2> {log}"

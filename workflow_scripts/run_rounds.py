@@ -18,7 +18,9 @@ def main() -> None:
     parser = cli.Parser(description=__doc__)
     parser.add_argument("--group", required=True, help="name of the group, as in the name of its rounds file")
     parser.add_argument("--config", type=Path, required=True, help="complete configuration, YAML")
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
+    parser.add_argument(
+        "--datasets", type=Path, nargs="+", required=True, help="dataset.json of each place, in the order of data.dir"
+    )
     parser.add_argument("--launcher", required=True, help="command that starts {ranks} processes")
     parser.add_argument("--output", type=Path, required=True, help="rounds file to write, JSON")
     args = parser.parse_args()
@@ -26,7 +28,8 @@ def main() -> None:
     settings = config.parse(yaml.safe_load(args.config.read_text(encoding="utf-8")))
     groups = grid.groups(grid.cells(settings), settings.benchmark.ranks_per_node)
     share = len(groups[args.group]) / sum(map(len, groups.values()))
-    measured = group.Group(settings, groups[args.group], args.dataset, args.launcher).measure(
+    datasets = dict(zip(settings.data.places, args.datasets, strict=True))
+    measured = group.Group(settings, groups[args.group], datasets, args.launcher).measure(
         60 * settings.benchmark.minutes * share
     )
     if failures := [one.failure for one in measured if one.failure]:

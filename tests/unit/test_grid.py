@@ -77,6 +77,31 @@ def test_per_mode_axes_replace_the_common_ones():
     assert {cell.ranks for cell in of_mode("io", changed)} == {1, 2}
 
 
+def test_a_single_place_without_a_name_is_not_in_a_cell():
+    assert {cell.storage for cell in cells()} == {""}
+    assert cells({**CONFIG, "data": CONFIG["data"] | {"dir": "/anywhere"}}) == cells()
+
+
+def test_each_cell_that_reads_is_measured_at_each_named_place():
+    named = cells({**CONFIG, "data": CONFIG["data"] | {"dir": {"nvme": "/a", "lustre": "/b"}}})
+    without = [dataclasses.replace(cell, storage="") for cell in named]
+    assert set(without) == set(cells())
+    assert {cell.storage for cell in named if cell.mode != "compute"} == {"nvme", "lustre"}
+    assert {cell.storage for cell in named if cell.mode == "compute"} == {""}
+    assert len({cell.id for cell in named}) == len(named) == 2 * len(cells()) - len(of_mode("compute"))
+    assert cells({**CONFIG, "data": CONFIG["data"] | {"dir": {"lustre": "/b", "nvme": "/a"}}}) == named
+
+
+def test_an_id_ends_with_the_place_if_it_has_a_name():
+    cell = Cell("io", "dali-mmap", "cold", "none", 2, 4, 8, 1, "nvme-2")
+    assert cell.id == "io_dali-mmap_cold_none_r0002_b004_t08x01_nvme-2"
+
+
+def test_nothing_is_read_from_a_place_in_mode_compute():
+    cell = Cell("compute", "none", "none", "eager-fp32", 1, 1, 1, 1, "nvme")
+    assert cell.problem() == "mode compute and storage nvme contradict each other: nothing is read"
+
+
 def test_an_id_names_every_field():
     assert Cell("io", "dali-mmap", "cold", "none", 2, 4, 8, 1).id == "io_dali-mmap_cold_none_r0002_b004_t08x01"
     assert len({cell.id for cell in cells()}) == len(cells())

@@ -17,7 +17,7 @@ from deepcam.report import contents
 from mpirun import mpirun
 
 ROOT = Path(__file__).parents[2]
-FIELDS = "mode reader cache engine ranks local_batch_size inter_threads intra_threads samples_per_second"
+FIELDS = "mode reader cache engine ranks local_batch_size inter_threads intra_threads storage samples_per_second"
 
 
 def command(folder, *more):
@@ -57,7 +57,7 @@ NOISE = {"background_cpu_load", "background_storage_load", "run_seconds"}
 
 def test_tables_hold_every_cell_and_all_are_valid(finished):
     summary = pd.read_csv(finished / "results/tables/summary.csv")
-    assert FIELDS.split() == summary.columns[:9].tolist()
+    assert FIELDS.split() == summary.columns[:10].tolist()
     reasons = "; ".join(summary["invalid_reasons"].dropna()).split("; ")
     assert {reason.partition(":")[0] for reason in reasons if reason} <= NOISE
     assert set(summary["mode"]) == {"io", "compute", "inference"}
@@ -73,7 +73,7 @@ def test_tables_hold_every_cell_and_all_are_valid(finished):
 
 
 def test_figures_are_drawn(finished):
-    names = set(contents.FIGURES) - {"io_split", "scaling"}  # of a grid with one chunk a sample and few ranks
+    names = set(contents.FIGURES) - {"io_split", "scaling", "storage_ratio"}  # one chunk a sample, few ranks, one place
     assert {path.stem for path in finished.glob("results/figures/*.svg")} == names
     # If noise makes cells invalid, there is no verdict to draw. Engines may have the same precision and accuracy.
     for name in names - {"bottleneck", "accuracy_throughput"}:

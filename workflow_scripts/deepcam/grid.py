@@ -103,6 +103,14 @@ class Cell:
     local_batch_size: Annotated[Number, Field(description="Samples in a batch of one rank.")]
     inter_threads: Annotated[Number, Field(description="Samples that one rank reads at the same time.")]
     intra_threads: Annotated[Number, Field(description="Chunks of one sample that are read at the same time.")]
+    storage: Annotated[
+        str,
+        Field(
+            pattern=f"^$|{NAME}",
+            description="Place that is read, a name in data.dir; empty if the only place has no name, and in mode "
+            "compute.",
+        ),
+    ] = ""
 
     @property
     def id(self) -> str:
@@ -110,6 +118,7 @@ class Cell:
         return (
             f"{self.mode}_{self.reader}_{self.cache}_{self.engine}"
             f"_r{self.ranks:04d}_b{self.local_batch_size:03d}_t{self.inter_threads:02d}x{self.intra_threads:02d}"
+            + (f"_{self.storage}" if self.storage else "")
         )
 
     def problem(self, devices: Sequence[str] = ()) -> str | None:
@@ -122,6 +131,8 @@ class Cell:
             for field, value in (("reader", self.reader), ("cache", self.cache)):
                 if value != NONE:
                     return f"mode {self.mode} and {field} {value} contradict each other: nothing is read"
+            if self.storage:
+                return f"mode {self.mode} and storage {self.storage} contradict each other: nothing is read"
             return None
         for field, value in (("reader", self.reader), ("cache", self.cache)):
             if value == NONE:
@@ -199,6 +210,7 @@ def _cells_of_mode(mode: str, settings: Config) -> list[Cell]:
         axes.local_batch_sizes,
         axes.inter_threads if reads else [1],
         axes.intra_threads if reads else [1],
+        list(settings.data.places) if reads else [""],
     ]
     _limit("benchmark", math.prod(map(len, values)), f"combinations in mode {mode}")
     asked = [Cell(mode, *fields) for fields in itertools.product(*values)]

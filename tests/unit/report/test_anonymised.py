@@ -26,7 +26,8 @@ NAMED = {
 
 NAMELESS = {
     "AccuracyVerdict.engine_sha256", "AccuracyVerdict.masks_sha256", "Cell.cache", "Cell.engine", "Cell.mode",
-    "Cell.reader", "Check.name", "EngineDescription.precision", "Environment.allocator", "Environment.code_sha256",
+    "Cell.reader", "Cell.storage", "Check.name",
+    "EngineDescription.precision", "Environment.allocator", "Environment.code_sha256",
     "Environment.container", "Environment.date", "Environment.git_commit", "Environment.mpi",
     "Environment.packages", "Environment.python", "Environment.version", "FileSystem.caveat", "FileSystem.model",
     "FileSystem.read_ahead_kb", "FileSystem.rotational", "FileSystem.scheduler", "FileSystem.type",

@@ -56,7 +56,9 @@ def _description(tmp_path: Path) -> Path:
 
 def made_jobs(description: Path, **changes: object) -> list[Job]:
     config = parse({**CONFIG, **changes})
-    return command.jobs(config, grid.cells(config), dataset.from_description(description))
+    return command.jobs(
+        config, grid.cells(config), dict.fromkeys(config.data.places, dataset.from_description(description))
+    )
 
 
 def test_the_command_of_every_job_is_parsed_to_that_job(description: Path) -> None:
@@ -67,6 +69,17 @@ def test_the_command_of_every_job_is_parsed_to_that_job(description: Path) -> No
         asked = dataclasses.replace(job, **more)
         words = command.command(asked, description, "mpirun -n {ranks}", 8)
         assert arguments.parse(words[words.index("run_benchmark") + 1 :]) == asked
+
+
+def test_a_job_reads_the_dataset_of_its_place_and_says_its_name(description: Path) -> None:
+    folders = {"lustre": "/lustre/data", "nvme": "/nvme/data"}
+    config = parse({**CONFIG, "data": CONFIG["data"] | {"dir": folders}})
+    samples = dataset.from_description(description)
+    datasets = {place: samples.model_copy(update={"source": place}) for place in folders}
+    for job in command.jobs(config, grid.cells(config), datasets):
+        assert job.dataset.source == (job.cell.storage or "lustre")
+        words = command.command(job, description, "mpirun -n {ranks}", 8)
+        assert arguments.parse(words[words.index("run_benchmark") + 1 :]).cell == job.cell
 
 
 def test_one_rank_needs_no_launcher(description: Path) -> None:

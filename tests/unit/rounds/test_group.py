@@ -20,7 +20,7 @@ from deepcam.errors import InputError
 from deepcam.grid import Cell
 from deepcam.record import rounds
 from deepcam.record.schema import Record
-from deepcam.rounds import group, process
+from deepcam.rounds import group, probe, process
 
 SHAPE = (32, 32, 16)
 NAMES = [f"data-{number}.npy" for number in range(4)]
@@ -92,7 +92,7 @@ def _starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
 
 def measure(config: Config) -> dict[str, str]:
     """Measure all cells, write the rounds file if none failed, and return the reasons of failures by threads."""
-    measured = group.Group(config, grid.cells(config), Path("dataset.json"), "").measure(60)
+    measured = group.Group(config, grid.cells(config), {"": Path("dataset.json")}, "").measure(60)
     failures = {one.cell.id: one.failure for one in measured if one.failure}
     if not failures:
         group.write(Path(paths.rounds("nodes-1")), measured)
@@ -114,6 +114,28 @@ def test_each_start_leaves_a_record_that_knows_its_place(starts: Starts) -> None
     ]
     assert len({record.start.seed for record in found}) == 1
     assert all(record.start.probe.storage_bytes_per_second > 0 for record in found)
+
+
+def test_starts_of_all_places_are_in_the_same_rounds_and_read_their_own_copies(
+    starts: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copy").mkdir()
+    for name in [*NAMES, "dataset.json"]:
+        (tmp_path / "copy" / name).write_bytes((tmp_path / name).read_bytes())
+    probed: list[str] = []
+    opener = probe._open_direct
+    monkeypatch.setattr(probe, "_open_direct", lambda path, flags: (probed.append(str(path)), opener(path, flags))[1])
+    made = config_of()
+    config = made.model_copy(update={"data": made.data.model_copy(update={"dir": {"nvme": "a", "lustre": "copy"}})})
+    datasets = {"nvme": Path("dataset.json"), "lustre": Path("copy/dataset.json")}
+    measured = group.Group(config, grid.cells(config), datasets, "").measure(60)
+    assert len(measured) == 4 and not [one.failure for one in measured if one.failure]
+    found = [record.start.round for record in all_records()]
+    assert {number: found.count(number) for number in found} == {0: 4, 1: 4, 2: 4}
+    for job, path in zip(starts.jobs, probed, strict=True):
+        folder = "copy/" if job.cell.storage == "lustre" else ""
+        assert str(job.dataset.files[0]) == f"{folder}{NAMES[0]}"
+        assert os.path.dirname(path) == folder.rstrip("/")
 
 
 def test_the_rounds_file_says_why_measuring_ended(starts: Starts) -> None:
@@ -232,7 +254,7 @@ def test_what_cannot_be_measured_is_told_before_anything_is(starts: Starts, fold
 def test_a_launcher_that_does_not_exist_is_told_before_anything_is_measured(starts: Starts) -> None:
     config = config_of()
     with pytest.raises(InputError, match=r"no-such-program .*: there is no such program"):
-        group.Group(config, grid.cells(config), Path("dataset.json"), "no-such-program -n {ranks}").measure(60)
+        group.Group(config, grid.cells(config), {"": Path("dataset.json")}, "no-such-program -n {ranks}").measure(60)
     assert not starts.jobs
 
 

@@ -21,6 +21,7 @@ from deepcam.config.types import (
     Fraction,
     Name,
     Natural,
+    PlaceName,
     Positive,
     Ranks,
     Seconds,
@@ -79,6 +80,7 @@ def parser() -> cli.Parser:
     how.add_argument(
         "--max-intra-threads", type=argument(Threads), default=1, help="chunks of a sample that are read in parallel"
     )
+    how.add_argument("--storage", type=argument(PlaceName, str), help="name of the place that is read, for the record")
     how.add_argument("--shuffle", action="store_true", help="shuffle the samples within each rank, in each epoch")
     how.add_argument(
         "--global-shuffle", action="store_true", help="shuffle the samples across all ranks, in each epoch"
@@ -141,7 +143,7 @@ def parse(words: Sequence[str]) -> Job:
     mode, devices, reader = MODES[given.mode], _devices(given), _reader(given)
     cell = Cell(
         given.mode, reader, _cache(given, reader), given.engine, given.ranks, given.batch_size // given.ranks,
-        given.max_inter_threads, given.max_intra_threads,
+        given.max_inter_threads, given.max_intra_threads, given.storage or "",
     )  # fmt: skip
     if problem := cell.problem(devices):
         raise InputError(problem)

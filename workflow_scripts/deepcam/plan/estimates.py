@@ -17,8 +17,8 @@ from deepcam.config import Config, Data
 from deepcam.grid import Cell
 from deepcam.record.schema import Record
 
-RateKey = tuple[str, str, str, str]
-"""Mode, reader, cache and engine. Cells with the same ones are assumed to have the same rate."""
+RateKey = tuple[str, str, str, str, str]
+"""Mode, reader, cache, engine and storage. Cells with the same ones are assumed to have the same rate."""
 
 DOWNLOAD_RATE = 50e6
 """Bytes per second from the archive. A guess: it depends on the network."""
@@ -96,7 +96,7 @@ def assumed_rate(cell: Cell, config: Config, devices: Sequence[str], cores: int)
 
 
 def rate_key(cell: Cell) -> RateKey:
-    return cell.mode, cell.reader, cell.cache, cell.engine
+    return cell.mode, cell.reader, cell.cache, cell.engine, cell.storage
 
 
 def sample_shape(data: Data) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ PER_JOB_KEYS = re.compile(
 
 MACHINE_KEYS = re.compile(
     r"environment\.(node\.(cpu|isa|logical_cores|governor|numa_nodes|memory_gibibytes|cpu_quota|memory_limit_bytes|gpus|driver|kernel"
-    r"|file_system\.(type|model))|python|packages\..+|mpi|git_commit|code_sha256|container)"
+    r"|file_system\.(.+\.)?(type|model))|python|packages\..+|mpi|git_commit|code_sha256|container)"
 )
 """Keys whose values must be equal for two records to come from the same kind of machine with the same software."""
 
@@ -45,7 +45,10 @@ def differing_metadata(records: Iterable[Measurement]) -> dict[str, list[str]]:
 
 
 def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
-    """A record without its runs, and each of its nodes. Mode train has no engine's name, and a single rank no MPI."""
+    """A record without its runs, and each of its nodes. Mode train has no engine's name, and a single rank no MPI.
+
+    The file systems of a named place have its name in their keys, because places are meant to differ.
+    """
     cell, without = record.cell, {"nodes", "ranks"} | (set() if record.environment.mpi else {"mpi"})
     yield {
         "environment": record.environment.model_dump(exclude=without),
@@ -58,7 +61,10 @@ def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
     for node in record.environment.nodes:
         # Nodes of one kind differ by some kilobytes, which their firmware takes.
         gibibytes = round(node.memory_bytes / 2**30)
-        yield {"environment": {"node": {**node.model_dump(exclude={"memory_bytes"}), "memory_gibibytes": gibibytes}}}
+        facts = {**node.model_dump(exclude={"memory_bytes"}), "memory_gibibytes": gibibytes}
+        if cell.storage:
+            facts |= {key: {cell.storage: facts[key]} for key in ("file_system", "other_file_systems")}
+        yield {"environment": {"node": facts}}
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

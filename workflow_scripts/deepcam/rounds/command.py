@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deepcam import launch, paths
@@ -18,10 +18,15 @@ from deepcam.record.schema import Settings
 SHUFFLE: dict[str, list[str]] = {"none": [], "rank": ["--shuffle"], "global": ["--global-shuffle"]}
 
 
-def jobs(config: Config, cells: Iterable[Cell], dataset: Dataset) -> list[Job]:
-    """What the starts of each cell do, without their place among all starts."""
+def jobs(config: Config, cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> list[Job]:
+    """What the starts of each cell do, without their place among all starts. `datasets` are those of `data.places`."""
     devices = launch.device_names(config.devices)
-    return [_job(config, cell, dataset, devices) for cell in cells]
+    return [_job(config, cell, datasets[place(cell, datasets)], devices) for cell in cells]
+
+
+def place(cell: Cell, places: Iterable[str]) -> str:
+    """The place that a cell reads; for one that reads nothing, the first one, which has its samples, too."""
+    return cell.storage or next(iter(places))
 
 
 def settings(config: Config, cell: Cell) -> Settings:
@@ -64,6 +69,7 @@ def command(job: Job, dataset: Path, launcher: str, ranks_per_node: int) -> list
         "--mode", cell.mode, "--reader", cell.reader, "--cache", cell.cache, "--engine", cell.engine,
         "--ranks", cell.ranks, "--batch-size", cell.ranks * cell.local_batch_size,
         "--max-inter-threads", cell.inter_threads, "--max-intra-threads", cell.intra_threads,
+        *(["--storage", cell.storage] if cell.storage else []),
         "--num-warmup-runs", settings.warmup_runs, "--num-runs", settings.runs, "--min-seconds", settings.min_seconds,
         *(["--drop-fs-cache"] if settings.drop_caches else []),
         *SHUFFLE[settings.shuffle],

@@ -29,17 +29,18 @@ from deepcam.rounds.progress import Progress
 class Group:
     """The configurations of one Snakemake job, and how their starts are made."""
 
-    def __init__(self, config: Config, cells: Sequence[Cell], dataset: Path, launcher: str) -> None:
-        self._config, self._dataset, self._launcher = config, dataset, launcher
-        self._samples = dataset_file.from_description(dataset)
+    def __init__(self, config: Config, cells: Sequence[Cell], datasets: Mapping[str, Path], launcher: str) -> None:
+        self._config, self._datasets, self._launcher = config, datasets, launcher
+        self._samples = {place: dataset_file.from_description(path) for place, path in datasets.items()}
         self._jobs = {job.cell: job for job in command.jobs(config, cells, self._samples)}
-        self._probe = MachineProbe(self._samples.files)
+        self._probe = MachineProbe({place: dataset.files for place, dataset in self._samples.items()})
         self._run_lengths: dict[Cell, int] = {}
         self._last_round = -1
 
     def measure(self, seconds: float) -> list[schedule.Configuration]:
         """Make the starts that are missing, for about so many seconds, and return what all configurations have then."""
-        dataset_file.require_distinct_files(self._samples)
+        for dataset in self._samples.values():
+            dataset_file.require_distinct_files(dataset)
         for job in self._jobs.values():
             check_job(job)
         if self._launcher and shutil.which(shlex.split(self._launcher)[0]) is None:
@@ -86,10 +87,11 @@ class Group:
     def _start(self, configuration: schedule.Configuration, place: schedule.Place) -> float:
         cell, number = configuration.cell, configuration.next_number
         record, log = Path(paths.record(cell.id, number)), Path(paths.log(f"run_benchmark/{cell.id}/{number}"))
-        start = Start(number=number, probe=self._probe(), **dataclasses.asdict(place))
+        read_place = command.place(cell, self._datasets)
+        start = Start(number=number, probe=self._probe(read_place), **dataclasses.asdict(place))
         job = dataclasses.replace(self._jobs[cell], output=record, start=start, run_length=self._run_lengths.get(cell))
         benchmark = self._config.benchmark
-        words = command.command(job, self._dataset, self._launcher, benchmark.ranks_per_node)
+        words = command.command(job, self._datasets[read_place], self._launcher, benchmark.ranks_per_node)
         try:
             status = process.run(words, log, benchmark.timeout_seconds, _environment(cell))
         except process.TimeLimitError:

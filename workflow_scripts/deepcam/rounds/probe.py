@@ -13,7 +13,7 @@ import mmap
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,10 @@ REPETITIONS = 3
 
 
 class MachineProbe:
-    """Measures the machine's speed, and reads the samples in turn while doing so."""
+    """Measures the machine's speed, and reads the samples of a place in turn while doing so."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = itertools.cycle(files)
+    def __init__(self, files: Mapping[str, Sequence[Path]]) -> None:
+        self._files = {place: itertools.cycle(of_place) for place, of_place in files.items()}
         # At a page boundary, as O_DIRECT needs it, and in huge pages, as readers have it: only private memory has them.
         self._buffer = mmap.mmap(-1, MOST_READ_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._buffer.madvise(mmap.MADV_HUGEPAGE)
@@ -49,10 +49,10 @@ class MachineProbe:
         self._target = np.zeros(COPIED_BYTES, np.uint8)
         self._hashed = bytes(HASHED_BYTES)
 
-    def __call__(self) -> Probe:
+    def __call__(self, place: str) -> Probe:
         """Take about 0.1 s. Raises InputError if a sample cannot be read."""
         return Probe(
-            storage_bytes_per_second=self._read(next(self._files)),
+            storage_bytes_per_second=self._read(next(self._files[place])),
             memory_bytes_per_second=_rate(COPIED_BYTES, lambda: np.copyto(self._target, self._source)),
             hashing_bytes_per_second=_rate(HASHED_BYTES, lambda: hashlib.sha256(self._hashed).digest()),
         )
