@@ -79,6 +79,8 @@ SHARDS = grid.shard_ids(settings.data.num_samples, settings.data.files_per_shard
 NPY_MANIFESTS = [paths.npy_manifest(DATA, shard) for shard in SHARDS]
 GROUPS = grid.groups(CELLS.values(), settings.benchmark.ranks_per_node)
 ROUNDS = [paths.rounds(group) for group in GROUPS]
+# Named places that are read; their comparison is a table of its own.
+STORAGES = {cell.storage for cell in CELLS.values()} - {""}
 MAX_BATCH = max(cell.local_batch_size for cell in CELLS.values())
 ENGINES = {engine.name: engine for engine in settings.engines}
 # What is built: an engine of the configuration, or those that it is chosen from.

@@ -47,6 +47,7 @@ rule aggregate_results:
         table("sizing", "storage for many devices"),
         table("accuracy", "accuracy of engines"),
         table("channels", "channels of the samples"),
+        [table("storages", "storages side by side")] if STORAGES else [],
         paths.table("summary.parquet"),
     log:
         paths.log("aggregate_results"),
@@ -55,10 +56,11 @@ rule aggregate_results:
         ENVIRONMENT
     params:
         channels=list(settings.model.channels),
+        storages="--compare-storages" if STORAGES else "",
         folder=subpath(output[0], parent=True),
     shell:
         "python -m aggregate_results --records {input.list:q} --rounds {input.rounds:q} --accuracy {input.accuracy:q} --dataset {input.dataset:q}"
-        " --channels {params.channels} --output {params.folder:q} > {log} 2>&1"
+        " --channels {params.channels} {params.storages} --output {params.folder:q} > {log} 2>&1"
 
 
 # One rule per figure instead of a wildcard: the caption of a report's item cannot depend on wildcards.

@@ -1,8 +1,10 @@
 """Tables of a small grid, and what tests of figures have in common. large_grid.py has a large one."""
 
+import dataclasses
 import importlib
 import json
 
+import storages_example
 from dataset_example import dataset
 from deepcam.report import tables
 from record_example import cell, verdict
@@ -31,7 +33,10 @@ def make(folder):
         for device, less in (("cuda0", 0.0), ("cuda1", 0.1)):
             (folder / engine / f"{device}.json").write_text(json.dumps(verdict(cyclones - less, less == 0)))
     return tables.Tables(
-        summary(), tables.accuracy(folder.glob("*/*.json")), tables.channels(dataset().channels, (0, 1, 2, 10))
+        summary(),
+        tables.accuracy(folder.glob("*/*.json")),
+        tables.channels(dataset().channels, (0, 1, 2, 10)),
+        storages_example.make().storages,
     )
 
 
@@ -42,7 +47,7 @@ def module(name):
 
 def with_summary(of, cells):
     """The tables with another summary."""
-    return tables.Tables(cells, of.accuracy, of.channels)
+    return dataclasses.replace(of, summary=cells)
 
 
 def invalid(of, chosen):

@@ -9,6 +9,7 @@ from dataset_example import dataset
 from deepcam.climate import CLASSES
 from deepcam.grid import Cell
 from deepcam.report import tables
+from deepcam.report.comparison import significance, storages
 from record_example import record
 
 TEMPLATE = record().metrics
@@ -30,7 +31,17 @@ def make(threads=THREADS, batches=BATCHES):
     metrics_of = {cell: _metrics(cell, _rate(cell), rng) for cell in dict.fromkeys(_cells(threads, batches))}
     summary = tables.with_bottlenecks(metrics_of, {cell: found.cpu_utilisation for cell, found in metrics_of.items()})
     summary.insert(0, tables.STOPPED, "precise")
-    return tables.Tables(summary, _accuracy(), tables.channels(dataset().channels, (0, 1, 2, 10)))
+    channels = tables.channels(dataset().channels, (0, 1, 2, 10))
+    return tables.Tables(summary, _accuracy(), channels, _storages(metrics_of))
+
+
+def _storages(cells):
+    """Two storages beside the slowest one, for all configurations that read."""
+    compared = [
+        significance.Comparison(cell, "faster", 1 + place / 10, 1 + place / 11, 1 + place / 9, 0.01, 0.02, a_valid=True)
+        for place, cell in enumerate(cell for cell in cells if cell.mode != "compute")
+    ]
+    return storages.table([storages.Pair("lustre", name, compared, {}) for name in ("nvme", "nfs")])
 
 
 def _cells(threads, batches):

@@ -6,7 +6,9 @@ from deepcam import cli
 from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.record import rounds, run_records, store
+from deepcam.record.compact import Compact
 from deepcam.report import tables
+from deepcam.report.comparison import storages
 
 
 def main() -> None:
@@ -16,6 +18,7 @@ def main() -> None:
     parser.add_argument("--accuracy", type=Path, nargs="*", default=[], help="verdicts, <engine>/<device>.json")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--channels", type=int, nargs="+", required=True, help="channels that the network sees")
+    parser.add_argument("--compare-storages", action="store_true", help="write storages.csv, too: places have names")
     parser.add_argument("--output", type=Path, required=True, help="folder for the tables")
     args = parser.parse_args()
     records = run_records.read(args.records)
@@ -36,6 +39,8 @@ def main() -> None:
         "accuracy.csv": tables.accuracy(args.accuracy),
         "channels.csv": tables.channels(dataset.read_description(args.dataset).channels or (), args.channels),
     }
+    if args.compare_storages:
+        made["storages.csv"] = storages.table(storages.pairs(map(Compact(), store.read_each(records.present))))
     for name, table in made.items():
         tables.write(table, args.output / name)
 

@@ -102,6 +102,10 @@ def test_labels_move_apart_in_their_order():
             ["io_throughput", "reader_ranking", "batch_interval", "channel_ranges"],
         ),
         (
+            [Cell("io", "pread", "warm", "none", 1, 1, 1, 1, place) for place in ("nvme", "lustre")],
+            ["storage_ratio", "io_throughput", "batch_interval", "channel_ranges"],
+        ),
+        (
             [Cell("compute", "none", "none", "eager-fp32", 1, 1, 1, 1)],
             ["inference_throughput", "predictions", "channel_ranges"],
         ),
@@ -110,7 +114,7 @@ def test_labels_move_apart_in_their_order():
             ["inference_throughput", "accuracy_throughput", "predictions", "channel_ranges"],
         ),
     ],
-    ids=["I/O-only", "splits", "ranks", "readers", "compute-only", "engines"],
+    ids=["I/O-only", "splits", "ranks", "readers", "storages", "compute-only", "engines"],
 )
 def test_a_grid_has_the_figures_that_it_has_data_for(cells, names):
     assert contents.figures(cells) == names

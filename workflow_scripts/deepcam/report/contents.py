@@ -37,6 +37,10 @@ def _has_several_readers(cells: Collection[Cell]) -> bool:
     return len(readers) > len({cache for cache, _ in readers})
 
 
+def _has_several_storages(cells: Collection[Cell]) -> bool:
+    return len({cell.storage for cell in cells} - {""}) > 1
+
+
 def _reads_chunks(cells: Collection[Cell]) -> bool:
     return any(cell.mode == "io" and cell.intra_threads > 1 for cell in cells)
 
@@ -58,6 +62,7 @@ FEWEST_RANK_COUNTS = 3
 
 FIGURES = {
     "bottleneck": Item("Bottleneck", "what limits inference", _measures("io", "compute", "inference")),
+    "storage_ratio": Item("Storages", "throughput side by side", _has_several_storages),
     "io_throughput": Item("I/O", "throughput by threads", _measures("io")),
     "reader_ranking": Item("I/O", "best result of each reader", _has_several_readers),
     "io_split": Item("I/O", "throughput by samples in flight and chunks per sample", _reads_chunks),

@@ -12,15 +12,17 @@ from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import MODES
 
 COLUMNS = (
-    ("mode", "Mode", "set"), ("reader", "Reader", "set"), ("cache", "Page cache", "set"), ("engine", "Engine", "set"),
-    ("ranks", "Ranks", "set"), ("batch", "Batch", "set"), ("threads", "Threads", "set"), ("chunks", "Chunks", "set"),
-    ("rate", "samples/s", "number"), ("low", "low", "number"), ("high", "high", "number"), ("gb", "GB/s", "number"),
-    ("p50", "p50, ms", "number"), ("p99", "p99, ms", "number"), ("half", "± %", "number"), ("cpu", "CPU, %", "number"),
-    ("au", "AU, %", "number"), ("headroom", "Headroom", "number"), ("starts", "Starts", "number"),
-    ("stopped", "Stopped", "set"), ("verdict", "Verdict", "set"), ("state", "State", "set"),
-    ("why", "Problems", "reasons"),
+    ("mode", "Mode", "set"), ("storage", "Storage", "set"), ("reader", "Reader", "set"), ("cache", "Page cache", "set"),
+    ("engine", "Engine", "set"), ("ranks", "Ranks", "set"), ("batch", "Batch", "set"), ("threads", "Threads", "set"),
+    ("chunks", "Chunks", "set"), ("rate", "samples/s", "number"), ("low", "low", "number"), ("high", "high", "number"),
+    ("gb", "GB/s", "number"), ("p50", "p50, ms", "number"), ("p99", "p99, ms", "number"), ("half", "± %", "number"),
+    ("cpu", "CPU, %", "number"), ("au", "AU, %", "number"), ("headroom", "Headroom", "number"),
+    ("starts", "Starts", "number"), ("stopped", "Stopped", "set"), ("verdict", "Verdict", "set"),
+    ("state", "State", "set"), ("why", "Problems", "reasons"),
 )  # fmt: skip
-"""Key, heading and kind of each column: a set of values to filter by, a number, or the failed checks."""
+"""Key, heading and kind of each column: a set of values to filter by, a number, or the failed checks.
+
+The storage is left out if none has a name."""
 
 LABELS = {
     "not_steady": "not steady", "background_cpu_load": "background load",
@@ -37,22 +39,24 @@ LABELS = {
 def render(summary: pd.DataFrame) -> str:
     """The HTML of the page. Equal tables give equal bytes."""
     table = rows.prepare(summary)
-    found = [_values(row) for _, row in table.iterrows()]
+    columns = [column for column in COLUMNS if column[0] != "storage" or table["storage"].any()]
+    found = [[values[key] for key, *_ in columns] for values in map(_values, (row for _, row in table.iterrows()))]
     return (
         templates.environment()
         .get_template("explorer.html.j2")
-        .render(data={"columns": COLUMNS, "labels": LABELS, "rows": found})
+        .render(data={"columns": columns, "labels": LABELS, "rows": found})
     )
 
 
-def _values(row: pd.Series) -> list[Any]:
-    """The values of a configuration in the order of COLUMNS; None for an empty one, and numbers with four digits."""
+def _values(row: pd.Series) -> dict[str, Any]:
+    """The values of a configuration by the keys of COLUMNS; None for an empty one, and numbers with four digits."""
     reads = row["reader"] != "none"
     reasons = row["warnings"] if row["valid"] else row["invalid_reasons"]
-    values = {
+    return {
         "mode": MODES[row["mode"]],
+        "storage": row["storage"] or None,
         "reader": _named(row["reader"]),
-        "cache": _named(row["cache"]),
+        "cache": _named(row["page_cache"]),
         "engine": _named(row["engine"]),
         "ranks": int(row["ranks"]),
         "batch": int(row["local_batch_size"]),
@@ -74,7 +78,6 @@ def _values(row: pd.Series) -> list[Any]:
         "state": "VALID" if row["valid"] else "INVALID",
         "why": [reason for _, reason in problems.reasons(reasons)],
     }
-    return [values[key] for key, *_ in COLUMNS]
 
 
 def _named(name: str) -> str | None:

@@ -10,6 +10,7 @@ from deepcam.record.columns import Confidence, Limit, Model
 from deepcam.report.page import confidence
 from deepcam.report.page.rows import Comparison
 from deepcam.report.page.sizing import DEVICES, Sizing
+from deepcam.report.page.storages import StorageRow
 from deepcam.report.summary_page import Page
 
 FORMAT_VERSION: Final = 1
@@ -18,7 +19,10 @@ FORMAT_VERSION: Final = 1
 class Step(Model):
     """A next step."""
 
-    cache: str = Field(description="State of the page cache for which it holds; empty if it holds for all.")
+    cache: str = Field(
+        description="State of the page cache for which it holds, with the place if places are named, such as cold on "
+        "nvme; empty if it holds for all."
+    )
     step: str = Field(description="What to do.")
 
 
@@ -31,9 +35,10 @@ class Verdict(Model):
 
 
 class Limits(Model):
-    """The fastest valid end-to-end configuration of a state of the page cache beside its two limits."""
+    """The fastest valid end-to-end configuration of a state of the page cache and a place beside its two limits."""
 
     cache: str = Field(description="State of the page cache: cold or warm.")
+    storage: str = Field(description="Name of the place that is read; empty if the only place has no name.")
     configuration: str = Field(description="Id of the end-to-end configuration.")
     bottleneck: Limit = Field(description="What limits it.")
     bottleneck_confidence: Confidence = Field(description="How sure it is what limits.")
@@ -78,7 +83,30 @@ class Storage(Model):
     engine: str = Field(description="The fastest engine.")
     needs: list[Need] = Field(description="What numbers of devices need.")
     devices_fed: float | None = Field(
-        description="Number of devices that the measured storage feeds with a cold page cache; null if not measured."
+        description="Number of devices that the measured storage feeds with a cold page cache, the fastest one if "
+        "several are named; null if not measured."
+    )
+
+
+class StorageRatio(Model):
+    """A named storage beside the slowest one, in a mode and state of the page cache."""
+
+    mode: str = Field(description="io, inference or train.")
+    cache: str = Field(description="State of the page cache: cold or warm.")
+    storage: str = Field(description="Name of the storage.")
+    configuration: str = Field(description="Id of the configuration that is fastest with equal settings.")
+    samples_per_second: float = Field(description="Its throughput.")
+    slowest: str | None = Field(
+        description="Name of the slowest storage; null for that one itself, and if there are too few starts to compare."
+    )
+    ratio: float | None = Field(
+        description="Throughput divided by that of the slowest storage: geometric mean over configurations."
+    )
+    ratio_ci_low: float | None = Field(description="Lower end of the ratio's 95 % confidence interval.")
+    ratio_ci_high: float | None = Field(description="Upper end of that interval.")
+    configurations: int = Field(description="Number of configurations in the ratio.")
+    devices_fed: float | None = Field(
+        description="Number of devices that it feeds; null unless it was read alone with a cold page cache."
     )
 
 
@@ -116,6 +144,7 @@ class Result(Model):
     cautions: list[str] = Field(description="What to keep in mind, a sentence each.")
     best: list[Best] = Field(description="The best valid results; the page also has `sizing.devices_fed` among them.")
     sizing: Storage | None = Field(description="Storage that devices need; null without a compute-only result.")
+    storages: list[StorageRatio] = Field(description="The named storages side by side; empty if there is only one.")
     configurations: int = Field(description="Number of configurations.")
     valid: int = Field(description="Number of valid ones.")
     missing_records: int = Field(description="Number of records that are missing.")
@@ -149,6 +178,7 @@ def result(page: Page) -> Result:
             if one.configuration
         ],
         sizing=_storage(page.sizing),
+        storages=list(map(_ratio, page.storages)),
         configurations=page.total,
         valid=page.valid,
         missing_records=page.missing,
@@ -170,8 +200,9 @@ def _limits(comparison: Comparison) -> Limits:
     row = comparison.end_to_end
     return Limits(
         configuration=row["id"],
+        cache=row["page_cache"],
         end_to_end_samples_per_second=row["samples_per_second"],
-        **{name: row[name] for name in Limits.model_fields if name in row.index},
+        **{name: row[name] for name in Limits.model_fields if name in row.index and name != "cache"},
     )
 
 
@@ -191,4 +222,23 @@ def _storage(sizing: Sizing | None) -> Storage | None:
         )
         for number, need in zip(DEVICES, sizing.needs, strict=True)
     ]
-    return Storage(engine=sizing.engine, needs=needs, devices_fed=sizing.supply.fed if sizing.supply else None)
+    return Storage(
+        engine=sizing.engine, needs=needs, devices_fed=max((one.fed for one in sizing.supplies), default=None)
+    )
+
+
+def _ratio(row: StorageRow) -> StorageRatio:
+    ratio = row.ratio
+    return StorageRatio(
+        mode=row.mode,
+        cache=row.cache,
+        storage=row.storage,
+        configuration=row.configuration,
+        samples_per_second=row.number,
+        slowest=ratio.a if ratio else None,
+        ratio=ratio.ratio if ratio else None,
+        ratio_ci_low=ratio.low if ratio else None,
+        ratio_ci_high=ratio.high if ratio else None,
+        configurations=ratio.configurations if ratio else 0,
+        devices_fed=row.fed,
+    )

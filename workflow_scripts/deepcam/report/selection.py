@@ -17,6 +17,15 @@ BASELINE = "pread-discard"
 """The reader that discards what it reads. Its rate is the read-and-discard baseline of the other readers."""
 
 
+def by_place(cells: pd.DataFrame) -> pd.DataFrame:
+    """Add the name of the place, if it has one, to the state of the page cache, such as "cold on nvme".
+
+    What is chosen or drawn for each state of the page cache is then so for each place, too.
+    """
+    named = cells["storage"].astype(str) != ""
+    return cells.assign(cache=cells["cache"].where(~named, cells["cache"] + " on " + cells["storage"].astype(str)))
+
+
 def fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The fastest cell for each combination of `keys`, in the order of `keys`. Valid cells have precedence."""
     return valid_first(cells).drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from deepcam.record.schema import Record
 from deepcam.report import templates
-from deepcam.report.page import confidence, provenance, results, rows, words
+from deepcam.report.comparison import storages as side_by_side
+from deepcam.report.page import confidence, provenance, results, rows, storages, words
 from deepcam.report.page.confidence import Assessment
 from deepcam.report.page.picture import Picture, picture
 from deepcam.report.page.problems import Problem, problems
@@ -15,6 +16,7 @@ from deepcam.report.page.provenance import Provenance
 from deepcam.report.page.results import Best, EngineRow, ReaderRow
 from deepcam.report.page.rows import Comparison
 from deepcam.report.page.sizing import Sizing, sizing
+from deepcam.report.page.storages import StorageRow
 from deepcam.report.page.verdict import Verdict, verdict
 from deepcam.report.tables import Tables
 
@@ -37,6 +39,9 @@ class Page:
     has_energy: bool
     engines: Sequence[EngineRow]
     sizing: Sizing | None
+    storages: Sequence[StorageRow]
+    storages_found: Sequence[str]
+    """What the comparison of storages has found, a sentence for each."""
     problems: Sequence[Problem]
     invalid: Sequence[str]
     missing: int
@@ -60,6 +65,7 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
     cautions = provenance.cautions(table, records)
     invalid = confidence.invalid_results(table)
     sized = sizing(table)
+    ratios = side_by_side.ratios(side_by_side.pairs(records))
     caches, readers = results.readers(table)
     columns, has_energy, engines = results.engines(table, tables.accuracy, provenance.shortest_runs(records))
     return Page(
@@ -69,7 +75,7 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
         side=confidence.side(table, found) if found else None,
         precision=confidence.precision(table, found, target, cautions, invalid) if found else None,
         cautions=[*confidence.imprecise(table, target), *cautions, *invalid],
-        best=results.best_results(table, sized.supply if sized else None),
+        best=results.best_results(table, sized.supplies if sized else []),
         picture=picture(found),
         caches=caches,
         readers=readers,
@@ -77,6 +83,8 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
         has_energy=has_energy,
         engines=engines,
         sizing=sized,
+        storages=storages.rows(table, ratios, found, sized.supplies if sized else []),
+        storages_found=[storages.finding(ratio) for ratio in ratios],
         problems=problems(table, missing),
         invalid=invalid,
         missing=missing,
@@ -91,5 +99,5 @@ def gather(tables: Tables, records: Sequence[Record], missing: int, target: floa
 def render(page: Page) -> str:
     """The page's HTML."""
     environment = templates.environment()
-    environment.filters["percent"] = words.percent
+    environment.filters |= {"percent": words.percent, "page_cache": words.page_cache}
     return environment.get_template("summary.html.j2").render(vars(page))

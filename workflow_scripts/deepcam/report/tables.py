@@ -25,6 +25,9 @@ from deepcam.text import printable
 FORMULA_MARKS = ("=", "+", "-", "@")
 """How a formula starts in spreadsheets."""
 
+BaselineKey = tuple[str, str, int, int]
+"""Storage, cache, ranks and local batch size."""
+
 DEVICES = (1, 8, 64, 1024)
 """Numbers of devices for which the required storage bandwidth is computed."""
 
@@ -46,6 +49,8 @@ class Tables:
     summary: pd.DataFrame
     accuracy: pd.DataFrame
     channels: pd.DataFrame
+    storages: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    """The named storages side by side; empty without names."""
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
@@ -54,6 +59,7 @@ class Tables:
             pd.read_parquet(folder / "summary.parquet"),
             pd.read_csv(folder / "accuracy.csv"),
             pd.read_csv(folder / "channels.csv"),
+            pd.read_csv(path) if (path := folder / "storages.csv").exists() else pd.DataFrame(),
         )
 
 
@@ -91,7 +97,7 @@ def summary_of_cells(cells: Iterable[Iterable[Record]], stopped: Mapping[str, st
 def with_bottlenecks(metrics_of: Mapping[Cell, Metrics], utilisations: Mapping[Cell, float]) -> pd.DataFrame:
     """A row per cell: its fields, its metrics and its bottleneck. `utilisations` are those of readers' threads."""
     valid = {cell: found for cell, found in metrics_of.items() if found.valid}
-    baselines: dict[tuple[str, int, int], float] = {}
+    baselines: dict[BaselineKey, float] = {}
     for cell, found in valid.items():
         if cell.mode == "io" and cell.reader in READERS and READERS[cell.reader].discards:
             key = _baseline_key(cell)
@@ -102,19 +108,21 @@ def with_bottlenecks(metrics_of: Mapping[Cell, Metrics], utilisations: Mapping[C
     return table.astype(dict.fromkeys(table.columns[table.isna().all()], float))
 
 
-def _baseline_key(cell: Cell) -> tuple[str, int, int]:
+def _baseline_key(cell: Cell) -> BaselineKey:
     """What a configuration and its read-and-discard baseline have in common."""
-    return cell.cache, cell.ranks, cell.local_batch_size
+    return cell.storage, cell.cache, cell.ranks, cell.local_batch_size
 
 
 def _bottleneck(
     cell: Cell,
     valid: Mapping[Cell, Metrics],
-    baselines: Mapping[tuple[str, int, int], float],
+    baselines: Mapping[BaselineKey, float],
     utilisations: Mapping[Cell, float],
 ) -> Bottleneck | None:
     io = dataclasses.replace(cell, mode="io", engine=NONE)
-    compute = dataclasses.replace(cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1)
+    compute = dataclasses.replace(
+        cell, mode="compute", reader=NONE, cache=NONE, inter_threads=1, intra_threads=1, storage=""
+    )
     if cell.mode != "inference" or not valid.keys() >= {cell, io, compute}:
         return None
     return bottleneck.judge(
@@ -142,8 +150,8 @@ def _too_fast(judged: Bottleneck) -> str:
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """The fastest valid cell for each mode, reader, cache and engine, in that order."""
-    keys = ["mode", "reader", "cache", "engine"]
+    """The fastest valid cell for each mode, reader, cache, engine and storage, in that order."""
+    keys = ["mode", "reader", "cache", "engine", "storage"]
     fastest = table[table["valid"]].sort_values("samples_per_second", kind="stable", ascending=False)
     return fastest.drop_duplicates(keys).sort_values(keys, kind="stable").reset_index(drop=True)
 

@@ -48,14 +48,14 @@ def limiting_speed(cell: Cell) -> str:
     """The speed on which a configuration depends most."""
     if cell.mode != "io":
         return COMPUTE
-    return STORAGE if cell.cache == "cold" else MEMORY
+    return _of_place(STORAGE, cell) if cell.cache == "cold" else MEMORY
 
 
 def between(a: Iterable[Record], b: Iterable[Record]) -> dict[str, Drift]:
     """The drift of each speed that probes of both sides have measured."""
     rounds_a, rounds_b = _by_round(a), _by_round(b)
     found = {}
-    for speed in rounds_a.keys() & rounds_b.keys():
+    for speed in [speed for speed in rounds_a if speed in rounds_b]:
         values_a, values_b = rounds_a[speed], rounds_b[speed]
         enough = min(len(values_a), len(values_b)) >= MIN_ROUNDS
         found[speed] = Drift(
@@ -77,29 +77,40 @@ def within(records: Iterable[Record]) -> dict[str, float]:
 
 def _in_order(records: Iterable[Record]) -> dict[str, list[float]]:
     """Each speed of all probes, in the order in which they were made."""
-    probed = [(record.environment.date, record.start) for record in records if record.start]
-    probed.sort(key=lambda pair: (pair[0], pair[1].round, pair[1].position))
-    return _known({speed: [_speed(start, speed) for _, start in probed] for speed in FIELDS})
+    probed = [(record.environment.date, record.start, record.cell) for record in records if record.start]
+    probed.sort(key=lambda one: (one[0], one[1].round, one[1].position))
+    return _known([(cell, start) for _, start, cell in probed])
 
 
 def _by_round(records: Iterable[Record]) -> dict[str, list[float]]:
     """Each speed of each round. Configurations with other numbers of nodes have rounds of their own."""
-    rounds: dict[tuple[int, int], list[Start]] = collections.defaultdict(list)
+    rounds: dict[tuple[int, int], list[tuple[Cell, Start]]] = collections.defaultdict(list)
     for record in records:
         if record.start:
-            rounds[metrics.num_nodes(record), record.start.round].append(record.start)
+            rounds[metrics.num_nodes(record), record.start.round].append((record.cell, record.start))
     found: dict[str, list[float]] = collections.defaultdict(list)
     for starts in rounds.values():
-        for speed, values in _known({speed: [_speed(start, speed) for start in starts] for speed in FIELDS}).items():
+        for speed, values in _known(starts).items():
             found[speed].append(precision.geometric_mean(values))
     return found
 
 
-def _speed(start: Start, speed: str) -> float:
-    return float(getattr(start.probe, FIELDS[speed]))
+def _known(starts: Iterable[tuple[Cell, Start]]) -> dict[str, list[float]]:
+    """The speeds that were measured, those of storage for each place: a probe has 0 for one that it could not measure.
+
+    A cell that reads nothing counts for the first place, whose name it does not know, so it is left out if there are
+    named ones.
+    """
+    probed = list(starts)
+    named = any(cell.storage for cell, _ in probed)
+    found: dict[str, list[float]] = collections.defaultdict(list)
+    for speed, field in FIELDS.items():
+        for cell, start in probed:
+            value = float(getattr(start.probe, field))
+            if value > 0 and not (speed == STORAGE and named and not cell.storage):
+                found[_of_place(speed, cell)].append(value)
+    return found
 
 
-def _known(speeds: dict[str, list[float]]) -> dict[str, list[float]]:
-    """The speeds that were measured: a probe has 0 for one that it could not measure."""
-    positive = {speed: [value for value in values if value > 0] for speed, values in speeds.items()}
-    return {speed: values for speed, values in positive.items() if values}
+def _of_place(speed: str, cell: Cell) -> str:
+    return f"{speed} {cell.storage}" if speed == STORAGE and cell.storage else speed

@@ -177,11 +177,7 @@ def _drift(a: Results, b: Results, cells: Sequence[Comparison], drifts: Mapping[
     if not drifts:
         lacking = [name for name, records in sides.items() if not any(record.start for record in records)]
         return [f"Unknown: the records of {' and '.join(lacking or sides)} have no measurement of the machine's speed."]
-    rows = [
-        [speed, markup.number(drifts[speed].ratio), markup.interval(*drifts[speed].interval())]
-        for speed in drift.FIELDS
-        if speed in drifts
-    ]
+    rows = [[speed, markup.number(drifts[speed].ratio), markup.interval(*drifts[speed].interval())] for speed in drifts]
     lines = [
         "Before each start, a probe measures the speed of the machine itself. Verdicts do not take it into account."
     ]

@@ -123,7 +123,7 @@ def _value(point: Point | None) -> str:
 
 def _drift(changes: Sequence[Change], neighbours: Sequence[tuple[str, str]]) -> list[str]:
     """The ratio of the machine's speeds from each result to the next, as the probes before the starts measured it."""
-    speeds = [speed for speed in drift.FIELDS if any(speed in change.drifts for change in changes)]
+    speeds = dict.fromkeys(speed for change in changes for speed in change.drifts)
     if not speeds:
         return ["Unknown: the records have no measurement of the machine's speed."]
     rows = [[speed, *(_ratio(change.drifts.get(speed)) for change in changes)] for speed in speeds]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from deepcam.report import selection
 from deepcam.report.figures import reading, style
+from deepcam.report.page.rows import states
 from deepcam.report.page.words import factor, settings
 from deepcam.report.tables import Tables
 
@@ -20,7 +21,7 @@ WORDS = {"p95": "p95 is {}× p50", "p99": "p99 is {}× p50", "max": "longest is 
 
 def data(tables: Tables) -> pd.DataFrame:
     """The I/O-only cells with the settings that most readers share, by cache state and median batch interval."""
-    summary = tables.summary
+    summary = selection.by_place(tables.summary)
     io = summary[summary["mode"] == "io"]
     found = [selection.most_common(cells, selection.SETTINGS, "reader") for _, cells in io.groupby("cache")]
     shown = pd.concat([io.iloc[:0], *found])
@@ -59,7 +60,7 @@ def _seconds(cell: pd.Series, name: str) -> float:
 
 def draw(shown: pd.DataFrame) -> Figure:
     """A panel per cache state, and a row per reader in it. Invalid cells are hollow."""
-    caches = reading.caches(shown)
+    caches = states(shown)
     counts = [int((shown["cache"] == cache).sum()) for cache in caches]
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(10, 0.5 + 0.33 * sum(counts) + 0.55 * len(caches)), layout="constrained")
@@ -71,7 +72,7 @@ def draw(shown: pd.DataFrame) -> Figure:
         for (axes,), cache in zip(panels, caches, strict=True):
             here = shown[shown["cache"] == cache].reset_index(drop=True)
             _draw_rows(axes, here)
-            axes.set_title(f"{reading.STATES[cache]}; all with {settings(here.iloc[0])}")
+            axes.set_title(f"{reading.heading(cache)}; all with {settings(here.iloc[0])}")
         panels[-1][0].set_xlabel("batch interval (ms, logarithmic scale)")
         labels = {"p50": "p50", "p95": "p95, from 20 batches on", "p99": "p99, from 100 batches on", "max": "longest"}
         handles = [style.mark(label, style.IO, PERCENTILES[name][0]) for name, label in labels.items()]

@@ -36,7 +36,7 @@ SHORT = 0.2
 
 def data(tables: Tables) -> pd.DataFrame:
     """The fastest end-to-end cell with a verdict of each cache state, engine and reader; cold first, then by speed."""
-    table = selection.with_interval(tables.summary)
+    table = selection.with_interval(selection.by_place(tables.summary))
     cells = selection.by_speed(table[table["bottleneck"].notna()]).drop_duplicates(["cache", "engine", "reader"])
     cells = cells.sort_values("cache", kind="stable")
     for mode, limit, keys in (

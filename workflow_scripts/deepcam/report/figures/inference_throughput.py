@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from deepcam.grid import NONE
 from deepcam.report import selection
 from deepcam.report.figures import style
-from deepcam.report.page.rows import fastest, of_mode
+from deepcam.report.page.rows import fastest, of_mode, states
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables
 
@@ -19,12 +20,8 @@ FEW_BATCHES = 2
 MAX_ENGINES = 6
 """Number of engines drawn, the fastest ones. The CSV has all of them."""
 
-KINDS = {
-    ("compute", "none"): ("compute-only", style.COMPUTE, "--"),
-    ("inference", "cold"): ("end-to-end, cold", style.END_TO_END, "-"),
-    ("inference", "warm"): ("end-to-end, warm", "#98a2ad", ":"),
-}
-"""Label, colour of bars and line of each measurement."""
+LOOKS = {NONE: (style.COMPUTE, "--"), "cold": (style.END_TO_END, "-"), "warm": ("#98a2ad", ":")}
+"""Colour of bars and line by the page cache: none for compute-only, the others for end-to-end."""
 
 
 def data(tables: Tables) -> pd.DataFrame:
@@ -32,7 +29,7 @@ def data(tables: Tables) -> pd.DataFrame:
 
     With few batch sizes, this is the fastest reader, too.
     """
-    summary = tables.summary
+    summary = selection.by_place(tables.summary)
     cells = summary[summary["mode"].isin(("inference", "compute"))]
     reader = [] if cells["local_batch_size"].nunique() <= FEW_BATCHES else ["reader"]
     cells = selection.fastest(cells, ["mode", "cache", "engine", *reader, "local_batch_size"])
@@ -76,8 +73,10 @@ def _bars(shown: pd.DataFrame) -> tuple[Figure, str]:
     y, ticks = 0.0, {}
     for engine in engines:
         axes.text(0, y, engine, fontweight="bold", va="center")
-        for (mode, cache), (label, colour, _) in KINDS.items():
-            cells = of_mode(shown[shown["engine"] == engine], mode, cache)
+        for cache in [NONE, *states(shown)]:
+            cells = shown[(shown["engine"] == engine) & (shown["cache"] == cache)]
+            label = "compute-only" if cache == NONE else f"end-to-end, {cache}"
+            colour, _ = LOOKS[cache.split()[0]]
             for _, cell in cells.sort_values("local_batch_size").iterrows():
                 y += 0.8
                 rate, is_valid = cell["samples_per_second"], bool(cell["valid"])
@@ -97,7 +96,9 @@ def _bars(shown: pd.DataFrame) -> tuple[Figure, str]:
 
 
 def _lines(shown: pd.DataFrame) -> tuple[Figure, str, list[matplotlib.artist.Artist]]:
-    """A panel per engine, and a line for compute-only and for each reader in it."""
+    """A panel per engine, and a line for compute-only and for each reader in it, at each place that is named."""
+    places = shown["cache"].str.partition(" ")
+    shown = shown.assign(cache=places[0], reader=(shown["reader"] + " " + places[2]).str.strip())
     engines, batches = list(shown["engine"].unique()), shown["local_batch_size"].unique()
     readers = selection.valid_first(of_mode(shown, "inference"))["reader"].unique()
     colours = (style.END_TO_END, *style.SERIES)
@@ -123,6 +124,6 @@ def _lines(shown: pd.DataFrame) -> tuple[Figure, str, list[matplotlib.artist.Art
 
 
 def _draw_engine(axes: Axes, here: pd.DataFrame, looks: dict[str, dict[str, str]]) -> None:
-    for (mode, cache), (_, _, line) in KINDS.items():
-        for reader, points in of_mode(here, mode, cache).groupby("reader"):
+    for cache, (_, line) in LOOKS.items():
+        for reader, points in here[here["cache"] == cache].groupby("reader"):
             style.curve(axes, points, "local_batch_size", "samples_per_second", looks[reader] | {"linestyle": line})

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from deepcam.report import selection
 from deepcam.report.figures import reading, style
-from deepcam.report.page.rows import fastest
+from deepcam.report.page.rows import fastest, states
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables
 from deepcam.text import count
@@ -17,7 +17,7 @@ from deepcam.text import count
 
 def data(tables: Tables) -> pd.DataFrame:
     """The fastest batch size of each split of threads, at the largest number of ranks."""
-    summary = tables.summary
+    summary = selection.by_place(tables.summary)
     cells = summary[summary["mode"] == "io"]
     cells = cells[(cells["ranks"] == cells["ranks"].max()) & cells["reader"].isin(_split_readers(cells))]
     cells = selection.fastest(cells, ["cache", "reader", "inter_threads", "intra_threads"])
@@ -31,7 +31,7 @@ def _split_readers(cells: pd.DataFrame) -> set[str]:
 def title(shown: pd.DataFrame) -> str:
     """The fastest valid split of each cache state."""
     readers = reading.without_baseline(shown)
-    found = [fastest(readers[readers["cache"] == cache]) for cache in reading.caches(readers)]
+    found = [fastest(readers[readers["cache"] == cache]) for cache in states(readers)]
     words = [
         f"{reading.name(cell['reader'])} with {count(cell['inter_threads'], 'sample')} in flight, each in "
         f"{count(cell['intra_threads'], 'chunk')} ({digits(cell['gigabytes_per_second'])} GB/s {cell['cache']})"
@@ -43,14 +43,14 @@ def title(shown: pd.DataFrame) -> str:
 
 def draw(shown: pd.DataFrame) -> Figure:
     """A heat map per cache state and reader, with a frame around its fastest valid split."""
-    caches, readers = reading.caches(shown), sorted(shown["reader"].unique())
+    caches, readers = states(shown), sorted(shown["reader"].unique())
     inter, intra = sorted(shown["inter_threads"].unique()), sorted(shown["intra_threads"].unique())
     with matplotlib.rc_context(style.STYLE | {"axes.grid": False}):
         figure, panels = style.grid(
             len(caches), len(readers), max(2.6, 0.65 * len(inter)), max(2.0, 0.8 + 0.4 * len(intra))
         )  # fmt: skip
         for row, cache in zip(panels, caches, strict=True):
-            top = shown.loc[shown["cache"] == cache, "gigabytes_per_second"].max()
+            top = reading.of_all_places(shown, cache)["gigabytes_per_second"].max()
             for axes, reader in zip(row, readers, strict=True):
                 here = shown[(shown["cache"] == cache) & (shown["reader"] == reader)]
                 if here.empty:

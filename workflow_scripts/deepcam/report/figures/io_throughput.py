@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from deepcam.report import selection
 from deepcam.report.figures import reading, style
-from deepcam.report.page.rows import fastest
+from deepcam.report.page.rows import fastest, states
 from deepcam.report.page.words import digits
 from deepcam.report.tables import Tables
 from deepcam.text import count
@@ -34,7 +34,7 @@ def data(tables: Tables) -> pd.DataFrame:
     With few numbers of threads, this is the fastest batch size, too. With more numbers of threads or many of ranks, it
     is only the number of ranks with the most configurations.
     """
-    summary = tables.summary
+    summary = selection.by_place(tables.summary)
     cells = selection.with_threads(summary[summary["mode"] == "io"])
     few = cells["threads"].nunique() <= FEW_THREADS
     if not few or cells["ranks"].nunique() > FEW_RANKS:
@@ -60,7 +60,7 @@ def draw(shown: pd.DataFrame) -> Figure:
 
 def _bars(shown: pd.DataFrame) -> Figure:
     """A panel per cache state and number of ranks, and a bar per reader and number of threads."""
-    caches, all_ranks = reading.caches(shown), sorted(shown["ranks"].unique())
+    caches, all_ranks = states(shown), sorted(shown["ranks"].unique())
     threads = sorted(shown["threads"].unique())
     readers = {cache: _ranked(shown[shown["cache"] == cache]) for cache in caches}
     heights = [0.6 + len(readers[cache]) * (0.12 + 0.24 * len(threads)) for cache in caches]
@@ -83,11 +83,11 @@ def _bars(shown: pd.DataFrame) -> Figure:
                     digits(rate), (max(rate, high), y), xytext=(4, 0), textcoords="offset points", va="center",
                     fontsize=8, color=style.END_TO_END if cell["valid"] else style.SOFT,
                 )  # fmt: skip
-            axes.set_title(f"{reading.STATES[cache]}, {count(ranks, 'rank')}")
+            axes.set_title(f"{reading.heading(cache)}, {count(ranks, 'rank')}")
             axes.grid(axis="y", visible=False)
         row[0].set_yticks(range(len(readers[cache])), labels=[reading.name(reader) for reader in readers[cache]])
         row[0].set_ylim(len(readers[cache]) - 0.5, -0.5)
-        row[0].set_xlim(0, 1.14 * here["high"].max())
+        row[0].set_xlim(0, 1.14 * reading.of_all_places(shown, cache)["high"].max())
     for axes in grid[-1]:
         axes.set_xlabel("throughput (GB/s)")
     handles = [
@@ -111,7 +111,7 @@ def _ranked(cells: pd.DataFrame) -> list[str]:
 
 def _lines(shown: pd.DataFrame) -> Figure:
     """A panel per reader, the fastest first, a line per batch size, and the baseline of these batch sizes behind."""
-    caches, batches = reading.caches(shown), sorted(shown["local_batch_size"].unique())
+    caches, batches = states(shown), sorted(shown["local_batch_size"].unique())
     blues = matplotlib.colormaps["Blues"](np.linspace(0.45, 1, len(batches))) if len(batches) > 1 else [style.IO]
     shades = {batch: to_hex(blue) for batch, blue in zip(batches, blues, strict=True)}
     readers = {cache: _panels(shown[shown["cache"] == cache]) for cache in caches}
@@ -138,7 +138,7 @@ def _lines(shown: pd.DataFrame) -> Figure:
             rate = "no VALID result" if best is None else f"{digits(best['gigabytes_per_second'])} GB/s"
             axes.set_title(f"{reading.name(reader)}: {rate}", fontsize=9)
             style.log2_axis(axes, here["threads"])
-            axes.set_ylim(0, 1.08 * here["high"].max())
+            axes.set_ylim(0, 1.08 * reading.of_all_places(shown, cache)["high"].max())
             axes.tick_params(labelleft=axes is panels[0])
             if number == len(rows) - 1 or len(rows[number + 1][1]) <= panels.index(axes):
                 axes.set_xlabel("threads per rank")

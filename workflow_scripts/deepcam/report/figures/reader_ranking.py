@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from deepcam.report import selection
 from deepcam.report.figures import reading, style
-from deepcam.report.page.rows import fastest, is_missing
+from deepcam.report.page.rows import fastest, is_missing, states
 from deepcam.report.page.words import digits, percent, settings
 from deepcam.report.tables import Tables
 
@@ -23,10 +23,10 @@ def data(tables: Tables) -> pd.DataFrame:
     `baseline_share` is its share of the best read-and-discard result. The columns `equal_` are its result with the
     settings at which most readers were measured.
     """
-    summary = tables.summary
+    summary = selection.by_place(tables.summary)
     io = summary[summary["mode"] == "io"]
     io = io[io.groupby("cache")["reader"].transform("nunique") > 1]
-    found = [_of_state(io[io["cache"] == cache]) for cache in reading.caches(io)]
+    found = [_of_state(io[io["cache"] == cache]) for cache in states(io)]
     return pd.concat(found, ignore_index=True) if found else io
 
 
@@ -48,15 +48,15 @@ def title(shown: pd.DataFrame) -> str:
 
 def draw(shown: pd.DataFrame) -> Figure:
     """A panel per cache state, and a bar per reader in it."""
-    caches = reading.caches(shown)
+    caches = states(shown)
     counts = [int((shown["cache"] == cache).sum()) for cache in caches]
     with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(10, 0.4 + 0.36 * sum(counts) + 0.45 * len(caches)), layout="constrained")
         grid = figure.subplots(len(caches), 1, squeeze=False, height_ratios=[number + 1 for number in counts])
         for (axes,), cache in zip(grid, caches, strict=True):
             here = shown[shown["cache"] == cache].reset_index(drop=True)
-            _draw_state(axes, here)
-            axes.set_title(f"{reading.STATES[cache]}; diamonds: {_common(here)}")
+            _draw_state(axes, here, reading.of_all_places(shown, cache))
+            axes.set_title(f"{reading.heading(cache)}; diamonds: {_common(here)}")
         grid[-1][0].set_xlabel("throughput (GB/s)")
         handles = [
             style.patch("best configuration of a reader", style.IO),
@@ -75,8 +75,8 @@ def _common(here: pd.DataFrame) -> str:
     return settings(pd.Series({key: int(row[f"equal_{key}"]) for key in selection.SETTINGS} | {"reader": ""}))
 
 
-def _draw_state(axes: Axes, here: pd.DataFrame) -> None:
-    top = max(here["high"].max(), here["equal_gigabytes_per_second"].max())
+def _draw_state(axes: Axes, here: pd.DataFrame, with_places: pd.DataFrame) -> None:
+    top = max(with_places["high"].max(), with_places["equal_gigabytes_per_second"].max())
     for y, (_, cell) in enumerate(here.iterrows()):
         rate, equal, is_valid = cell["gigabytes_per_second"], cell["equal_gigabytes_per_second"], bool(cell["valid"])
         colour = style.BASELINE if cell["reader"] == selection.BASELINE else style.IO

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from deepcam.report.page.rows import CACHES, fastest
-from deepcam.report.page.words import digits, joined, percent
+from deepcam.report.page.rows import fastest, is_cold, states
+from deepcam.report.page.words import digits, joined, page_cache, percent
 from deepcam.report.selection import BASELINE
-
-STATES = {"cold": "Cold page cache (storage)", "warm": "Warm page cache (memory)"}
-"""The states of the page cache, and where the bytes come from."""
 
 NOTHING_VALID = "No VALID I/O-only result"
 
 
-def caches(cells: pd.DataFrame) -> list[str]:
-    """The states of the page cache that were measured, cold first."""
-    return [cache for cache in CACHES if (cells["cache"] == cache).any()]
+def heading(state: str) -> str:
+    """A state of the page cache, and where the bytes come from."""
+    return f"{page_cache(state).capitalize()} ({'storage' if is_cold(state) else 'memory'})"
+
+
+def of_all_places(cells: pd.DataFrame, state: str) -> pd.DataFrame:
+    """The cells with the page cache of this state at all places, whose panels have the same scale."""
+    return cells[cells["cache"].str.split().str[0] == state.split()[0]]
 
 
 def name(reader: str) -> str:
@@ -36,7 +38,7 @@ def finding(io: pd.DataFrame, where: str = "") -> str:
     `where` says which part of the grid this is, such as " with 8 ranks".
     """
     found: dict[str, list[str]] = {}
-    for cache in caches(io):
+    for cache in states(io):
         here = io[io["cache"] == cache]
         best, baseline = fastest(here[here["reader"] != BASELINE]), fastest(here[here["reader"] == BASELINE])
         if best is not None:

@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from deepcam.grid import NONE
 from deepcam.report import selection
 from deepcam.report.contents import FEWEST_RANK_COUNTS
 from deepcam.report.figures import style
-from deepcam.report.page.words import MODES, percent
+from deepcam.report.page.words import MODES, page_cache, percent
 from deepcam.report.tables import Tables
 from deepcam.text import count
 
@@ -30,7 +31,7 @@ def data(tables: Tables) -> pd.DataFrame:
     Of several settings, those with the most numbers of ranks are shown, then those that are fastest with the most
     ranks. `efficiency` is the throughput per rank, divided by the throughput per rank with the fewest ranks.
     """
-    cells = selection.with_interval(tables.summary).sort_values(["ranks", *selection.CELL])
+    cells = selection.with_interval(selection.by_place(tables.summary)).sort_values(["ranks", *selection.CELL])
     lines = cells.groupby([*SERIES, *FIXED])
     cells = cells.assign(counts=lines["ranks"].transform("size"), last=lines["samples_per_second"].transform("last"))
     cells = cells[cells["counts"] >= FEWEST_RANK_COUNTS]
@@ -64,7 +65,7 @@ def _name(row: pd.Series) -> str:
 
 
 def _panel(mode: str, cache: str) -> str:
-    return MODES[mode] if cache == "none" else f"{MODES[mode]}, {cache}"
+    return MODES[mode] if cache == NONE else f"{MODES[mode]}, {cache}"
 
 
 def draw(shown: pd.DataFrame) -> Figure:
@@ -78,8 +79,8 @@ def draw(shown: pd.DataFrame) -> Figure:
             axes.axis("off")
         for axes, (mode, cache) in zip(flat, panels, strict=False):
             _draw_panel(axes, shown[(shown["mode"] == mode) & (shown["cache"] == cache)])
-            words = _panel(mode, cache)
-            axes.set_title(f"{words[0].upper()}{words[1:]}{'' if cache == 'none' else ' page cache'}")
+            words = _panel(mode, cache if cache == NONE else page_cache(cache))
+            axes.set_title(f"{words[0].upper()}{words[1:]}")
         handles = [style.mark("ideal", style.BASELINE, "", "--"), *style.invalid_mark(shown["valid"])]
         what = (
             "Percentages are scaling efficiencies: the throughput per rank with the most ranks, divided by that with "

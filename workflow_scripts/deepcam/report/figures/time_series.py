@@ -91,7 +91,8 @@ def title(shown: pd.DataFrame, measured: str) -> str:
 
 def name(cell: Cell, valid: bool) -> str:
     """A configuration in words."""
-    parts = [MODES[cell.mode], cell.engine, cell.reader, cell.cache, settings(pd.Series(dataclasses.asdict(cell)))]
+    cache = f"{cell.cache} on {cell.storage}" if cell.storage else cell.cache
+    parts = [MODES[cell.mode], cell.engine, cell.reader, cache, settings(pd.Series(dataclasses.asdict(cell)))]
     return ", ".join(part for part in parts if part != NONE) + ("" if valid else ", INVALID")
 
 

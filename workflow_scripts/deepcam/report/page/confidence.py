@@ -11,7 +11,7 @@ import pandas as pd
 from deepcam.record import bottleneck
 from deepcam.record.columns import Confidence
 from deepcam.record.precision import MIN_STARTS
-from deepcam.report.page.rows import Comparison, of_mode
+from deepcam.report.page.rows import Comparison, is_cold, of_mode
 from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import digits, factor, joined, percent
 from deepcam.text import count
@@ -48,10 +48,9 @@ def side(table: pd.DataFrame, found: Sequence[Comparison]) -> Assessment:
         f"reach {percent(bottleneck.OVERLAP_LIMITED_BELOW)} within the intervals."
         for one in near
     ]
+    supplies = [_least_supply(one) for one in found if one.case == "compute" and is_cold(one.cache)]
     reasons += [
-        f"The verdict holds as long as storage delivers more than {_least_supply(one)} GB/s."
-        for one in found
-        if (one.case, one.cache) == ("compute", "cold")
+        f"The verdict holds as long as storage delivers more than {supply} GB/s." for supply in dict.fromkeys(supplies)
     ]
     end_to_end = of_mode(table, "inference")
     verdicts = collections.Counter(end_to_end["bottleneck"].dropna())

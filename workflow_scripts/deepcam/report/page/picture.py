@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from deepcam.record import bottleneck
-from deepcam.report.page.rows import Comparison
-from deepcam.report.page.words import digits, factor, interval, percent, settings
-
-SOURCES = {"cold": "Cold page cache: bytes come from storage", "warm": "Warm page cache: bytes come from memory"}
+from deepcam.report.page.rows import Comparison, is_cold
+from deepcam.report.page.words import digits, factor, interval, page_cache, percent, settings
 
 STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
 """Ticks of a decade, from few to many."""
@@ -111,7 +109,7 @@ def _group(comparison: Comparison, at: Callable[[float], float]) -> Group:
         bars.insert(0, _bar("baseline", "Read-and-discard baseline", comparison.baseline, at))
     limit = comparison.lower["samples_per_second"]
     return Group(
-        title=SOURCES[comparison.cache],
+        title=f"{page_cache(comparison.cache).capitalize()}: bytes come from {_source(comparison)}",
         notes=" ".join(filter(None, [f"{settings(end_to_end)}.", _shares(comparison), _skipped(comparison)])),
         bars=bars,
         band=(at(bottleneck.OVERLAP_LIMITED_BELOW * limit), at(bottleneck.CONFLICT_ABOVE * limit)),
@@ -172,4 +170,4 @@ def _headroom(comparison: Comparison, at: Callable[[float], float]) -> Headroom:
 
 
 def _source(comparison: Comparison) -> str:
-    return "storage" if comparison.cache == "cold" else "memory"
+    return "storage" if is_cold(comparison.cache) else "memory"

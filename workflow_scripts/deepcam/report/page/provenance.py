@@ -58,7 +58,7 @@ def provenance(records: Sequence[Record]) -> Provenance:
     return Provenance(
         host=node.name,
         machine=f"{nodes} nodes, each {machine}" if nodes > 1 else machine,
-        storage=", ".join(map(_storage, node.file_systems)),
+        storage=_storages(records),
         dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
         f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
         network=_network(records),
@@ -101,6 +101,17 @@ def _network(records: Iterable[Record]) -> str:
     full = width == 1 and len(channels) == len(climate.CHANNELS)
     reduced = f"reduced to {percent(width)} of its width and {len(channels)} of {len(climate.CHANNELS)} channels"
     return f"DeepCAM, {'full size' if full else reduced}"
+
+
+def _storages(records: Iterable[Record]) -> str:
+    """The file systems of the first node, for each place that is named."""
+    places: dict[str, list[FileSystem]] = {}
+    for record in records:
+        places.setdefault(record.cell.storage, record.environment.nodes[0].file_systems)
+    named = {place: systems for place, systems in places.items() if place} or places
+    return "; ".join(
+        (f"{place}: " if place else "") + ", ".join(map(_storage, systems)) for place, systems in sorted(named.items())
+    )
 
 
 def _storage(file_system: FileSystem) -> str:

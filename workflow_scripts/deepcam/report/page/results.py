@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from deepcam.grid import READERS
 from deepcam.report import selection
-from deepcam.report.page.rows import CACHES, fastest, is_missing, of_mode
+from deepcam.report.page.rows import fastest, is_missing, of_mode, states
 from deepcam.report.page.sizing import Supply
 from deepcam.report.page.words import digits, interval, percent, settings
 from deepcam.text import count
@@ -34,11 +34,11 @@ class Best:
     """Id of the configuration; empty for a result of several."""
 
 
-def best_results(table: pd.DataFrame, supply: Supply | None) -> list[Best]:
+def best_results(table: pd.DataFrame, supplies: Sequence[Supply]) -> list[Best]:
     """The best valid result of each kind that was measured."""
     found = []
     readers = table[table["reader"] != selection.BASELINE]
-    for cache in CACHES:
+    for cache in states(readers):
         row = fastest(of_mode(readers, "io", cache))
         if row is not None:
             number, basis = row["gigabytes_per_second"], _basis(row, row["sample_bytes"] / 1e9)
@@ -50,10 +50,10 @@ def best_results(table: pd.DataFrame, supply: Supply | None) -> list[Best]:
             label = label if mode == "compute" else f"{label}, {row['cache']}"
             number, words = row["samples_per_second"], f"{row['engine']}, {settings(row)}"
             found.append(Best(colour, label, digits(number), "samples/s", _basis(row), words, number, row["id"]))
-    if supply is not None:
+    for supply in supplies:
         extrapolated = f"extrapolated from {count(supply.num_devices, 'device')}"
         basis = f"{supply.range}, from cold I/O-only"
-        label = f"Storage feeds, at {percent(0.9)} AU"
+        label = f"{supply.place or 'Storage'} feeds, at {percent(0.9)} AU"
         found.append(Best("io", label, supply.value, supply.unit, basis, extrapolated, supply.fed, ""))
     return found
 
@@ -87,7 +87,7 @@ class ReaderRow:
 def readers(table: pd.DataFrame) -> tuple[list[str], list[ReaderRow]]:
     """The measured states of the page cache, and each reader's best results, the baseline first, then the fastest."""
     io = of_mode(table, "io")
-    caches = [cache for cache in CACHES if (io["cache"] == cache).any()]
+    caches = states(io)
     if not io["valid"].any():
         return caches, []
     baselines = {cache: fastest(of_mode(io[io["reader"] == selection.BASELINE], "io", cache)) for cache in caches}
@@ -150,9 +150,6 @@ class EngineRow:
     accuracy: Accuracy | None
 
 
-COLUMNS = {"compute": "Compute-only", "cold": "End-to-end, cold", "warm": "End-to-end, warm"}
-
-
 def engines(
     table: pd.DataFrame, accuracy: pd.DataFrame, shortest_runs: Mapping[str, float]
 ) -> tuple[dict[str, str], bool, list[EngineRow]]:
@@ -161,10 +158,11 @@ def engines(
     `shortest_runs` is the length of the shortest run of each configuration's id, seconds.
     """
     of_engines = table[table["engine"] != "none"]
+    caches = states(of_mode(of_engines, "inference"))
     verdicts = selection.worst_devices(accuracy).set_index("engine")
     ranked = []
     for name, cells in of_engines.groupby("built"):
-        parts = {"compute": of_mode(cells, "compute")} | {cache: of_mode(cells, "inference", cache) for cache in CACHES}
+        parts = {"compute": of_mode(cells, "compute")} | {cache: of_mode(cells, "inference", cache) for cache in caches}
         best = {column: fastest(part) for column, part in parts.items()}
         results = {column: _engine_result(best[column], part) for column, part in parts.items()}
         compute = best["compute"]
@@ -181,11 +179,8 @@ def engines(
             )
         )
     rows = [row for _, row in sorted(ranked, key=lambda item: item[0])]
-    measured = {
-        "compute": (of_engines["mode"] == "compute").any(),
-        **{cache: len(of_mode(of_engines, "inference", cache)) for cache in CACHES},
-    }
-    columns = {column: label for column, label in COLUMNS.items() if measured[column]}
+    columns = {"compute": "Compute-only"} if len(of_mode(of_engines, "compute")) else {}
+    columns |= {cache: f"End-to-end, {cache}" for cache in caches}
     return columns, any(row.joules for row in rows), rows
 
 

@@ -6,23 +6,22 @@ import dataclasses
 
 import pandas as pd
 
-from deepcam.grid import Cell
+from deepcam.grid import NONE, Cell
 from deepcam.record import bottleneck
 from deepcam.report import selection
 from deepcam.report.page.words import ratio
-
-CACHES = ("cold", "warm")
-"""States of the page cache. Cold comes first: it is the state of a dataset that is larger than memory."""
 
 
 def prepare(summary: pd.DataFrame) -> pd.DataFrame:
     """The summary with the columns `low`, `high` and `id`.
 
-    The name of an engine that chooses its precision is followed by the precision, and its own name is in `built`.
+    The name of an engine that chooses its precision is followed by the precision, and its own name is in `built`. The
+    state of the page cache is followed by the named place that is read, and alone in `page_cache`.
     """
-    return selection.with_interval(summary).assign(
+    return selection.with_interval(selection.by_place(summary)).assign(
         id=[Cell(*fields).id for fields in summary[selection.CELL].itertuples(index=False)],
         built=summary["engine"],
+        page_cache=summary["cache"],
         engine=selection.engine_labels(summary),
     )
 
@@ -36,6 +35,19 @@ def fastest(cells: pd.DataFrame) -> pd.Series | None:
 def of_mode(table: pd.DataFrame, mode: str, cache: str | None = None) -> pd.DataFrame:
     """The rows of a mode, and of a state of the page cache."""
     return table[(table["mode"] == mode) & (cache is None or table["cache"] == cache)]
+
+
+def states(table: pd.DataFrame) -> list[str]:
+    """The measured states of the page cache, cold ones first: those of a dataset that is larger than memory.
+
+    If places are named, there is a state for each of them, such as "cold on nvme".
+    """
+    return sorted(set(table["cache"]) - {NONE})
+
+
+def is_cold(state: str) -> bool:
+    """Whether the page cache is cold in this state, so that bytes come from storage."""
+    return state.split()[0] == "cold"
 
 
 def is_missing(value: object) -> bool:
@@ -118,8 +130,8 @@ def _noise(row: pd.Series) -> float:
 
 
 def comparisons(table: pd.DataFrame) -> list[Comparison]:
-    """For each state of the page cache, the fastest valid end-to-end row that can be compared."""
-    found = (_comparison(table, cache) for cache in CACHES)
+    """For each state of the page cache (and place), the fastest valid end-to-end row that can be compared."""
+    found = (_comparison(table, state) for state in states(table))
     return [comparison for comparison in found if comparison is not None]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepcam.record import metrics
 from deepcam.report import selection
-from deepcam.report.page.rows import fastest, of_mode
+from deepcam.report.page.rows import fastest, is_cold, of_mode, states
 from deepcam.report.page.words import digits, percent, settings, span
 
 DEVICES = (1, 8, 64, 1024)
@@ -38,7 +38,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Supply:
-    """How many devices this storage feeds."""
+    """How many devices a storage feeds."""
 
     value: str
     unit: str
@@ -50,6 +50,8 @@ class Supply:
     """Number of devices in the measurement."""
     fed: float
     """Number of devices that it feeds, not rounded."""
+    place: str
+    """Name of the storage; empty if the only one has no name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Sizing:
     rate: str
     need: str
     needs: list[Need]
-    supply: Supply | None
+    supplies: list[Supply]
+    """A supply for each place that was read with a cold page cache."""
     gigabytes_per_second: float
     """`need`, not rounded."""
 
@@ -101,16 +104,19 @@ def sizing(table: pd.DataFrame) -> Sizing | None:
             )
             for number in DEVICES
         ],
-        supply=_supply(table, low, need, high),
+        supplies=[_supply(row, low, need, high) for row in _fastest_cold(table)],
         gigabytes_per_second=need,
     )
 
 
-def _supply(table: pd.DataFrame, low: float, need: float, high: float) -> Supply | None:
-    cold = of_mode(table, "io", "cold")
-    row = fastest(cold[cold["reader"] != selection.BASELINE])
-    if row is None:
-        return None
+def _fastest_cold(table: pd.DataFrame) -> list[pd.Series]:
+    """The fastest valid I/O-only row of each place with a cold page cache."""
+    readers = table[table["reader"] != selection.BASELINE]
+    found = (fastest(of_mode(readers, "io", state)) for state in filter(is_cold, states(readers)))
+    return [row for row in found if row is not None]
+
+
+def _supply(row: pd.Series, low: float, need: float, high: float) -> Supply:
     scale = row["sample_bytes"] / 1e9
     fed = row["gigabytes_per_second"] / need
     ends = row["low"] * scale / high, row["high"] * scale / low
@@ -131,6 +137,7 @@ def _supply(table: pd.DataFrame, low: float, need: float, high: float) -> Supply
         reader=row["reader"],
         num_devices=int(row["num_devices"]),
         fed=fed,
+        place=row["storage"],
     )
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from deepcam.record import metrics
 from deepcam.report import selection
-from deepcam.report.page.rows import CACHES, Comparison, fastest, of_mode
+from deepcam.report.page.rows import Comparison, fastest, is_cold, of_mode, states
 from deepcam.report.page.sizing import fastest_device, needed_per_device
-from deepcam.report.page.words import digits, factor, joined, percent
+from deepcam.report.page.words import digits, factor, joined, page_cache, percent
 
 TITLES = {
     "compute": "Compute-bound",
@@ -54,14 +54,22 @@ def verdict(table: pd.DataFrame, found: Sequence[Comparison], on_gpus: bool) -> 
     colour = COLOURS.get(cases[0], "warn")
     steps = [(comparison.cache, _step(table, comparison, on_gpus)) for comparison in found]
     if len(set(cases)) > 1:
-        first, second = found
-        title = f"{TITLES[first.case]} with a cold page cache, {TITLES[second.case].lower()} with a warm one"
+        titles = [
+            f"{TITLES[case]} with {joined([f'a {_also(one)}' for one in found if one.case == case])}"
+            for case in dict.fromkeys(cases)
+        ]
+        title = ", ".join([titles[0], *map(_small, titles[1:])])
         return Verdict(title, _one_by_one(found), steps, colour)
     title = TITLES[cases[0]] + (", measurements conflict" if cases[0] == "measurement-conflict" else "")
     if len({step for _, step in steps}) == 1 or set(cases) == {"compute"}:
-        steps = [("", steps[0][1])]
+        steps = [("", _step(table, min(found, key=lambda one: one.io["samples_per_second"]), on_gpus))]
     sentence = _one_by_one(found) if len(found) > 1 and not _alike(found) else _sentence(found)
     return Verdict(title, sentence, steps, colour)
+
+
+def _also(comparison: Comparison) -> str:
+    """The state of the page cache, in a sentence that has named the other one already if places have no names."""
+    return "warm one" if comparison.cache == "warm" else page_cache(comparison.cache)
 
 
 def _alike(found: Sequence[Comparison]) -> bool:
@@ -82,7 +90,7 @@ def _small(sentence: str) -> str:
 def _sentence(found: Sequence[Comparison], named: bool = True) -> str:
     """The sentence on one state of the page cache, or on both. With `named`, a single one names the state."""
     first = found[0]
-    state = f" with a {first.cache} page cache" if named and len(found) == 1 else ""
+    state = f" with a {page_cache(first.cache)}" if named and len(found) == 1 else ""
     match first.case:
         case "compute":
             return f"Compute is the bottleneck{state}. {_supply(found)}."
@@ -137,12 +145,13 @@ def _distance(comparison: Comparison) -> str:
 
 def _supply(found: Sequence[Comparison]) -> str:
     """How much more reading delivers. Bytes of a warm page cache come from memory."""
-    first = found[0]
-    source = "Storage" if first.cache == "cold" else "Memory"
-    words = f"{source} can deliver {_headroom(first)} times the rate that inference uses"
-    if len(found) == 1:
-        return words
-    return f"{words} with a cold page cache, and memory {_headroom(found[1])} times with a warm one"
+    words = [
+        f"{'storage' if is_cold(one.cache) else 'memory'} {_headroom(one)} times with a {_also(one)}"
+        for one in found[1:]
+    ]
+    source = "Storage" if is_cold(found[0].cache) else "Memory"
+    first = f"{source} can deliver {_headroom(found[0])} times the rate that inference uses"
+    return f"{first} with a {page_cache(found[0].cache)}, and {joined(words)}" if words else first
 
 
 def _reach(found: Sequence[Comparison]) -> str:
@@ -251,7 +260,7 @@ def _steps(step: str) -> list[tuple[str, str]]:
 def _io_only(table: pd.DataFrame) -> Verdict:
     io = of_mode(table, "io")
     readers = io[io["reader"] != selection.BASELINE]
-    best = {cache: fastest(of_mode(readers if readers["valid"].any() else io, "io", cache)) for cache in CACHES}
+    best = {cache: fastest(of_mode(readers if readers["valid"].any() else io, "io", cache)) for cache in states(io)}
     rates, reached = [], []
     for cache, row in best.items():
         if row is None:

@@ -68,6 +68,12 @@ def settings(row: pd.Series, reader: bool = True) -> str:
     return ", ".join(parts)
 
 
+def page_cache(state: str) -> str:
+    """A state of the page cache in words, such as cold page cache, or cold page cache on nvme."""
+    cache, space, place = state.partition(" ")
+    return f"{cache} page cache{space}{place}"
+
+
 def joined(parts: list[str]) -> str:
     """Parts of a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
