@@ -222,6 +222,9 @@ def test_a_record_names_the_node_of_each_rank(finished, cell):
     places = [f"{place['node']}.{place['local_rank']}" for place in environment["ranks"]]
     assert places == CELLS[cell] or (cell == ONE_NODE and places == ["n2.0"])
     assert [node["name"] for node in environment["nodes"]] == sorted({place["node"] for place in environment["ranks"]})
+    # Ranks that compute keep their memory, also if srun starts them.
+    kept = "glibc.malloc.trim_threshold" in environment["variables"].get("GLIBC_TUNABLES", "")
+    assert kept is cell.startswith("inference")
 
 
 TWO_RANKS = """

@@ -39,7 +39,7 @@ def command(folder, *targets, **data):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=900)
 
 
 def snakemake(folder, *targets, **data):
