@@ -178,7 +178,9 @@ def fastest(action: Callable[[], Any], repeats: int) -> float:
 def profiled(path: Path, threads: int) -> dict[str, float]:
     """Seconds of each class of operations in a call of the engine, in a process of its own."""
     command = [sys.executable, __file__, "--profile", str(path), "--threads", str(threads)]
-    environment = os.environ | allocator.keeping_heap(os.environ) | {"ONEDNN_VERBOSE": "profile_exec"}
+    # OpenVINO has a oneDNN of its own, which fails if it is verbose.
+    verbose = {} if is_openvino(path) else {"ONEDNN_VERBOSE": "profile_exec"}
+    environment = os.environ | allocator.keeping_heap(os.environ) | verbose
     lines = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     answer = json.loads(lines.splitlines()[-1])
     if "seconds_of_class" in answer:
@@ -208,7 +210,7 @@ def class_of_line(kind: str, shape: str) -> str:
 def profile(path: Path, threads: int) -> dict[str, Any]:
     """Call the engine. With AOTInductor, oneDNN prints what it does; OpenVINO counts by itself."""
     batch = torch.from_numpy(synthesis.sample(engines.SEED, *engines.SHAPE[:2])[0])[None]
-    if not zipfile.ZipFile(path).namelist()[0].endswith(".xml"):
+    if not is_openvino(path):
         run = engine.load(path, "cpu")
         run(batch)
         print(MARK, end="", flush=True)
@@ -231,6 +233,11 @@ def class_of_node(kind: str, implementation: str) -> str:
     if kind == "Convolution":
         return "1x1" if "1x1" in implementation else "dense 3x3"
     return "layout" if kind in ("Reorder", "Transpose") else "rest"
+
+
+def is_openvino(path: Path) -> bool:
+    with zipfile.ZipFile(path) as packed:
+        return openvino.MODEL in packed.namelist()
 
 
 def timed(action: Callable[[], Any]) -> float:
