@@ -1,4 +1,4 @@
-"""Records of a grid on two named storages, of which one reads twice as fast as the other with a cold page cache."""
+"""Records of a grid on two named storages. With a cold page cache, one of them reads twice as fast as the other."""
 
 import dataclasses
 

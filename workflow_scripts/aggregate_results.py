@@ -1,5 +1,6 @@
 """Make the tables from the records of a grid, the accuracy verdicts on its engines, and its dataset."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from deepcam import cli
@@ -7,6 +8,7 @@ from deepcam.data import dataset
 from deepcam.errors import InputError
 from deepcam.record import rounds, run_records, store
 from deepcam.record.compact import Compact
+from deepcam.record.schema import Record
 from deepcam.report import tables
 from deepcam.report.comparison import storages
 
@@ -30,7 +32,15 @@ def main() -> None:
     of_cells: dict[str, list[Path]] = {}
     for path in records.present:
         of_cells.setdefault(path.parent.name, []).append(path)
-    summary = tables.summary_of_cells(map(store.read_each, of_cells.values()), rounds.stopped(args.rounds))
+    compact, kept = Compact(), []
+
+    def read(paths: list[Path]) -> Iterator[Record]:
+        for record in store.read_each(paths):
+            if args.compare_storages:
+                kept.append(compact(record))
+            yield record
+
+    summary = tables.summary_of_cells(map(read, of_cells.values()), rounds.stopped(args.rounds))
     made = {
         "summary.csv": summary,
         "summary.parquet": summary,
@@ -40,7 +50,7 @@ def main() -> None:
         "channels.csv": tables.channels(dataset.read_description(args.dataset).channels or (), args.channels),
     }
     if args.compare_storages:
-        made["storages.csv"] = storages.table(storages.pairs(map(Compact(), store.read_each(records.present))))
+        made["storages.csv"] = storages.table(storages.pairs(kept))
     for name, table in made.items():
         tables.write(table, args.output / name)
 

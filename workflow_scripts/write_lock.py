@@ -32,10 +32,11 @@ USERS = "pyproject.toml"
 """The origin of what every user needs. That of a group is `pyproject.toml:<group>`."""
 
 CUDA = ("cuda-", "nvidia-", "triton")
-"""What names begin with that torch requires in its build for GPUs, and not in its build for CPUs."""
+"""Packages whose names begin like this are required by PyTorch's build for GPUs, but not by its build for CPUs."""
 
 SEVERAL_BUILDS = ("torch", "tensorrt")
-"""What names begin with of which indexes offer several builds of one version, so that no hash fits all users."""
+"""Packages whose names begin like this have several builds of each version, so no hash suits the users of all indexes.
+"""
 
 HEADERS = {
     "requirements-cpu.txt": """Every package that the benchmark needs on a machine without a GPU, except for PyTorch,
@@ -112,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
 def resolve(known: Iterable[Pin], options: Iterable[str] = ()) -> list[Pin]:
     """Return what uv chooses for all groups, if possible in the known versions. Raise InputError if there is nothing.
 
-    uv is called twice: its annotated list says what requires a package, and its lock says which hash is of which file.
+    uv is called twice. The first call writes a list that says which package requires which. The second one writes a
+    lock that says which hash belongs to which file.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [option for group in project["dependency-groups"] for option in ("--group", group)]

@@ -49,7 +49,7 @@ BATCH = 2
 """Samples per batch."""
 
 SAMPLES_PER_SECOND = 40
-"""Throughput of the parts of which the trial changes only the others."""
+"""Throughput of the part that a trial does not slow: the engine, or in trials of the engine the storage."""
 
 CONFIGURATION = {
     # A sixteenth of the pixels of a full sample, so that a trial takes half a minute.

@@ -167,12 +167,7 @@ def bandwidth(repeats: int) -> float:
 
 def fastest(action: Callable[[], Any], repeats: int) -> float:
     """Seconds of the fastest call, after one that does not count."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min([timed(action) for _ in range(repeats + 1)][1:])
 
 
 def profiled(path: Path, threads: int) -> dict[str, float]:

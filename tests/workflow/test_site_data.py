@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import site_example
+import tiny_run
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (96, 144)  # config/tiny.yaml's
@@ -15,14 +16,8 @@ SHAPE = (96, 144)  # config/tiny.yaml's
 def command(folder, source, *targets, **overlay):
     """Snakemake's arguments for the tiny configuration with this source, I/O-only and from a warm page cache."""
     small = {"modes": ["io"], "readers": ["pread"], "cache": ["warm"], "ranks": [1], "inter_threads": [1]}
-    folder.mkdir(exist_ok=True)
     data = {"source": str(source), "num_files": 3, "files_per_shard": 2, "keep_hdf5": False}
-    (folder / "site.yaml").write_text(json.dumps({"data": data, "benchmark": small | overlay}))
-    return [
-        *targets, "--snakefile", ROOT / "Snakefile", "--directory", folder,
-        "--configfile", ROOT / "config/tiny.yaml", folder / "site.yaml",
-        "--workflow-profile", ROOT / "profiles/default", "--cores", "2",
-    ]  # fmt: skip
+    return tiny_run.arguments(folder, {"data": data, "benchmark": small | overlay}, *targets)
 
 
 def run(*arguments):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import site_example
+import tiny_run
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (96, 144)  # config/tiny.yaml's
@@ -15,7 +16,6 @@ SHAPE = (96, 144)  # config/tiny.yaml's
 
 def command(folder, *targets, **data):
     """Snakemake's arguments for the tiny configuration on two places, with cold I/O-only and end-to-end runs."""
-    folder.mkdir(exist_ok=True)
     places = {"first": str(folder / "a, b's=1"), "second.2": 'local/"second"'}
     small = {
         "modes": ["io", "compute", "inference"],
@@ -27,15 +27,12 @@ def command(folder, *targets, **data):
         "max_starts": 3,
         "per_mode": {"inference": {"engines": ["eager-fp32"]}},
     }
-    (folder / "places.yaml").write_text(
-        json.dumps({"data": {"dir": places, "num_files": 3, "files_per_shard": 2} | data, "benchmark": small,
-                    "engines": [{"backend": "eager", "precision": "fp32"}]})
-    )  # fmt: skip
-    return [
-        *targets, "--snakefile", ROOT / "Snakefile", "--directory", folder,
-        "--configfile", ROOT / "config/tiny.yaml", folder / "places.yaml",
-        "--workflow-profile", ROOT / "profiles/default", "--cores", "2",
-    ]  # fmt: skip
+    overlay = {
+        "data": {"dir": places, "num_files": 3, "files_per_shard": 2} | data,
+        "benchmark": small,
+        "engines": [{"backend": "eager", "precision": "fp32"}],
+    }
+    return tiny_run.arguments(folder, overlay, *targets)
 
 
 def run(*arguments):

@@ -6,6 +6,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def capitalized(text: str) -> str:
+    """The text with a capital first letter. Others stay as they are, as in I/O-only."""
+    return text[:1].upper() + text[1:]
+
+
 def printable(text: str) -> str:
     """The text in one line, with escape sequences in place of characters that a terminal would act on."""
     return "".join(

@@ -5,15 +5,15 @@ A benchmark reads data files only. Labels are for the accuracy of engines, which
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deepcam import files
-from deepcam.data import manifest
+from deepcam.data import manifest, progress
 from deepcam.data.dataset import Dataset, Sample, read_description
 from deepcam.errors import InputError
 
@@ -39,8 +39,7 @@ def copy_shard(dataset: Path, shard: int, files_per_shard: int, output_dir: Path
             copies[sample] = _copy(sample, output_dir)
             manifest.append_to_ledger(output_dir, [copies[sample]])
 
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(copy, missing))
+        progress.for_each("copies", copy, missing, threads)
         manifest.write(output_dir / manifest.MANIFEST, [copies[sample] for sample in samples])
     log.info("%s: copied %d of %d samples", output_dir, len(missing), len(samples))
 
@@ -53,7 +52,7 @@ def describe(dataset: Path, npy_dir: Path, shards: int, root: Path) -> Dataset:
     original = read_description(dataset)
     found = [
         (folder / entry.name, entry)
-        for folder in (npy_dir / f"shard-{i:05d}" for i in range(shards))
+        for folder in manifest.shard_folders(npy_dir, shards)
         for entry in manifest.read_complete(folder / manifest.MANIFEST)
     ]
     if [path.name for path, _ in found] != [path.name for path in original.files]:
@@ -95,7 +94,7 @@ def _copy(sample: Sample, output_dir: Path) -> manifest.Entry:
     """Copy a sample, flush it to storage, and return its entry."""
     with files.os_errors_as_input_errors(sample.data), files.atomic_path(output_dir / sample.data.name) as temporary:
         shutil.copyfile(sample.data, temporary)
-        copied = manifest.Entry(sample.data.name, temporary.stat().st_size, files.sha256(temporary))
+        copied = dataclasses.replace(manifest.entry(temporary), name=sample.data.name)
         if copied.sha256 != (sample.sha256 or files.sha256(sample.data)):
             raise InputError(
                 f"{output_dir / sample.data.name}: the copy's SHA-256 is not that of {sample.data}: check the original "

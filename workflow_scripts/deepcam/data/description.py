@@ -61,7 +61,7 @@ def describe(
     if shards < 1 or threads < 1:
         raise InputError(f"--shards {shards}, --threads {threads}: must be at least 1")
     root = npy_dir.parent if root is None else root
-    found = [each for i in range(shards) for each in _found_samples(npy_dir / f"shard-{i:05d}")]
+    found = [each for folder in manifest.shard_folders(npy_dir, shards) for each in _found_samples(folder)]
     if not found:
         raise InputError(f"{npy_dir}: its {shards} shards hold no samples: delete their manifests and run again")
     samples = [each.sample for each in found]

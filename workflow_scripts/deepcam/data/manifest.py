@@ -131,6 +131,11 @@ def exclusive_folder(folder: Path, names: Iterable[str], resumable: Iterable[str
         yield
 
 
+def shard_folders(parent: Path, shards: int) -> list[Path]:
+    """Return the folders of the shards 0 to `shards` - 1 in a folder."""
+    return [parent / f"shard-{number:05d}" for number in range(shards)]
+
+
 def shards_beside(folder: Path) -> list[Path]:
     """Return the other shard folders of the same kind. A folder that is not named as a shard has none."""
     if not fnmatch(folder.name, SHARD_NAMES):

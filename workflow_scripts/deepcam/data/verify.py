@@ -25,7 +25,8 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
     """
     wrong, checked = [], 0
     with ThreadPoolExecutor(threads) as pool:
-        for hdf5, npy in ((hdf5_dir / f"shard-{i:05d}", npy_dir / f"shard-{i:05d}") for i in range(shards)):
+        folders = (manifest.shard_folders(parent, shards) for parent in (hdf5_dir, npy_dir))
+        for hdf5, npy in zip(*folders, strict=True):
             for folder in [hdf5, npy] if keep_hdf5 else [npy]:
                 entries = manifest.read(folder / manifest.MANIFEST)
                 if folder == hdf5:
@@ -38,11 +39,7 @@ def verify(dataset: Path, hdf5_dir: Path, npy_dir: Path, shards: int, threads: i
                 wrong += [(path, hdf5, npy) for path, _ in found]
                 checked += len(entries)
     for path, hdf5, npy in wrong:
-        path.unlink(missing_ok=True)
-        manifest.forget(path)
-        # Snakemake makes a missing file again only if the files that are made from it are missing too.
-        for outdated in (dataset, npy / manifest.MANIFEST):
-            outdated.unlink(missing_ok=True)
+        _remove(path, [dataset, npy / manifest.MANIFEST])
         # What is converted again needs its HDF5 file.
         claims = hdf5 / manifest.MANIFEST
         if claims.exists() and (path.parent == hdf5 or manifest.not_in_place(hdf5, manifest.read(claims))):
@@ -65,16 +62,21 @@ def verify_copies(datasets: Sequence[Path], threads: int) -> None:
         wrong = [(sample.data, what) for sample, what in zip(samples, problems, strict=True) if what]
         for path, what in wrong:
             log.error("%s: %s", path, what)
-            path.unlink(missing_ok=True)
-            manifest.forget(path)
-            for outdated in (dataset, path.parent / manifest.MANIFEST):
-                outdated.unlink(missing_ok=True)
+            _remove(path, [dataset, path.parent / manifest.MANIFEST])
         if wrong:
             raise InputError(
                 f"{len(wrong)} of {len(samples)} copies were damaged or missing, the first {wrong[0][0]}: repair with "
                 "`snakemake data`"
             )
         log.info("%s: all %d copies agree with their hashes", dataset.parent, len(samples))
+
+
+def _remove(path: Path, made_from_it: Sequence[Path]) -> None:
+    """Remove a wrong file and what was made from it. Snakemake makes a missing file again only if that is missing too."""
+    path.unlink(missing_ok=True)
+    manifest.forget(path)
+    for outdated in made_from_it:
+        outdated.unlink(missing_ok=True)
 
 
 def _problem(folder: Path, entry: manifest.Entry) -> str:

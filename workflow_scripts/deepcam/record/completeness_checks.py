@@ -25,9 +25,8 @@ def _complete(record: Measurement) -> Iterator[Check]:
 
 
 def _missing(record: Measurement) -> Iterator[str]:
-    reads = MODES[record.cell.mode].reads
-    # Earlier releases kept no masks that were judged, and none of the timed batches of mode compute.
-    judged = any(verdict.masks_sha256 for verdict in (record.engine.accuracy if record.engine else []))
+    # Releases that kept no judged masks kept none of the timed batches of mode compute either.
+    reads, judged = MODES[record.cell.mode].reads, record.has_judged_masks
     if (reads or judged) and record.verification is None:
         yield "verification"
     for number, run in enumerate(record.runs):

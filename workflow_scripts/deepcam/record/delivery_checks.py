@@ -5,7 +5,7 @@ Records of version 6 do not say. They have none of these checks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deepcam.grid import MODES, READERS
 from deepcam.record.checking import WARNING, check
@@ -92,13 +92,12 @@ def _masks(record: Measurement) -> list[Check]:
     if mode.reads or any(masks for of_rank in timed for masks in of_rank):
         found += timed
     pairs = [_pixels(masks) for masks in found]
-    shares = [1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs]
     return [
         check(
             name="masks",
             expected=f"at least {MIN_MASK_AGREEMENT:.2%} of each rank's compared pixels equal to those of other masks "
             "of the same samples",
-            actual=f"{min(shares, default=0.0):.4%}",
+            actual=f"{_lowest_agreement(pairs):.4%}",
             ok=all(
                 pixels and (differing <= SPARE_PIXELS or pixels - differing >= MIN_MASK_AGREEMENT * pixels)
                 for differing, pixels in pairs
@@ -109,12 +108,10 @@ def _masks(record: Measurement) -> list[Check]:
 
 def _judged_masks(record: Measurement) -> list[Check]:
     """The engine gave the masks that the accuracy check judged: in this process, and at this batch size."""
-    verdicts = record.engine.accuracy if record.engine else []
-    if record.verification is None or not any(verdict.masks_sha256 for verdict in verdicts):
+    if record.engine is None or record.verification is None or not record.has_judged_masks:
         return []
-    pairs = [_pixels([rank.judged_masks]) for rank in record.verification]
-    agreement = min((1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs), default=0.0)
-    required = min(verdict.min_pixel_agreement for verdict in verdicts)
+    agreement = _lowest_agreement([_pixels([rank.judged_masks]) for rank in record.verification])
+    required = min(verdict.min_pixel_agreement for verdict in record.engine.accuracy)
     return [
         check(
             name="judged_masks",
@@ -124,6 +121,11 @@ def _judged_masks(record: Measurement) -> list[Check]:
             ok=agreement >= required,
         )
     ]
+
+
+def _lowest_agreement(pairs: Iterable[tuple[int, int]]) -> float:
+    """The smallest share of equal pixels of any rank, from how many of its pixels differ and how many there are."""
+    return min((1 - differing / pixels if pixels else 0.0 for differing, pixels in pairs), default=0.0)
 
 
 def _pixels(found: Sequence[MaskComparison | None]) -> tuple[int, int]:

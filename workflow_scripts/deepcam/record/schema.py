@@ -137,6 +137,11 @@ class Measurement(Model):
     )
     runs: list[Run] = Field(min_length=1, description="The measured runs, in order.")
 
+    @property
+    def has_judged_masks(self) -> bool:
+        """True if the accuracy check kept the masks of the engine. Earlier releases did not."""
+        return self.engine is not None and any(verdict.masks_sha256 for verdict in self.engine.accuracy)
+
     @model_validator(mode="after")
     def _check_ranks(self) -> Self:
         for run in self.runs:

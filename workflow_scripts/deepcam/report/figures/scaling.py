@@ -15,7 +15,7 @@ from deepcam.report.contents import FEWEST_RANK_COUNTS
 from deepcam.report.figures import style
 from deepcam.report.page.words import MODES, page_cache, percent
 from deepcam.report.tables import Tables
-from deepcam.text import count
+from deepcam.text import capitalized, count
 
 MAX_LINES = 10
 """Lines in a panel, those of the fastest readers and engines. The CSV has all of them."""
@@ -79,8 +79,7 @@ def draw(shown: pd.DataFrame) -> Figure:
             axes.axis("off")
         for axes, (mode, cache) in zip(flat, panels, strict=False):
             _draw_panel(axes, shown[(shown["mode"] == mode) & (shown["cache"] == cache)])
-            words = _panel(mode, cache if cache == NONE else page_cache(cache))
-            axes.set_title(f"{words[0].upper()}{words[1:]}")
+            axes.set_title(capitalized(_panel(mode, cache if cache == NONE else page_cache(cache))))
         handles = [style.mark("ideal", style.BASELINE, "", "--"), *style.invalid_mark(shown["valid"])]
         what = (
             "Percentages are scaling efficiencies: the throughput per rank with the most ranks, divided by that with "

@@ -14,7 +14,7 @@ from deepcam.record.precision import MIN_STARTS
 from deepcam.report.page.rows import Comparison, is_cold, of_mode
 from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import digits, factor, joined, percent
-from deepcam.text import count
+from deepcam.text import capitalized, count
 
 MOST_REASONS = 6
 
@@ -77,7 +77,7 @@ def _title(case: str) -> str:
 
 def _separation(comparison: Comparison, where: str) -> str:
     apart = comparison.end_to_end["limit_separation"]
-    upper = comparison.upper_name[0].upper() + comparison.upper_name[1:]
+    upper = capitalized(comparison.upper_name)
     if apart < 1:
         return f"The intervals of I/O-only and compute-only overlap{where}."
     if min(comparison.io["num_starts"], comparison.compute["num_starts"]) == 1:

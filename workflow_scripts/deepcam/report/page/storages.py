@@ -12,7 +12,7 @@ from deepcam.report.page.rows import Comparison, is_cold
 from deepcam.report.page.sizing import Supply
 from deepcam.report.page.verdict import TITLES
 from deepcam.report.page.words import MODES, digits, interval, page_cache, settings, span
-from deepcam.text import count
+from deepcam.text import capitalized, count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _row(
         mode=mode,
         cache=cache,
         storage=storage,
-        kind=f"{MODES[mode][0].upper()}{MODES[mode][1:]}, {cache}",
+        kind=f"{capitalized(MODES[mode])}, {cache}",
         settings=f"{who}, {settings(row)}",
         rate=digits(row["samples_per_second"]),
         gigabytes=digits(row["gigabytes_per_second"]),
@@ -118,7 +118,7 @@ def _row(
 
 def finding(ratio: Ratio) -> str:
     """What a ratio says, in a sentence."""
-    kind = f"{MODES[ratio.mode][0].upper()}{MODES[ratio.mode][1:]} with a {page_cache(ratio.cache)}"
+    kind = f"{capitalized(MODES[ratio.mode])} with a {page_cache(ratio.cache)}"
     numbers = f"{span(f'{ratio.low:.2f}', f'{ratio.high:.2f}')}, {count(ratio.configurations, 'configuration')}"
     if ratio.low <= 1 <= ratio.high:
         return f"{kind}: no difference between {ratio.b} and {ratio.a} was seen: ratio {ratio.ratio:.2f} ({numbers})."

@@ -12,6 +12,7 @@ from deepcam.report import selection
 from deepcam.report.page.rows import Comparison, fastest, is_cold, of_mode, states
 from deepcam.report.page.sizing import fastest_device, needed_per_device
 from deepcam.report.page.words import digits, factor, joined, page_cache, percent
+from deepcam.text import capitalized
 
 TITLES = {
     "compute": "Compute-bound",
@@ -173,7 +174,7 @@ def _step(table: pd.DataFrame, comparison: Comparison, on_gpus: bool) -> str:
             devices = "use a lower precision or add GPUs" if on_gpus else "add cores or a GPU"
             step = f"{_faster_engine(table, comparison)}{devices}"
             return (
-                f"{step[0].upper()}{step[1:]}. Faster storage will not help until compute exceeds "
+                f"{capitalized(step)}. Faster storage will not help until compute exceeds "
                 f"{digits(comparison.io['samples_per_second'])} samples/s."
             )
         case "storage":
