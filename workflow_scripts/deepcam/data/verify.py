@@ -72,7 +72,7 @@ def verify_copies(datasets: Sequence[Path], threads: int) -> None:
 
 
 def _remove(path: Path, made_from_it: Sequence[Path]) -> None:
-    """Remove a wrong file and what was made from it. Snakemake makes a missing file again only if that is missing too."""
+    """Remove a wrong file and what was made from it: Snakemake makes it again only if that is missing too."""
     path.unlink(missing_ok=True)
     manifest.forget(path)
     for outdated in made_from_it:
