@@ -17,7 +17,7 @@ from deepcam.config import Engine
 from deepcam.config.types import Backend, Precision
 from deepcam.model import accuracy, engine, judged_masks
 from deepcam.model.engine import choice
-from deepcam.model.fingerprint import fingerprint_path, read_fingerprint
+from deepcam.model.fingerprint import fingerprint_path, read_fingerprint, write_fingerprint
 from deepcam.record.schema import AccuracyVerdict
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def main() -> None:
     fingerprint_path(arguments.output).unlink(missing_ok=True)
     with files.atomic_path(arguments.output) as temporary:
         shutil.copyfile(arguments.candidates[place], temporary)
-    files.write_json(fingerprint_path(arguments.output), choice.fingerprint(requested, judged, fingerprints[place]))
+    write_fingerprint(arguments.output, choice.fingerprint(requested, judged, fingerprints[place]))
     chosen = built.index(place)
     judged_masks.write(verdicts[chosen], arguments.accuracy, samples.data, masks[chosen])
 

@@ -2,7 +2,8 @@
 
 `make perf-engines` runs this. It writes results/performance/engines.json and prints its tables. Each engine runs in a
 process of its own, so that its memory can be measured. The engines take turns, on a machine that should be idle
-otherwise. Each runs with memory that stays in its process, as in the workflow, and each of ours also without.
+otherwise. Each runs with memory that stays in its process, as in the workflow, and some also without. At full width,
+all processes together need 20 GB of memory.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ SPECS = {
 }
 HEAP_RETURNED = ", heap returned"
 """End of the name of an engine in a process that returns freed memory to the kernel."""
+ALSO_RETURNED = ("eager fp32", "aotinductor fp32", "aotinductor bf16")
+"""Engines that are also measured so."""
 MAX_BATCH = 2  # of the default benchmark
 SEED = 0
 """Of the synthetic sample that the engines are called with."""
@@ -69,7 +72,7 @@ def main() -> None:
     for width in arguments.widths:
         with tempfile.TemporaryDirectory() as folder:
             result["widths"] |= measure(Path(folder), width, arguments.threads, arguments.repeats)
-    files.write_json(arguments.dir / "engines.json", result)
+        files.write_json(arguments.dir / "engines.json", result)
     print(tables(result))
 
 
@@ -81,9 +84,11 @@ def measure(folder: Path, width: float, threads: int, repeats: int) -> dict[str,
     weights, dataset = model_and_dataset(folder, width)
     workers = {}
     for name, spec in SPECS.items():
-        run_build(spec, weights, dataset, width, folder / f"{spec.name}.pt2")
-        for ending, keeps_heap in (("", True), (HEAP_RETURNED, False)):
-            workers[name + ending] = Worker(keeps_heap, load_engine, folder / f"{spec.name}.pt2", threads)
+        path = folder / f"{spec.name}.pt2"
+        run_build(spec, weights, dataset, width, path)
+        workers[name] = Worker(True, load_engine, path, threads)
+        if name in ALSO_RETURNED:
+            workers[name + HEAP_RETURNED] = Worker(False, load_engine, path, threads)
     calls = {
         size: common.in_turns({name: functools.partial(worker.call, size) for name, worker in workers.items()}, repeats)
         for size in range(1, MAX_BATCH + 1)

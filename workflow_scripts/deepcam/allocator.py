@@ -16,7 +16,8 @@ VARIABLE = "GLIBC_TUNABLES"
 """The environment variable that glibc reads its settings from, see "Memory Allocation Tunables" in its manual."""
 
 SETTINGS = {
-    "glibc.malloc.mmap_threshold": str(16 * 2**30),  # smaller blocks come from the heap
+    # All blocks come from the heap. An mmap_threshold of 16 GiB would do the same, but glibc 2.31 ignores it.
+    "glibc.malloc.mmap_max": "0",
     "glibc.malloc.trim_threshold": str(32 * 2**30),  # so much free memory stays in the heap
     "glibc.malloc.hugetlb": "1",  # ask the kernel for transparent huge pages; needs glibc 2.35
 }

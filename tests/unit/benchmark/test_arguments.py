@@ -13,6 +13,7 @@ import record_example
 from deepcam.benchmark import arguments, ranks, run
 from deepcam.errors import InputError
 from deepcam.model import judged_masks
+from deepcam.model.fingerprint import write_fingerprint
 from deepcam.record.schema import AccuracyVerdict, Settings
 
 SHAPE = (16, 24, 16)
@@ -38,7 +39,7 @@ def engines(tmp_path: Path) -> Path:
     folder.mkdir()
     for device, precision in (("cpu", "fp32"), ("cuda0", "fp16"), ("cuda1", "fp16")):
         fingerprint = {"backend": "eager", "precision": precision, "cuda_graphs": precision == "fp16"}
-        (folder / f"{device}.json").write_text(json.dumps(fingerprint))
+        write_fingerprint(folder / f"{device}.pt2", fingerprint)
     return folder
 
 
@@ -247,7 +248,7 @@ def replace_engine(folder: Path) -> None:
 
 
 def replace_fingerprint(folder: Path) -> None:
-    (folder / "engines/cpu.json").write_text('{"backend": "eager", "precision": "bf16"}')
+    write_fingerprint(folder / "engines/cpu.pt2", {"backend": "eager", "precision": "bf16"})
 
 
 @pytest.mark.parametrize("replace", [replace_engine, replace_fingerprint])

@@ -20,6 +20,7 @@ from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model import checkpoint, engine, network
 from deepcam.model.engine import graph
+from deepcam.model.fingerprint import read_fingerprint, write_fingerprint
 from deepcam.model.network import DeepLabV3Plus, NetworkSpec
 from servers import missing
 from torch import nn
@@ -164,8 +165,7 @@ def test_an_engine_of_another_machine_is_rejected_with_the_field(eager: Path, tm
     for suffix in (".pt2", ".json"):
         shutil.copy(eager.with_suffix(suffix), tmp_path)
     path = tmp_path / eager.name
-    fingerprint = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(fingerprint | {field: "other"}))
+    write_fingerprint(path, read_fingerprint(path) | {field: "other"})
     with pytest.raises(InputError, match=rf"built with {field} 'other', but here it is .*--forcerun compile_engine"):
         engine.load(path, "cpu")
 
@@ -174,11 +174,31 @@ def test_an_engine_that_auto_chose_from_other_candidates_is_rejected(eager: Path
     for suffix in (".pt2", ".json"):
         shutil.copy(eager.with_suffix(suffix), tmp_path)
     path = tmp_path / eager.name
-    fingerprint = json.loads(path.with_suffix(".json").read_text())
-    fingerprint |= {"requested_backend": "eager", "requested_precision": "auto", "candidates": []}
-    path.with_suffix(".json").write_text(json.dumps(fingerprint))
+    write_fingerprint(
+        path,
+        read_fingerprint(path) | {"requested_backend": "eager", "requested_precision": "auto", "candidates": []},
+    )
     with pytest.raises(InputError, match=r"but here auto chooses from eager fp32, .*--forcerun compile_engine"):
         engine.load(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        ('"fp32"', '"bf16"', "changed since the engine was built"),
+        ('"digest"', '"hash"', "not the fingerprint of an engine"),
+        ("{", "[{", "not the fingerprint of an engine"),
+    ],
+)
+def test_a_fingerprint_that_was_edited_is_rejected(
+    eager: Path, tmp_path: Path, before: str, after: str, error: str
+) -> None:
+    for suffix in (".pt2", ".json"):
+        shutil.copy(eager.with_suffix(suffix), tmp_path)
+    edited = tmp_path / eager.with_suffix(".json").name
+    edited.write_text(edited.read_text().replace(before, after))
+    with pytest.raises(InputError, match=rf"{edited.name}: {error}.*--forcerun compile_engine"):
+        engine.load(tmp_path / eager.name, "cpu")
 
 
 @pytest.mark.parametrize("suffix", [".pt2", ".json"])

@@ -20,6 +20,7 @@ from deepcam.grid import Cell
 from deepcam.model import engine
 from deepcam.model.engine import LoadedEngine, choice
 from deepcam.model.engine.choice import PASSED, Candidate
+from deepcam.model.fingerprint import read_fingerprint, write_fingerprint
 
 TRUTH = np.array([[0] * 90 + [1] * 5 + [2] * 5] * 20, dtype=np.uint8)
 WRONG = np.zeros_like(TRUTH)
@@ -81,7 +82,7 @@ class Machine:
     def write(self, precision: str, fingerprint: dict) -> Path:
         path = self.folder / f"{precision}.pt2"
         path.write_text(precision)
-        path.with_suffix(".json").write_text(json.dumps(fingerprint))
+        write_fingerprint(path, fingerprint)
         return path
 
     def choose(self, monkeypatch: pytest.MonkeyPatch, *precisions: str) -> dict:
@@ -98,7 +99,7 @@ class Machine:
         threads = torch.get_num_threads()
         choose_engine.main()
         torch.set_num_threads(threads)
-        fingerprint = json.loads((self.folder / "auto.json").read_text())
+        fingerprint = read_fingerprint(self.folder / "auto.pt2")
         assert (self.folder / "auto.pt2").read_text() == fingerprint["precision"]
         assert json.loads((self.folder / "accuracy.json").read_text())["passed"] is True
         return fingerprint
@@ -160,7 +161,7 @@ def test_only_a_candidate_may_be_impossible_to_build(
         return
     compile_engine.main()
     assert (tmp_path / "e.pt2").read_bytes() == b""
-    fingerprint = json.loads((tmp_path / "e.json").read_text())
+    fingerprint = read_fingerprint(tmp_path / "e.pt2")
     assert fingerprint == {"backend": "eager", "precision": "bf16", "not_built": "this CPU cannot"}
 
 

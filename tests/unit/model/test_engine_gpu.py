@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from deepcam.config import Engine
 from deepcam.data import synthesis
 from deepcam.errors import InputError
 from deepcam.model import accuracy, engine, split_file
+from deepcam.model.fingerprint import read_fingerprint, write_fingerprint
 from deepcam.model.network import NetworkSpec
 
 pytestmark = pytest.mark.gpu
@@ -77,8 +77,7 @@ def with_graphs(path: Path) -> Path:
     """Copy an engine and mark it as one that replays CUDA graphs. Building it again might choose other kernels."""
     marked = path.with_name(f"graphs-{path.name}")
     shutil.copy(path, marked)
-    fingerprint = json.loads(path.with_suffix(".json").read_text())
-    marked.with_suffix(".json").write_text(json.dumps(fingerprint | {"cuda_graphs": True}))
+    write_fingerprint(marked, read_fingerprint(path) | {"cuda_graphs": True})
     return marked
 
 

@@ -21,7 +21,7 @@ from deepcam.model.engine.choice import check_choice
 from deepcam.model.engine.graph import BuildTarget, InferenceGraph
 from deepcam.model.engine.runtime import InferenceFunction, LoadedEngine, allow_tf32, wrap_for_gpu
 from deepcam.model.engine_spec import check_device, check_precision, source_sha256
-from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint
+from deepcam.model.fingerprint import ADVICE, fingerprint_path, read_fingerprint, write_fingerprint
 from deepcam.model.network import STRIDE, NetworkSpec
 
 DTYPES = {
@@ -70,8 +70,8 @@ def build(spec: Engine, network: NetworkSpec, dataset: Path, device: str, max_ba
         fingerprint_path(output).unlink(missing_ok=True)
         with files.atomic_path(output) as temporary:
             shutil.copyfile(package, temporary)
-        files.write_json(
-            fingerprint_path(output),
+        write_fingerprint(
+            output,
             {
                 "backend": spec.backend,
                 "precision": precision,

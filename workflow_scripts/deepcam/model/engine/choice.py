@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepcam import cli, files
+from deepcam import cli
 from deepcam.config import Engine
 from deepcam.errors import InputError
 from deepcam.model.engine.runtime import LoadedEngine
 from deepcam.model.engine_spec import PRECISIONS, candidates
-from deepcam.model.fingerprint import ADVICE, fingerprint_path
+from deepcam.model.fingerprint import ADVICE, write_fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,7 @@ def kept_reason(spec: Engine, output: Path) -> Iterator[None]:
         reason = str(error) if isinstance(error, InputError) else cli.unexpected(error)
         log.warning("%s cannot be built: %s", spec.name, reason, exc_info=not isinstance(error, InputError))
         output.write_bytes(b"")
-        files.write_json(
-            fingerprint_path(output), {"backend": spec.backend, "precision": spec.precision, "not_built": reason}
-        )
+        write_fingerprint(output, {"backend": spec.backend, "precision": spec.precision, "not_built": reason})
 
 
 def time_in_turns(engines: Sequence[LoadedEngine], batch: Tensor) -> list[float]:
