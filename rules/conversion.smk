@@ -101,10 +101,11 @@ rule convert_shard:
         **PLAIN_JOB,
     params:
         folder=subpath(output[0], parent=True),
+        header_bytes=settings.data.npy_header_bytes,
         after="" if KEEP_HDF5 else "--remove-hdf5",
     shell:
-        "python -m convert_shard --manifest {input:q} --output-dir {params.folder:q} --threads {threads} {params.after}"
-        " > {log} 2>&1"
+        "python -m convert_shard --manifest {input:q} --output-dir {params.folder:q} --threads {threads}"
+        " --header-bytes {params.header_bytes} {params.after} > {log} 2>&1"
 
 
 rule describe_dataset:

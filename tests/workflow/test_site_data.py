@@ -72,6 +72,26 @@ def test_a_read_only_folder_of_hdf5_files_is_measured_and_verified_and_left_as_i
     assert site_example.state(site) == before
 
 
+def test_another_header_size_converts_again_and_data_in_place_keep_theirs(tmp_path):
+    for number in range(3):
+        site_example.hdf5(tmp_path / f"site/data-{number}.h5", SHAPE)
+
+    def made(folder, source, **data):
+        """The sizes of the samples' headers in a run's description of them."""
+        arguments = command(folder, source, "data")
+        overlay = json.loads((folder / "overlay.yaml").read_text())
+        overlay["data"] |= {"keep_hdf5": True} | data
+        (folder / "overlay.yaml").write_text(json.dumps(overlay))
+        succeeded(run("-m", "snakemake", *arguments))
+        (described,) = folder.glob("results/data/*/dataset.json")
+        return {sample["bytes"] - 4 * 96 * 144 * 16 for sample in json.loads(described.read_text())["samples"]}
+
+    assert made(tmp_path / "run", tmp_path / "site") == {128}
+    assert made(tmp_path / "run", tmp_path / "site", npy_header_bytes=4096) == {4096}
+    (shards,) = tmp_path.glob("run/results/data/*/npy")
+    assert made(tmp_path / "other", shards, npy_header_bytes=128) == {4096}
+
+
 def test_npy_files_are_measured_where_they_are(tmp_path, read_only):
     site = tmp_path / "my disk, naïve & 'quoted'"
     for number in range(2):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from deepcam.benchmark.readers import Options, upload
 from deepcam.benchmark.readers.upload import UploadReader
+from deepcam.data import npy
 from deepcam.errors import InputError
 from pretend_device import PretendDevice
 
@@ -67,6 +68,19 @@ def test_every_sample_arrives(
     assert right(files, delivered(reader, device))
     assert reader.details["upload_chunk_bytes"] <= chunk
     assert device.released == len(device.chunks) == inter * intra * upload.CHUNKS
+
+
+@pytest.mark.parametrize("chunk", [4096, 12288, upload.CHUNK_BYTES])
+@pytest.mark.parametrize(("batch_size", "inter", "intra"), [(2, 2, 1), (3, 2, 5)])
+def test_every_sample_arrives_from_behind_a_header_of_4096_bytes(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch, chunk: int, batch_size: int, inter: int, intra: int
+) -> None:
+    for path in files:
+        values = np.load(path)
+        path.write_bytes(npy.header(values.dtype, values.shape, 4096) + values.tobytes())
+    monkeypatch.setattr(upload, "CHUNK_BYTES", chunk)
+    device = PretendDevice()
+    assert right(files, delivered(UploadReader(files, options(batch_size, inter, intra, cold=True), device), device))
 
 
 class NoWait(PretendDevice):

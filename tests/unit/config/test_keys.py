@@ -136,6 +136,13 @@ def test_only_a_boolean_is_a_boolean(value):
     )
 
 
+@pytest.mark.parametrize("value", [0, 64, 129.0, "4096", True, None])
+def test_only_two_sizes_of_headers_can_be_made(value):
+    assert config.parse({"data": {"npy_header_bytes": 4096}}).data.npy_header_bytes == 4096
+    (line,) = mistakes({"data": {"npy_header_bytes": value}})
+    assert line.startswith(f"data.npy_header_bytes: {value!r} is not allowed; it must be 128 or 4096")
+
+
 def test_every_mistake_has_a_line():
     given = {"data": {"num_files": 0, "num_file": 1}, "benchmark": {"ranks": ["2", 0], "repeats": 2}}
     assert [line.partition(":")[0] for line in mistakes(given)] == [

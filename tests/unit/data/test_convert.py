@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from deepcam import climate
-from deepcam.data import convert, manifest, synthesis
+from deepcam.data import convert, manifest, npy, sample_values, synthesis
 from deepcam.errors import InputError
 
 NAME, OTHER = climate.synthetic_names(2)
@@ -59,6 +59,23 @@ def test_both_ways_to_convert_give_the_bytes_of_numpy(sample, tmp_path):
     np.save(tmp_path / "label.npy", planes)
     assert (tmp_path / "fast" / DATA_NPY).read_bytes() == (tmp_path / "data.npy").read_bytes()
     assert (tmp_path / "fast" / LABEL_NPY).read_bytes() == (tmp_path / "label.npy").read_bytes()
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+@pytest.mark.parametrize("labels", ["f4", "u1", ">i2"])
+def test_headers_of_4096_bytes_change_nothing_but_the_place_of_the_data(sample, tmp_path, contiguous, labels):
+    options = {} if contiguous else {climate.DATA: {"chunks": (16, 16, 16), "compression": "gzip"}}
+    rewrite(sample, options | {name: {"dtype": labels} for name in climate.LABELS})
+    convert.convert_file(sample, tmp_path / "usual")
+    entries = convert.convert_file(sample, tmp_path / "block", 4096)
+    for entry in entries:
+        usual, block = (tmp_path / folder / entry.name for folder in ("usual", "block"))
+        assert block.read_bytes()[4096:] == usual.read_bytes()[128:]
+        assert len(npy.read_header(block).content) == 4096 and entry == manifest.entry(block)
+        assert np.load(block).dtype == np.load(usual).dtype
+        np.testing.assert_array_equal(np.load(block), np.load(usual))
+    noted = [list(sample_values.read(tmp_path / folder).values()) for folder in ("usual", "block")]
+    assert noted[0] == noted[1] and len(noted[0]) == 1
 
 
 REFUSALS = [
@@ -169,10 +186,10 @@ def test_another_layout_is_rejected_with_the_file_and_the_problem(sample, tmp_pa
         convert.convert_file(sample, tmp_path / "npy")
 
 
-def shard(tmp_path, seed=1, keep_hdf5=True):
+def shard(tmp_path, seed=1, keep_hdf5=True, header_bytes=128):
     source = tmp_path / "h5" / "shard-00000"
     synthesis.synthesize_shard([NAME, OTHER], 0, source, seed=seed, height=64, width=96, processes=2)
-    convert.convert_shard(source / manifest.MANIFEST, tmp_path / "npy" / "shard-00000", 2, keep_hdf5)
+    convert.convert_shard(source / manifest.MANIFEST, tmp_path / "npy" / "shard-00000", 2, keep_hdf5, header_bytes)
     return tmp_path / "npy" / "shard-00000"
 
 
@@ -195,6 +212,39 @@ def test_changed_sources_are_converted_again(tmp_path):
     before = manifest.read(folder / manifest.MANIFEST)
     shard(tmp_path, seed=2)
     assert not set(before) & set(manifest.read(folder / manifest.MANIFEST))
+
+
+def header_sizes(folder):
+    return {len(npy.read_header(path).content) for path in folder.glob("*.npy")}
+
+
+def test_another_header_size_makes_all_npy_files_again_and_the_same_one_makes_none(tmp_path):
+    folder = shard(tmp_path)
+    assert header_sizes(folder) == {128}
+    shard(tmp_path, header_bytes=4096)
+    assert header_sizes(folder) == {4096}
+    assert [manifest.entry(folder / entry.name) for entry in manifest.read(folder / manifest.MANIFEST)] == (
+        manifest.read(folder / manifest.MANIFEST)
+    )
+    inodes = {path.name: path.stat().st_ino for path in folder.glob("*.npy")}
+    shard(tmp_path, header_bytes=4096)
+    assert inodes == {path.name: path.stat().st_ino for path in folder.glob("*.npy")}
+
+
+def test_other_headers_need_the_hdf5_files_and_the_error_says_what_to_do(tmp_path):
+    folder = shard(tmp_path, keep_hdf5=False)
+    source = tmp_path / "h5" / "shard-00000" / manifest.MANIFEST
+    with pytest.raises(InputError) as refused:
+        convert.convert_shard(source, folder, 2, keep_hdf5=False, header_bytes=4096)
+    assert refused.value.lines == (
+        f"{folder / DATA_NPY}: has a header of 128 bytes instead of 4096, and its HDF5 file was removed: set "
+        f"data.npy_header_bytes: 128, or delete {folder} and {source} and run again",
+    )
+    convert.convert_shard(source, folder, 2, keep_hdf5=False)
+    assert header_sizes(folder) == {128}
+    shutil.rmtree(folder)
+    source.unlink()
+    assert header_sizes(shard(tmp_path, keep_hdf5=False, header_bytes=4096)) == {4096}
 
 
 def test_a_failed_conversion_leaves_no_manifest(tmp_path):

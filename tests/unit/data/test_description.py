@@ -108,6 +108,19 @@ def test_a_different_shape_is_rejected_with_the_file(npy_dir):
         description.describe(npy_dir, 2, "synthetic")
 
 
+def test_headers_of_two_sizes_are_rejected_with_both_files(npy_dir, tmp_path):
+    data, _ = climate.npy_names(NAMES[2])
+    convert.convert_file(tmp_path / NAMES[2], npy_dir / "shard-00001", 4096)
+    seal(npy_dir / "shard-00001")
+    with pytest.raises(InputError) as refused:
+        description.describe(npy_dir, 2, "synthetic")
+    first = npy_dir / "shard-00000" / climate.npy_names(NAMES[0])[0]
+    assert refused.value.lines == (
+        f"{npy_dir}/shard-00001/{data}: a header of 4096 bytes, but {first} has 128: delete the manifest.tsv beside "
+        "each of them and run again",
+    )
+
+
 def test_an_unknown_class_is_rejected_with_the_file(npy_dir):
     path = npy_dir / "shard-00000" / climate.npy_names(NAMES[0])[1]
     label = np.load(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from pathlib import Path
@@ -29,13 +30,25 @@ def folder_of(path: Path, *contents: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">i2", "|u1"])
+@pytest.mark.parametrize("shape", [(768, 1152, 16), (32, 48, 2), (2**15, 2**15, 16)])
+def test_a_header_of_the_usual_size_is_the_one_of_numpy(dtype: str, shape: tuple[int, ...]) -> None:
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": dtype, "fortran_order": False, "shape": shape})
+    assert npy.header(np.dtype(dtype), shape, npy.USUAL_HEADER) == written.getvalue()
+
+
 @pytest.mark.parametrize("align", [16, 64, 256, 4096])
-@pytest.mark.parametrize("reader", HOST_READERS)
+@pytest.mark.parametrize(
+    ("reader", "intra"), [(name, n) for name in HOST_READERS for n in ([1, 3] if READERS[name].chunks else [1])]
+)
 @pytest.mark.parametrize("cold", [False, True])
-def test_every_reader_reads_headers_of_any_length(tmp_path: Path, align: int, reader: str, cold: bool) -> None:
+def test_every_reader_reads_headers_of_any_length(
+    tmp_path: Path, align: int, reader: str, intra: int, cold: bool
+) -> None:
     arrays = [ARRAY, ARRAY * 2, ARRAY * 3]
     found = from_folders([folder_of(tmp_path / "npy", *(npy_file(HEADER, a.tobytes(), align) for a in arrays))])
-    with open_reader(reader, found.files, Options(2, 2, 1, cold, found.sample_shape)) as opened:
+    with open_reader(reader, found.files, Options(2, 2, intra, cold, found.sample_shape)) as opened:
         batches = [None if batch.array is None else np.from_dlpack(batch.array).copy() for batch in opened]
     if not READERS[reader].discards:
         np.testing.assert_array_equal(np.concatenate(batches), arrays)

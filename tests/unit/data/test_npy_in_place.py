@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import site_example
 from deepcam.climate import CHANNELS
-from deepcam.data import npy_in_place
+from deepcam.data import npy, npy_in_place
 from deepcam.data.dataset import Channel, from_description
 from deepcam.errors import InputError
 from site_example import SHAPE
@@ -41,6 +41,18 @@ def test_a_description_has_absolute_paths_and_statistics_and_changes_nothing(sit
     labels = np.concatenate([np.load(path)[..., 0] for path in described.labels])
     assert described.class_fractions == pytest.approx([(labels == i).mean() for i in range(3)])
     assert (described.statistics, described.total_bytes) == ("computed", 3 * (128 + values.nbytes // 6))
+    assert site_example.state(site) == before
+
+
+def test_files_keep_their_headers_of_4096_bytes(site, tmp_path):
+    for path in site.glob("data-*.npy"):
+        values = np.load(path)
+        path.write_bytes(npy.header(values.dtype, values.shape, 4096) + values.tobytes())
+    before = site_example.state(site)
+    describe(site).write(tmp_path / "elsewhere/dataset.json")
+    described = from_description(tmp_path / "elsewhere/dataset.json")
+    assert {sample.bytes for sample in described.samples} == {4096 + values.nbytes}
+    assert described.channels[3].maximum == max(np.load(path)[..., 3].max() for path in described.files)
     assert site_example.state(site) == before
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import record_example
 from deepcam import grid
-from deepcam.config import parse
+from deepcam.config import Data, parse
 from deepcam.data import convert, synthesis
 from deepcam.errors import InputError
 from deepcam.plan import estimates, plan, terminal
@@ -60,20 +60,22 @@ def record(cell, rate, sample_shape=(768, 1152, 16)):
 def test_bytes_are_those_of_real_files(tmp_path):
     path = tmp_path / "data-1996-06-01-00-0.h5"
     synthesis.write_sample(path, seed=1, height=96, width=144)
-    npy = sum(entry.bytes for entry in convert.convert_file(path, tmp_path))
-    assert plan.sample_bytes(96, 144) == (path.stat().st_size, npy)
+    for header_bytes in (128, 4096):
+        npy = sum(entry.bytes for entry in convert.convert_file(path, tmp_path, header_bytes))
+        data = Data(height=96, width=144, npy_header_bytes=header_bytes)
+        assert plan.sample_bytes(data) == (path.stat().st_size, npy)
 
 
 def test_synthetic_samples_are_not_downloaded():
     assert make().download_bytes == 0
     archive = parse({"data": {"source": "nersc"}})
     made = plan.make(archive, ["cpu"], data_jobs(archive, "download_shard"), {}, {}, cores=2)
-    assert made.download_bytes == 8 * plan.sample_bytes(768, 1152)[0]
+    assert made.download_bytes == 8 * plan.sample_bytes(Data())[0]
     assert seconds(made)["data"] > made.download_bytes / estimates.DOWNLOAD_RATE > 8
 
 
 def test_hdf5_files_that_are_not_kept_take_the_room_of_two_shards():
-    hdf5, npy = plan.sample_bytes(768, 1152)
+    hdf5, npy = plan.sample_bytes(Data())
     assert make(num_files=64).disk_bytes == {"": 64 * (hdf5 + npy)}
     assert make(num_files=64, keep_hdf5=False).disk_bytes == {"": 8 * hdf5 + 64 * npy}
 
@@ -84,7 +86,7 @@ def test_copies_at_other_places_have_jobs_and_bytes_of_their_own(tmp_path):
     copies = [*(Job("copy_shard_to_lustre-2", {"shard": shard}) for shard in ("00000", "00001")),
               Job("describe_copies_on_lustre-2")]  # fmt: skip
     made = plan.make(config, ["cpu"], [*data_jobs(config), *copies], {}, {}, cores=2)
-    hdf5, npy = plan.sample_bytes(768, 1152)
+    hdf5, npy = plan.sample_bytes(Data())
     np.save(tmp_path / "data.npy", np.zeros((768, 1152, 16), np.float32))
     copy = (tmp_path / "data.npy").stat().st_size
     assert made.disk_bytes == {"nvme": 6 * (hdf5 + npy), "lustre-2": 6 * copy}

@@ -174,7 +174,8 @@ def test_differences_name_machine_software_settings_dataset_engine_and_configura
     new |= {"engine": engine | {"torch": "2.14", "build_seconds": 2.0, "accuracy": [verdict()]}}
     new["environment"]["variables"] = {"OMP_NUM_THREADS": "1", "SLURM_JOB_ID": "7"}
     new["settings"] |= {"shuffle": "rank"}
-    new["dataset"] = {**new["dataset"], "source": "nersc", "sample_shape": [768, 1152, 16]}
+    size = 4 * (4 * 768 * 1152 * 16 + 4096)
+    new["dataset"] = {**new["dataset"], "source": "nersc", "sample_shape": [768, 1152, 16], "bytes": size}
     other = new | {
         "cell": dataclasses.asdict(GRID[1]),
         "environment": new["environment"] | {"nodes": [node("lone", cpu="other")]},
@@ -187,6 +188,8 @@ def test_differences_name_machine_software_settings_dataset_engine_and_configura
     assert [dataclasses.astuple(each) for each in found] == [
         ("config.benchmark.runs", "3", "5"),
         ("config.data.dir", '""', "-"),
+        ("dataset.bytes", "4000000000", "226508800; 4000000000"),
+        ("dataset.header_bytes", "0", "0; 4096"),
         ("dataset.sample_shape", "[3125, 5000, 16]", "[3125, 5000, 16]; [768, 1152, 16]"),
         ("dataset.source", "synthetic", "nersc; synthetic"),
         ("engine.eager-fp32.torch", "2.13", "2.13; 2.14"),

@@ -19,6 +19,7 @@ from deepcam.config.types import (
     Flag,
     Folders,
     Fraction,
+    HeaderBytes,
     Launcher,
     Length,
     Name,
@@ -60,6 +61,10 @@ class Data(Block):
     )
     seed: Seed = Field(default=2026, description="Seed of the synthetic samples")
     keep_hdf5: Flag = Field(default=True, description="Keep the HDF5 files of a shard after its npy files are verified")
+    npy_header_bytes: HeaderBytes = Field(
+        default=128,
+        description="Bytes of the header of npy files that are made; with 4096, the data begin at a page boundary",
+    )
     allow_nonfinite: Flag = Field(default=False, description="Count values that are not finite instead of failing")
     dir: Folders = Field(
         default="results/data",

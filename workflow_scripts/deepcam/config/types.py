@@ -156,6 +156,7 @@ Threads = Annotated[int, Field(strict=True, ge=1, le=99)]
 Channel = Annotated[int, Field(strict=True, ge=0, lt=len(climate.CHANNELS))]
 Backend = Literal["auto", "eager", "aotinductor", "tensorrt", "openvino"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16", "int8"]
+HeaderBytes = Literal[128, 4096]
 NumFiles = Annotated[int | str, BeforeValidator(_num_files, json_schema_input_type=Positive | Literal["all"])]
 Devices = Annotated[
     str | tuple[int, ...],

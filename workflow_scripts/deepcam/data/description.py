@@ -34,10 +34,10 @@ class SampleStatistics:
 
 @dataclass(frozen=True)
 class FoundSample:
-    """A sample of a shard, the shape of its data, and what its conversion noted of its values, if it noted anything."""
+    """A sample of a shard, the header of its data, and what its conversion noted of its values, if it noted any."""
 
     sample: Sample
-    shape: tuple[int, int, int]
+    header: npy.Header
     values: SampleValues | None
 
 
@@ -55,8 +55,8 @@ def describe(
     Paths are relative to `root`, the folder of dataset.json, by default the parent of `npy_dir`. `statistics` are the
     archive's own; if there are none, every sample is read once and summed up in float64. Otherwise only samples are
     read that this version did not convert. Raises InputError naming the file for an incomplete shard, a different
-    shape, an unknown class, a value that is not finite, or one that contradicts the archive's statistics. With
-    `allow_nonfinite`, values that are not finite are counted and left out instead.
+    shape, a header of another size, an unknown class, a value that is not finite, or one that contradicts the archive's
+    statistics. With `allow_nonfinite`, values that are not finite are counted and left out instead.
     """
     if shards < 1 or threads < 1:
         raise InputError(f"--shards {shards}, --threads {threads}: must be at least 1")
@@ -65,11 +65,17 @@ def describe(
     if not found:
         raise InputError(f"{npy_dir}: its {shards} shards hold no samples: delete their manifests and run again")
     samples = [each.sample for each in found]
-    shape = found[0].shape
+    header = found[0].header
     for each in found:
-        if each.shape != shape:
+        if each.header.shape != header.shape:
             raise InputError(
-                f"{each.sample.data}: shape {each.shape}, but {samples[0].data} has {shape}: delete both and run again"
+                f"{each.sample.data}: shape {each.header.shape}, but {samples[0].data} has {header.shape}: delete both "
+                "and run again"
+            )
+        if each.header != header:
+            raise InputError(
+                f"{each.sample.data}: a header of {len(each.header.content)} bytes, but {samples[0].data} has "
+                f"{len(header.content)}: delete the {manifest.MANIFEST} beside each of them and run again"
             )
     class_fractions = None
     channels = statistics
@@ -85,7 +91,7 @@ def describe(
     log.info("%s: described %d samples", npy_dir, len(samples))
     return Dataset(
         source=source,
-        sample_shape=shape,
+        sample_shape=header.shape,
         num_samples=len(samples),
         total_bytes=sum(sample.bytes for sample in samples),
         samples=tuple(
@@ -215,11 +221,11 @@ def _found_samples(folder: Path) -> list[FoundSample]:
                 raise InputError(
                     f"{folder / manifest.MANIFEST}: does not list the labels of {entry.name}: delete it and run again"
                 )
-            shape = npy.read_data_header(folder / entry.name).shape
-            if shape[2] != len(CHANNELS):
+            header = npy.read_data_header(folder / entry.name)
+            if header.shape[2] != len(CHANNELS):
                 raise InputError(
-                    f"{folder / entry.name}: shape {shape}, not (H, W, {len(CHANNELS)}): delete it and run again"
+                    f"{folder / entry.name}: shape {header.shape}, not (H, W, {len(CHANNELS)}): delete it and run again"
                 )
             sample = Sample(data=folder / entry.name, label=folder / label.name, bytes=entry.bytes, sha256=entry.sha256)
-            samples.append(FoundSample(sample, shape, noted.get((entry.sha256, label.sha256))))
+            samples.append(FoundSample(sample, header, noted.get((entry.sha256, label.sha256))))
     return samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import numpy as np
 from deepcam import files
 from deepcam.errors import InputError
 
-LONGEST_HEADER = 4096
-"""Bytes. Some writers fill a block with the header, so that the data can be read with O_DIRECT."""
+USUAL_HEADER, LONGEST_HEADER = 128, 4096
+"""Bytes. NumPy fills up 64 bytes. Others fill a block, so that direct reads of the data begin at a block boundary."""
 
 TYPE = rb"[<>]f(?:2|4|8|16)|[<>][iu][248]|\|[iu]1"
 LENGTH = rb"([1-9]\d{0,8})"
@@ -37,6 +38,12 @@ class Header:
     """All bytes of the header."""
     dtype: np.dtype
     shape: tuple[int, int, int]
+
+
+def header(dtype: np.dtype, shape: Sequence[int], size: int) -> bytes:
+    """The header of `size` bytes for an array of this type and shape in C order: np.save's, filled up with spaces."""
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    return PREFIX + (size - len(PREFIX) - 2).to_bytes(2, "little") + text.ljust(size - len(PREFIX) - 3).encode() + b"\n"
 
 
 def opener(path: str, flags: int) -> int:

@@ -16,8 +16,8 @@ from deepcam.plan import estimates
 from deepcam.plan.dry_run import Job
 
 PIXEL_BYTES = 4 * (len(climate.CHANNELS) + len(climate.LABELS))
-HDF5_HEADER_BYTES, NPY_HEADER_BYTES = 4728, 2 * 128
-"""Of a synthetic HDF5 file; of a sample's two npy files."""
+HDF5_HEADER_BYTES = 4728
+"""Of a synthetic HDF5 file."""
 
 LAST_STAGE = "tables and figures"
 """The stage of all rules that are not in STAGES."""
@@ -86,8 +86,8 @@ def make(
     `rates` are measured ones, in samples per second. `starts` is the number of records that cells have, by their ids.
     """
     data, samples = config.data, config.data.num_samples
-    hdf5, npy = sample_bytes(data.height, data.width)
-    copy = estimates.sample_bytes(data) + NPY_HEADER_BYTES // 2
+    hdf5, npy = sample_bytes(data)
+    copy = estimates.sample_bytes(data) + data.npy_header_bytes
     downloaded, synthesized, converted = (
         samples_in(_wildcards(jobs, rule, "shard"), data)
         for rule in ("download_shard", "synthesize_shard", "convert_shard")
@@ -151,7 +151,7 @@ def samples_in(shards: Iterable[str], data: Data) -> int:
     return sum(min(data.files_per_shard, data.num_samples - first) for first in firsts)
 
 
-def sample_bytes(height: int, width: int) -> tuple[int, int]:
+def sample_bytes(data: Data) -> tuple[int, int]:
     """Bytes of a sample's HDF5 file, and of its two npy files together."""
-    pixels = height * width
-    return pixels * PIXEL_BYTES + HDF5_HEADER_BYTES, pixels * PIXEL_BYTES + NPY_HEADER_BYTES
+    values = data.height * data.width * PIXEL_BYTES
+    return values + HDF5_HEADER_BYTES, values + 2 * data.npy_header_bytes

@@ -124,8 +124,7 @@ def _equal(old: object, new: object) -> bool:
 
 def _contradictions(record: Measurement) -> Iterator[str]:
     dataset = record.dataset
-    header = dataset.bytes / len(dataset.samples) - 4 * math.prod(dataset.sample_shape)
-    if not 0 <= header <= MOST_HEADER_BYTES:
+    if not 0 <= dataset.header_bytes <= MOST_HEADER_BYTES:
         yield f"{dataset.bytes:,} bytes in {len(dataset.samples):,} samples of shape {list(dataset.sample_shape)}"
     if not _is_utc(record.environment.date):
         yield f"date {record.environment.date}"

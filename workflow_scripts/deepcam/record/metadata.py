@@ -53,7 +53,11 @@ def _trees(record: Measurement) -> Iterator[Mapping[str, Any]]:
     yield {
         "environment": record.environment.model_dump(exclude=without),
         "settings": record.settings.model_dump(),
-        "dataset": {**record.dataset.model_dump(), "samples": len(record.dataset.samples)},
+        "dataset": {
+            **record.dataset.model_dump(),
+            "samples": len(record.dataset.samples),
+            "header_bytes": record.dataset.header_bytes,
+        },
         "engine": {
             cell.mode if cell.engine == NONE else cell.engine: record.engine.model_dump() if record.engine else {}
         },

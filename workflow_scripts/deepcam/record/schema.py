@@ -5,6 +5,7 @@ A record is a JSON file with the fields of `Record`.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -46,8 +47,13 @@ class DatasetSummary(Model):
 
     source: str = Field(description="Where the samples come from: the archive, synthesis, or folders of npy files.")
     sample_shape: tuple[Positive, Positive, Positive] = Field(description="Height, width and channels of each sample.")
-    bytes: Positive = Field(description="Size of all samples' npy files, bytes.")
+    bytes: Positive = Field(description="Size of all samples' npy files with their headers, bytes.")
     samples: list[str] = Field(min_length=1, description="File names of the samples.")
+
+    @property
+    def header_bytes(self) -> int:
+        """Size of the header of each npy file, before its float32 values. All files have the same."""
+        return self.bytes // len(self.samples) - 4 * math.prod(self.sample_shape)
 
 
 class AccuracyVerdict(Model):
