@@ -26,15 +26,13 @@ DEVICE, WIDTH, SHAPE, MAX_BATCH = "cuda:0", 0.25, [192, 288, 16], 3
 AGREEMENT = {"fp32": 0.9999, "tf32": 0.999, "fp16": 0.999, "bf16": 0.995}
 """Required fraction of pixels that agree with the reference, with the shipped weights."""
 
+WITH_TENSORRT = pytest.mark.skipif(importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt")
 ENGINES = [
     *(("eager", precision) for precision in AGREEMENT),
     ("aotinductor", "fp16"),  # takes a minute to compile, so only this one
-    pytest.param(
-        "tensorrt",
-        "fp16",
-        marks=pytest.mark.skipif(importlib.util.find_spec("torch_tensorrt") is None, reason="needs torch_tensorrt"),
-    ),
+    pytest.param("tensorrt", "fp16", marks=WITH_TENSORRT),
 ]
+BACKENDS = ["eager", "aotinductor", pytest.param("tensorrt", marks=WITH_TENSORRT)]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +90,7 @@ def test_masks_agree_with_the_reference_for_every_batch_size(
         assert (mask == expected[:size]).float().mean() >= AGREEMENT[precision]
 
 
-@pytest.mark.parametrize("backend", ["eager", "aotinductor"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_cuda_graphs_give_the_same_masks_for_every_batch_size(folder: Path, batch: torch.Tensor, backend: str) -> None:
     plain = engine.load(build(folder, backend, "fp16"), DEVICE)
     graphs = engine.load(with_graphs(build(folder, backend, "fp16")), DEVICE)
@@ -109,7 +107,7 @@ def test_cuda_graphs_give_the_same_masks_for_every_batch_size(folder: Path, batc
         assert (got == want).float().mean() > 0.999
 
 
-@pytest.mark.parametrize("backend", ["eager", "aotinductor"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_calls_run_on_the_current_stream_without_waiting(folder: Path, batch: torch.Tensor, backend: str) -> None:
     loaded = engine.load(build(folder, backend, "fp16"), DEVICE)
     want = loaded(batch).clone()
