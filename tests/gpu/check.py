@@ -172,7 +172,9 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         # These run in two processes: a crash of one must not hide the results of the other.
         Step(
             "reader-tests",
-            lambda: tests("benchmark/test_readers", "benchmark/test_delivery", "benchmark/test_delivery_gpu"),
+            lambda: tests(
+                *(f"benchmark/test_{name}" for name in ("devices", "readers", "delivery", "delivery_gpu")),
+            ),
         ),
         Step("engine-tests", lambda: tests("model/test_engine_gpu")),
         Step("engines", lambda: snakemake("engines")),

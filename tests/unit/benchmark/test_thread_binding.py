@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from deepcam.benchmark import environment, thread_binding
+from deepcam.benchmark import environment, run, thread_binding
+from deepcam.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
@@ -43,3 +46,19 @@ def test_variables_of_libraries_are_recorded_and_no_others(monkeypatch: pytest.M
         monkeypatch.setenv(name, "x")
     variables = environment.describe(1)["variables"]
     assert {name for name, value in variables.items() if value == "x"} == set(names)
+
+
+def test_a_rank_that_computes_says_how_many_threads_it_has_before_it_imports_libraries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+
+    def stop(job: object) -> None:
+        raise InputError("this is enough")
+
+    monkeypatch.setattr(run, "check_job", stop)
+    monkeypatch.setattr(run.ranks, "init_ranks", lambda number: SimpleNamespace(cores=(0, 1, 2)))
+    job: Any = SimpleNamespace(cell=SimpleNamespace(ranks=1), training=None, engine_files=[Path("cuda0.pt2")])
+    with pytest.raises(InputError, match="this is enough"):
+        run.run(job)
+    assert os.environ["OMP_NUM_THREADS"] == "3"

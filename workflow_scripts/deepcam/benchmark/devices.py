@@ -86,8 +86,10 @@ class Cuda:
 
         torch.cuda.set_device(torch_device(name))
         self._name = name
-        # Not the default stream, which other streams wait for unless they are created as non-blocking.
-        torch.cuda.set_stream(torch.cuda.Stream())
+        # Not the default stream, which other streams wait for unless they are created as non-blocking. PyTorch gives
+        # out 32 streams of each priority in turn, and readers take new ones for each run. One of their priority would
+        # some day copy and compute, one after the other.
+        torch.cuda.set_stream(torch.cuda.Stream(priority=-1))
         self._torch = torch
 
     def record_event(self) -> Callable[[], None]:
@@ -115,7 +117,8 @@ class Cuda:
             after = query(pynvml.nvmlDeviceGetTotalEnergyConsumption)
             memory = query(pynvml.nvmlDeviceGetMemoryInfo)
             samples = query(pynvml.nvmlDeviceGetSamples, pynvml.NVML_GPU_UTILIZATION_SAMPLES, int(started * 1e6))
-            percent = [sample.sampleValue.uiVal for sample in samples[1]] if samples else []
+            # The first one also covers time before the start.
+            percent = [sample.sampleValue.uiVal for sample in samples[1][1:]] if samples else []
             return DeviceUsage(
                 energy_joules=None if before is None or after is None else (after - before) / 1000,
                 utilisation=sum(percent) / len(percent) / 100 if percent else None,

@@ -37,6 +37,9 @@ def run(job: Job) -> list[Prediction]:
     Returns the predictions to draw on rank 0 of a job with `visualization`, and an empty list otherwise.
     """
     me = ranks.init_ranks(job.cell.ranks)
+    if job.training or job.engine_files:
+        # As many threads as this rank has cores, set before any library starts its pool.
+        os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
     check_job(job)
     _check_files(job, me)
     subject = describe_subject(job)
@@ -237,8 +240,6 @@ def _engine_loader(job: Job, place: int, me: ranks.Ranks) -> Callable[[], Any] |
         return None
 
     def load() -> Callable[[Any], Any]:
-        # As many threads as this rank has cores, set before any library starts its pool.
-        os.environ["OMP_NUM_THREADS"] = str(len(me.cores))
         import torch
 
         torch.set_num_threads(len(me.cores))
