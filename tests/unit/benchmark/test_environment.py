@@ -25,6 +25,12 @@ def test_an_mpi_library_is_named_in_one_line(said, name):
     assert environment.library_name(said) == name
 
 
+def test_versions_of_what_computes_on_a_gpu_are_recorded(monkeypatch):
+    monkeypatch.setattr(environment.importlib.metadata, "version", lambda package: "1")
+    names = {"torch", "triton", "nvidia-cudnn-cu13", "nvidia-ml-py", "tensorrt", "torch-tensorrt-rtx"}
+    assert names <= environment.describe(1)["packages"].keys()
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A git repository with one commit, which has the module that asks for it."""

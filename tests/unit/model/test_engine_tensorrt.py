@@ -89,9 +89,15 @@ def test_a_loaded_engine_returns_uint8_masks(calls: dict[str, Any], tmp_path: Pa
     assert (mask.dtype, mask.shape) == (torch.uint8, (2, 16, 32))
 
 
-def test_versions_are_those_of_both_libraries(calls: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="11.0"))
-    assert tensorrt.versions() == {"torch_tensorrt": "2.13.0", "tensorrt": "11.0"}
+@pytest.mark.parametrize(
+    ("package", "version", "named"),
+    [("tensorrt", "11.0", "11.0"), ("tensorrt_rtx", "1.4.0.76", "tensorrt_rtx 1.4.0.76")],
+)
+def test_versions_are_those_of_both_libraries_and_tensorrt_rtx_is_named(
+    calls: dict[str, Any], monkeypatch: pytest.MonkeyPatch, package: str, version: str, named: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__=version, __package__=package))
+    assert tensorrt.versions() == {"torch_tensorrt": "2.13.0", "tensorrt": named}
 
 
 def test_a_failed_import_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ def test_the_header_says_what_was_measured_with_what():
     packages = {"torch": "2.13", "torch-tensorrt": "2", "tensorrt": "11", "nvidia-dali-cuda120": "2.4"}
     made = changed({"packages": packages, "container": "docker"}, facts)
     made.environment.ranks[0].cores[:] = range(1024)
+    rtx = changed({"packages": {"tensorrt-rtx-cu13": "1.4"}})
+    assert "TensorRT-RTX 1.4" in provenance.provenance([rtx]).software
     found = provenance.provenance([made])
     assert found.machine == "x, 1,024 logical cores, 16 GiB memory, 2 × H100, driver 580, in a docker container"
     assert found.storage == "xfs on /dev/nvme0n1 (Fast SSD)"

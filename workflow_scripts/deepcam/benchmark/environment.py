@@ -35,7 +35,9 @@ CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "app
 PACKAGES = (
     "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
     "torch-tensorrt", "tensorrt", "openvino", "nncf",
+    "torch-tensorrt-rtx", "tensorrt-rtx-cu13", "triton", "nvidia-cudnn-cu13", "nvidia-ml-py",
 )  # fmt: skip
+"""Packages that decide what is measured, and how fast. Versions of those that are installed are recorded."""
 
 
 def describe(ranks: int) -> dict[str, Any]:

@@ -56,12 +56,16 @@ def load(path: Path, device: str) -> InferenceFunction:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Torch-TensorRT and TensorRT. An engine runs only with those that built it."""
+    """Return the versions of Torch-TensorRT and TensorRT. An engine runs only with those that built it.
+
+    That of TensorRT-RTX has the name of its package in front, tensorrt_rtx.
+    """
     torch_tensorrt = _torch_tensorrt()
-    # Torch-TensorRT registers the TensorRT package that it uses under this name.
+    # Torch-TensorRT registers the package that it uses under this name, TensorRT or TensorRT-RTX.
     import tensorrt
 
-    return {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": tensorrt.__version__}
+    variant = "" if tensorrt.__package__ == "tensorrt" else f"{tensorrt.__package__} "
+    return {"torch_tensorrt": torch_tensorrt.__version__, "tensorrt": variant + tensorrt.__version__}
 
 
 def _torch_tensorrt() -> ModuleType:

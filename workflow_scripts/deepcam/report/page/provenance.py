@@ -22,7 +22,7 @@ STRAGGLER = 0.1
 """Straggler gap from which on it is a caution."""
 
 PACKAGES = {
-    "torch": "PyTorch", "tensorrt": "TensorRT", "openvino": "OpenVINO",
+    "torch": "PyTorch", "tensorrt": "TensorRT", "tensorrt-rtx-cu13": "TensorRT-RTX", "openvino": "OpenVINO",
     "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI",
 }  # fmt: skip
 """Packages that the header shows, with their proper names."""
