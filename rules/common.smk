@@ -13,6 +13,7 @@ os.environ.setdefault("HOME", os.path.expanduser("~"))
 from deepcam import config as configuration
 from deepcam import files, grid, launch, machine, paths
 from deepcam.benchmark import readers
+from deepcam.benchmark.readers import cufile
 from deepcam.config import file as config_file
 from deepcam.data import local_source
 from deepcam.errors import InputError
@@ -118,6 +119,8 @@ def check_devices():
             grid.check_cluster(settings.devices, settings.benchmark.ranks_per_node)
         else:
             grid.check_training(CELLS.values(), DEVICES)
+            if any(cell.reader == "dali-gds" for cell in CELLS.values()):
+                cufile.check()
             for engine, device in itertools.product(settings.engines, DEVICES):
                 engine_spec.check_precision(engine.precision, device)
             if any(engine.backend == "aotinductor" for engine in BUILT.values()):

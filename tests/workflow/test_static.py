@@ -142,6 +142,17 @@ def test_a_precision_that_this_cpu_would_emulate_is_refused_before_any_job(tmp_p
     assert not list(tmp_path.glob("results/data/*"))
 
 
+def test_gpudirect_storage_that_does_not_work_is_refused_before_any_job(tmp_path):
+    grid = {"modes": ["io"], "readers": ["dali-gds"], "cache": ["cold"]}
+    (tmp_path / "gds.yaml").write_text(json.dumps({"devices": [0], "benchmark": grid}))
+    result = run(
+        "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", "--configfile", "gds.yaml", cwd=tmp_path
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "error: dali-gds: " in result.stderr and "remove dali-gds from benchmark.readers" in result.stderr
+    assert not list(tmp_path.glob("results/data/*"))
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_dry_run(overlay, tmp_path):
     arguments = ["snakemake", "-n", "--quiet", "rules", "--snakefile", ROOT / "Snakefile", "--cores", "2"]

@@ -8,6 +8,7 @@ import pytest
 from deepcam.benchmark.readers import cufile, dali
 from deepcam.errors import InputError
 
+NAME = cufile.LIBRARY
 SOURCE = Path(__file__).parents[2] / "fixtures/cufile_stand_in.c"
 
 
@@ -55,3 +56,15 @@ def test_a_library_without_statistics_is_an_error(monkeypatch, name, message):
     cufile.start_counting.cache_clear()
     with pytest.raises(InputError, match=f"{message}.*; install cuFile 1.15 or later"):
         cufile.start_counting()
+
+
+def test_whether_it_works_is_tried_in_another_process(library, monkeypatch):
+    (library.parent / NAME).symlink_to(library)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(cufile.__file__).parents[3]))
+    cufile.check()
+    monkeypatch.setenv("STAND_IN_WITHOUT_DRIVER", "1")
+    with pytest.raises(InputError) as refused:
+        cufile.check()
+    (line,) = refused.value.lines
+    assert line.startswith("dali-gds: cuFileDriverOpen failed with error 5001 (CUfileOpError), so GPUDirect Storage")

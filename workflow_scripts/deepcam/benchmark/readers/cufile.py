@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import subprocess
+import sys
 
 from deepcam.errors import InputError
 
@@ -17,6 +19,17 @@ ALLOW_COMPAT_MODE, FORCE_COMPAT_MODE = 1, 2
 """Places in CUFileBoolConfigParameter_t. In compatibility mode, cuFile reads into host memory and copies."""
 
 PER_GPU_LEVEL = 3
+
+_TRIAL = f"""
+import sys
+import torch
+from {__name__} import InputError, start_counting
+try:
+    start_counting()
+except InputError as error:
+    sys.exit(str(error))
+"""
+"""PyTorch is imported first, as in a benchmark, because it may bring cuFile."""
 
 _COUNTERS_OF_LEVEL_1 = 21
 """Number of CUfileOpCounter_t, of two 64-bit numbers each, in CUfileStatsLevel1_t."""
@@ -72,6 +85,13 @@ def start_counting() -> None:
     _call("cuFileSetStatsLevel", ctypes.c_int(PER_GPU_LEVEL))
     _call("cuFileDriverOpen")
     _call("cuFileStatsStart")
+
+
+def check() -> None:
+    """Raise InputError like `start_counting`. Another process tries it, so that the driver does not stay open here."""
+    ended = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True)
+    if ended.returncode != 0:
+        raise InputError(ended.stderr.strip().splitlines()[-1])
 
 
 def reads() -> dict[str, int]:
