@@ -96,17 +96,16 @@ def main() -> None:
         parser.error(f"--only: there is no step {min(unknown)}; there are {', '.join(step.name for step in known)}")
     state = work / "steps.json"
     done: dict[str, list[str | float]] = json.loads(state.read_text()) if state.exists() else {}
-    measured = False
     for step in known:
-        ended = not measured if step.name == REPORT else done.get(step.name, [""])[0] == "ok"
-        if step.name not in arguments.only if arguments.only else ended:
+        if step.name not in arguments.only if arguments.only else done.get(step.name, [""])[0] == "ok":
             continue
         left = started + arguments.seconds - time.monotonic() - (REPORT_SECONDS if step.measures else 0)
         if left < LEAST_SECONDS:
             continue
         with open(out / "log.txt", "a+", encoding="utf-8") as log:
             done[step.name] = list(run(step.name, step.command(), left, work, log))
-        measured = measured or step.measures
+        if step.measures:
+            done.pop(REPORT, None)  # it lacks the new records
         state.write_text(json.dumps(done))
         collect(out, work, [step.name for step in known], done)
     print((out / "table.txt").read_text(encoding="utf-8"))
