@@ -17,6 +17,7 @@ import results_example
 import yaml
 from deepcam import climate, grid
 from deepcam.config import parse
+from deepcam.config.benchmark_keys import ModeOverrides
 from deepcam.record.columns import Bottleneck, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -175,8 +176,14 @@ def test_every_block_says_what_it_is(path):
 
 
 @pytest.mark.parametrize(("name", "text"), list(overlays()), ids=[name for name, _ in overlays()])
-def test_overlays_are_configurations(name, text):
-    parse(yaml.safe_load(text))
+def test_overlays_are_configurations_and_no_default_of_one_mode_wins_over_them(name, text):
+    stated = yaml.safe_load(text).get("benchmark", {})
+    benchmark = parse(yaml.safe_load(text)).benchmark
+    for mode in grid.MODES:
+        keys = stated.keys() & ModeOverrides.model_fields.keys() - stated.get("per_mode", {}).get(mode, {}).keys()
+        assert {key: getattr(benchmark.of_mode(mode), key) for key in keys} == {
+            key: getattr(benchmark, key) for key in keys
+        }
 
 
 def without_code(text):
