@@ -31,6 +31,10 @@ class PretendDevice:
         self.used = Stream()
         self.chunks: list[np.ndarray] = []
         self.released = 0
+        self.bound: set[int] = set()
+
+    def bind(self) -> None:
+        self.bound.add(threading.get_ident())
 
     def batch(self, shape: Sequence[int]) -> np.ndarray:
         return np.full(shape, np.nan, np.float32)

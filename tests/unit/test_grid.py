@@ -118,6 +118,7 @@ def test_an_id_names_every_field():
         ({"intra_threads": 4}, None),
         ({"mode": "inference", "reader": "pread-discard"}, "reader pread-discard and mode inference contradict"),
         ({"reader": "dali-gds"}, "reader dali-gds needs a GPU"),
+        ({"reader": "kvikio"}, "reader kvikio needs a GPU"),
         ({"reader": "none"}, "mode io and reader none contradict each other"),
         ({"cache": "none"}, "mode io and cache none contradict each other"),
         ({"mode": "compute"}, "mode compute and reader pread contradict each other"),

@@ -73,6 +73,7 @@ READERS = {
     "dali-buffered": ReaderTraits("dali"),
     "dali-direct": ReaderTraits("dali", chunks=True, direct=True),
     "dali-gds": ReaderTraits("dali", chunks=True, gpu=True, direct=True, calls=False),
+    "kvikio": ReaderTraits("kvikio", gpu=True),
     "pread": ReaderTraits("pread", chunks=True),
     "torch": ReaderTraits("torch"),
     "numpy": ReaderTraits("numpy"),

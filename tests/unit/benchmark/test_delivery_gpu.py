@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ pytestmark = pytest.mark.gpu
 DEVICE = "cuda:0"
 SLOW = 10**7
 """Cycles of a GPU, some milliseconds: the host has queued the next batch long before."""
+
+KVIKIO = pytest.param(
+    "kvikio", marks=pytest.mark.skipif(importlib.util.find_spec("kvikio") is None, reason="KvikIO is not installed")
+)
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def engine(cuda_graphs: bool) -> Callable[[torch.Tensor], torch.Tensor]:
 
 @pytest.mark.parametrize("cuda_graphs", [False, True])
 @pytest.mark.parametrize("cache", ["cold", "warm"])
-@pytest.mark.parametrize("reader", ["pread", "dali-mmap", "torch", "numpy"])
+@pytest.mark.parametrize("reader", ["pread", "dali-mmap", KVIKIO, "torch", "numpy"])
 def test_masks_are_those_of_the_samples(files: tuple[Path, ...], reader: str, cache: str, cuda_graphs: bool) -> None:
     assert failed(measured(files, "inference", cache, reader, engine=engine(cuda_graphs), device=DEVICE)) == set()
 

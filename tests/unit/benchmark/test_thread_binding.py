@@ -40,7 +40,8 @@ def test_torch_is_not_bound_to_a_core_by_a_preset_variable() -> None:
 def test_variables_of_libraries_are_recorded_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [
         "ATEN_CPU_CAPABILITY", "CUFILE_LOGFILE_PATH", "DALI_AFFINITY_MASK", "DNNL_VERBOSE", "GLIBC_TUNABLES",
-        "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "MALLOC_CONF", "MKL_DYNAMIC", "OMP_WAIT_POLICY", "ONEDNN_MAX_CPU_ISA",
+        "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KVIKIO_NTHREADS", "MALLOC_CONF", "MKL_DYNAMIC", "OMP_WAIT_POLICY",
+        "ONEDNN_MAX_CPU_ISA",
     ]  # fmt: skip
     for name in [*names, "SECRET_OMP_TOKEN"]:
         monkeypatch.setenv(name, "x")

@@ -21,7 +21,7 @@ from deepcam.benchmark import machine_lock, storage, thread_binding
 VARIABLES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "LD_PRELOAD", "NCCL_DEBUG", "SLURM_JOB_ID")
 
 PREFIXES = (
-    "ATEN_", "CUFILE_", "DALI_", "DNNL_", "GOMP_", "KMP_", "MALLOC_", "MKL_", "OMP_", "ONEDNN_",
+    "ATEN_", "CUFILE_", "DALI_", "DNNL_", "GOMP_", "KMP_", "KVIKIO_", "MALLOC_", "MKL_", "OMP_", "ONEDNN_",
     thread_binding.CLEARED,
 )  # fmt: skip
 """VARIABLES and those with these prefixes affect results. No others are recorded, because some hold secrets."""
@@ -33,8 +33,8 @@ CONTAINER_MARKS = {"docker": "/.dockerenv", "podman": "/run/.containerenv", "app
 """Files by which the containers of each runtime are recognised."""
 
 PACKAGES = (
-    "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "mpi4py", "openmpi", "numpy", "h5py",
-    "torch-tensorrt", "tensorrt", "openvino", "nncf",
+    "torch", "nvidia-dali-cuda120", "nvidia-dali-cuda130", "kvikio-cu13", "kvikio-cu12", "mpi4py", "openmpi", "numpy",
+    "h5py", "torch-tensorrt", "tensorrt", "openvino", "nncf",
     "torch-tensorrt-rtx", "tensorrt-rtx-cu13", "triton", "nvidia-cudnn-cu13", "nvidia-ml-py",
 )  # fmt: skip
 """Packages that decide what is measured, and how fast. Versions of those that are installed are recorded."""

@@ -89,10 +89,9 @@ def open_reader(name: str, files: Sequence[Path], options: Options) -> Iterator[
 
 def check_packages(names: Iterable[str]) -> None:
     """Raise InputError if one of these readers needs a Python package that is missing or too old."""
-    if any(name in READERS and READERS[name].module == "dali" for name in names):
-        from deepcam.benchmark.readers import dali
-
-        dali.check_version()
+    modules = {READERS[name].module for name in names if name in READERS}
+    for name in sorted(modules & {"dali", "kvikio"}):
+        importlib.import_module(f"deepcam.benchmark.readers.{name}").check_version()
 
 
 def require_o_direct(path: Path, use: str, remedy: str) -> None:

@@ -31,6 +31,9 @@ CHUNKS = 2
 class Copies(Protocol):
     """What a reader needs of a device: memory, streams of copies, and events that order them."""
 
+    def bind(self) -> None:
+        """Make it the device of this thread, which knows none of its own."""
+
     def batch(self, shape: Sequence[int]) -> Any:
         """Memory of the device for a batch, float32."""
 
@@ -133,6 +136,9 @@ class CudaCopies:
         import torch
 
         self._torch, self._name = torch, name
+
+    def bind(self) -> None:
+        self._torch.cuda.set_device(self._name)
 
     def batch(self, shape: Sequence[int]) -> Any:
         return self._torch.empty(tuple(shape), device=self._name)

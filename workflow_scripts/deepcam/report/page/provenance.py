@@ -23,7 +23,7 @@ STRAGGLER = 0.1
 
 PACKAGES = {
     "torch": "PyTorch", "tensorrt": "TensorRT", "tensorrt-rtx-cu13": "TensorRT-RTX", "openvino": "OpenVINO",
-    "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI",
+    "nvidia-dali-cuda120": "DALI", "nvidia-dali-cuda130": "DALI", "kvikio-cu13": "KvikIO", "kvikio-cu12": "KvikIO",
 }  # fmt: skip
 """Packages that the header shows, with their proper names."""
 
