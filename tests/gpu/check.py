@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -128,12 +129,14 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         # A dry run trains too few steps to tell classes apart, so its engines have the shipped weights.
         "parts.yaml": f"model: {{parts: {ROOT / 'share' if dry else work / 'parts'}}}\n",
         "inference.yaml": "benchmark: {modes: [compute, inference]}\n",
+        "kvikio.yaml": "benchmark: {per_mode: {io: {readers: [dali-mmap, kvikio, pread, pread-discard]}}}\n",
     }
     for name, text in own.items():
         (work / name).write_text(text, encoding="utf-8")
     overlays = [
         HERE / "check.yaml",
         *([HERE / "dry_run.yaml"] if dry else []),
+        *([work / "kvikio.yaml"] if not dry and importlib.util.find_spec("kvikio") else []),
         *(path.resolve() for path in more),
         work / "parts.yaml",
     ]

@@ -30,7 +30,8 @@ def copy(tmp_path_factory):
     module, line = re.findall(r"^```python\n(.*?)^```", section, re.M | re.S)
     (folder / "workflow_scripts/deepcam/benchmark/readers/toy.py").write_text(module)
     insert(folder / "workflow_scripts/deepcam/grid.py", "READERS = {\n", line)
-    insert(folder / "config/readers.yaml", "readers: [", "toy, ")
+    for grid in ("readers", "gpu-readers"):
+        insert(folder / f"config/{grid}.yaml", "readers: [", "toy, ")
     return folder
 
 

@@ -161,7 +161,7 @@ def test_dry_run(overlay, tmp_path):
     jobs = dict(line.split() for line in result.stdout.splitlines() if len(line.split()) == 2)
     assert jobs.get("download_shard") == DOWNLOADS.get(overlay)
     # A grid that only reads needs no engine, and no figure of one.
-    assert ("compile_engine" in jobs) is ("predict_samples" in jobs) is (overlay != "readers.yaml")
+    assert ("compile_engine" in jobs) is ("predict_samples" in jobs) is ("readers" not in overlay)
 
 
 def test_throughput_over_time_is_drawn_for_the_cells_with_records_if_configured(tmp_path, monkeypatch):
@@ -184,6 +184,11 @@ def test_throughput_over_time_is_drawn_for_the_cells_with_records_if_configured(
 def test_the_grid_of_readers_has_every_one_that_needs_no_gpu():
     benchmark = yaml.safe_load((ROOT / "config/readers.yaml").read_text())["benchmark"]
     assert sorted(benchmark["readers"]) == sorted(name for name, reader in READERS.items() if not reader.gpu)
+
+
+def test_the_grid_of_readers_for_a_gpu_has_every_one_that_needs_no_gpudirect_storage():
+    benchmark = yaml.safe_load((ROOT / "config/gpu-readers.yaml").read_text())["benchmark"]
+    assert sorted(benchmark["readers"]) == sorted(READERS.keys() - {"dali-gds"})
 
 
 def test_engines_for_gpus_are_planned_without_one(tmp_path):
