@@ -1,4 +1,5 @@
 # What the rules share: the configuration, the grid's cells, devices and environments. No rules here.
+import atexit
 import itertools
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ for variable, place in (("PYTHONPATH", sys.path[0]), ("PATH", os.path.dirname(sy
 os.environ.setdefault("HOME", os.path.expanduser("~"))
 
 from deepcam import config as configuration
-from deepcam import files, grid, launch, machine, paths
+from deepcam import grid, launch, machine, paths
 from deepcam.benchmark import readers
 from deepcam.benchmark.readers import cufile
 from deepcam.config import file as config_file
@@ -19,7 +20,7 @@ from deepcam.data import local_source
 from deepcam.errors import InputError
 from deepcam.model import engine_spec, split_file
 from deepcam.record import rounds, run_records
-from deepcam.plan.dry_run import OUTLINE_VARIABLE
+from deepcam.plan import dry_run
 from deepcam.report import contents, failures
 
 # Nothing is measured, and no device is needed: only tables, figures and report are made, from the existing records.
@@ -61,9 +62,20 @@ except InputError as error:
 
 # With all defaults, as text that YAML and JSON can hold.
 COMPLETE_CONFIG = settings.model_dump(mode="json", exclude_none=True)
-# `make plan` asks what a dry run is about.
-if outline := os.environ.get(OUTLINE_VARIABLE):
-    files.write_json(outline, {"config": COMPLETE_CONFIG, "folder": os.getcwd()})
+
+
+def write_outline(path, folder):
+    """Write what a dry run in this folder is about. Without jobs, it was no dry run."""
+    if workflow.dag is not None:
+        jobs = [
+            dry_run.Job(job.rule.name, job.wildcards_dict) for job in workflow.dag.jobs if workflow.dag.needrun(job)
+        ]
+        dry_run.write_outline(path, COMPLETE_CONFIG, folder, jobs)
+
+
+# `make plan` asks for it. Snakemake has the jobs once the rules are read, but calls nothing of ours in a dry run.
+if outline := os.environ.get(dry_run.OUTLINE_VARIABLE):
+    atexit.register(write_outline, outline, os.getcwd())
 
 PLACES = {
     name: paths.data(folder, settings.data.source, settings.data.split) for name, folder in settings.data.places.items()

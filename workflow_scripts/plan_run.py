@@ -11,13 +11,11 @@ from deepcam.plan import dry_run, estimates, plan, terminal
 from deepcam.record import run_records, store
 from deepcam.record.compact import Compact
 from deepcam.rounds import command
-from prepare_run import check_files
 
 
 def main() -> None:
     parser = cli.Parser(description=__doc__, epilog="All arguments are Snakemake's.")
     _, arguments = parser.parse_known_args()
-    check_files(arguments)
     asked = dry_run.run(arguments)
     config, devices = asked.config, launch.device_names(asked.config.devices)
     os.chdir(asked.folder)

@@ -1,25 +1,30 @@
-"""Check the configuration files of a run, and remove the lock of a run that was killed, before Snakemake starts."""
+"""Check the configuration files of a run, and remove the lock of a run that was killed, before Snakemake starts.
+
+It ends with status 2 after a mistake in the arguments or the configuration, as Snakemake does with this workflow.
+"""
 
 import contextlib
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from deepcam import cli, launch
 from deepcam.config import file as config_file
 from deepcam.errors import InputError
-from snakemake.cli import parse_args
+from snakemake import cli as snakemake
 
 
 def main() -> None:
     parser = cli.Parser(description=__doc__, epilog="All other arguments are Snakemake's.")
     parser.add_argument("--keep-lock", action="store_true", help="check the files only, because nothing will run")
+    parser.add_argument("--then-run", action="store_true", help="run Snakemake, too: importing it once saves a second")
     own, arguments = parser.parse_known_args()
     folder = check_files(arguments)
     if not own.keep_lock:
-        os.chdir(folder)
-        launch.remove_stale_run_lock()
+        with contextlib.chdir(folder):
+            launch.remove_stale_run_lock()
+    if own.then_run:
+        snakemake.main(arguments)
 
 
 def check_files(arguments: Sequence[str]) -> Path:
@@ -30,7 +35,7 @@ def check_files(arguments: Sequence[str]) -> Path:
     said = io.StringIO()  # Snakemake will say it again
     try:
         with contextlib.redirect_stderr(said):
-            _, asked = parse_args(arguments)
+            _, asked = snakemake.parse_args(arguments)
     except SystemExit as end:
         if end.code:
             raise InputError(said.getvalue().strip().splitlines()[-1].partition("rror: ")[2]) from None
@@ -41,4 +46,4 @@ def check_files(arguments: Sequence[str]) -> Path:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, failure_status=2)

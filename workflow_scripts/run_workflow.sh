@@ -5,7 +5,9 @@ set -euo pipefail
 mkdir -p results
 exec 9> results/.lock
 flock -n 9 || { echo "error: another run is under way in this folder; wait for it, or stop it" >&2; exit 1; }
-python "$(dirname "$0")/prepare_run.py" "$@" 9>&-
+prepare() {
+    python "$(dirname "$0")/prepare_run.py" "$@" 9>&-
+}
 quietly() { # says something only where it fails
     talk=$("$@" 2>&1 9>&-) || { echo "$talk" >&2; exit 1; }
 }
@@ -14,10 +16,11 @@ status=0
 have_records() { compgen -G 'results/benchmark/*/*.json' > /dev/null; }
 trap 'exit 130' INT TERM
 if [ -n "${DEEPCAM_REPORT_ONLY:-}" ]; then
+    prepare "$@"
     have_records || { echo "error: results/benchmark: no record; run the workflow first (make run)" >&2; exit 1; }
     quietly snakemake --forceall "$@"
 else
-    snakemake "$@" 9>&- || status=$?
+    prepare --then-run "$@" || status=$?
     if [ $status != 0 ]; then # what failed jobs leave out, the summary names
         [ $status != 2 ] && have_records || exit $status # 2: the arguments or the configuration are wrong
         export DEEPCAM_REPORT_ONLY=1

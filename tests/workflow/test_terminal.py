@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deepcam.plan import dry_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,27 @@ def test_a_plan_counts_the_jobs_of_a_dry_run_and_needs_no_gpu(overlay, tmp_path)
     assert jobs(planned) == int(re.search(r"^total +(\d+)", dry.stdout, re.M)[1])
     assert planned.stdout.startswith("samples ")  # stdout is the table and nothing else
     assert not list(tmp_path.glob("results/*"))
+
+
+def test_the_jobs_of_a_plan_are_those_that_a_dry_run_lists(tmp_path):
+    overlay = tmp_path / "shards.yaml"
+    overlay.write_text("data: {num_files: 5, files_per_shard: 2}")
+    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--configfile", str(overlay)]
+    planned = dry_run.run(arguments)
+    assert (planned.folder, planned.config.data.files_per_shard) == (tmp_path, 2)
+    listed = re.findall(r"^rule (\w+):\n((?:    .*\n)*)", snakemake(tmp_path, overlay, "-n").stdout, re.M)
+    wildcards = [re.search(r"^    wildcards: (.*)$", details, re.M) for _, details in listed]
+    assert sorted((job.rule, ", ".join(map("=".join, job.wildcards.items()))) for job in planned.jobs) == sorted(
+        (rule, found[1] if found else "") for (rule, _), found in zip(listed, wildcards, strict=True)
+    )
+    assert sum(job.rule == "convert_shard" for job in planned.jobs) == 3
+
+
+@pytest.mark.parametrize("option", ["--list", "--lint"])
+def test_a_plan_of_something_else_than_a_run_is_one_line(option, tmp_path):
+    ended = plan(tmp_path, ROOT / "config/tiny.yaml", option)
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
 
 
 def test_a_plan_can_be_made_during_a_run(tmp_path):
