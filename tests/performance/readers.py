@@ -148,7 +148,7 @@ def run_reader(cell: Cell, paths: tuple[Path, ...]) -> float:
     measured = measure.measure(workload, ranks.init_ranks(1))
     [run] = measured.runs if measured else []
     check_residency(cell, min(run.page_cache_residency_min))
-    numbers, counts = run.ranks[0].read_samples()
+    numbers, counts = run.read_samples()
     if numbers.tolist() != [*range(len(paths))] or set(counts) != {run.epochs}:
         raise RuntimeError(f"{cell.id}: did not read every sample once per epoch")
     return len(paths) * run.epochs * SAMPLE_BYTES / sum(run.ranks[0].part_seconds) / 1e9

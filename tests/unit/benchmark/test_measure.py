@@ -147,7 +147,7 @@ def test_a_warm_run_repeats_epochs_until_it_lasts_long_enough(files: tuple[Path,
     for run in runs_of(files, min_seconds=0.1):
         (rank,) = run.ranks
         assert run.epochs > 1
-        assert [found.tolist() for found in rank.read_samples()] == [[*range(len(files))], [run.epochs] * len(files)]
+        assert [found.tolist() for found in run.read_samples()] == [[*range(len(files))], [run.epochs] * len(files)]
         assert rank.num_samples == run.epochs * len(files)
         assert len(rank.batch_interval_seconds) == rank.num_batches
         assert sum(rank.batch_interval_seconds) == pytest.approx(sum(rank.part_seconds), rel=0.1)
@@ -158,7 +158,7 @@ def test_a_cold_run_repeats_epochs_with_eviction_before_each(files: tuple[Path, 
         (rank,) = run.ranks
         assert run.epochs == len(rank.part_seconds) > 1
         assert sum(rank.part_seconds) >= 0.02 > sum(rank.part_seconds[:-1])
-        assert [found.tolist() for found in rank.read_samples()] == [[*range(len(files))], [run.epochs] * len(files)]
+        assert [found.tolist() for found in run.read_samples()] == [[*range(len(files))], [run.epochs] * len(files)]
         assert len(run.page_cache_residency_max) == run.epochs
         assert max(run.page_cache_residency_max) <= 0.01
         assert rank.delivery.samples == run.epochs * len(files)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deepcam.errors import InputError
 from deepcam.record import consistency_checks, store, validity
-from deepcam.record.packed import pack
+from deepcam.record.packed import pack, unpack
 from deepcam.record.schema import Record
 from record_example import cell_content, judged, measurement, rank_run, record, verdict
 
@@ -120,8 +120,8 @@ def test_a_record_of_version_6_is_converted():
             assert rank.batch_interval_seconds == pytest.approx(old_rank["batch_interval_seconds"], abs=1.1e-9)
             assert rank.batch_interval_seconds.sum() == pytest.approx(sum(old_rank["batch_interval_seconds"]), abs=1e-9)
             assert rank.batch_sizes.tolist() == old_rank["batch_samples"]
-            names = [new.dataset.samples[number] for number in rank.read_samples()[0]]
-            assert dict(zip(names, rank.read_samples()[1].tolist(), strict=True)) == old_rank["samples"]
+            names = [new.dataset.samples[number] for number in unpack(rank.sample_numbers)]
+            assert dict(zip(names, unpack(rank.sample_counts).tolist(), strict=True)) == old_rank["samples"]
     [node] = new.environment.nodes
     assert (node.cpu_quota, node.memory_limit_bytes, node.machine_lock) == (None, None, "not recorded")
     assert new.verification is new.runs[0].ranks[0].delivery is new.environment.ranks[0].engine_sha256 is None

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from deepcam.record import metrics, start_facts
+from deepcam.record import metrics, packed, start_facts
 from deepcam.record.checking import WARNING, check
 from deepcam.record.columns import Metrics
 from deepcam.record.run_schema import RankRun, Run
@@ -172,9 +172,9 @@ def _in_run(record: Measurement, run: Run) -> Iterator[str]:
 
 
 def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
-    sizes, intervals, parts = rank.batch_sizes, rank.batch_interval_seconds, len(rank.part_seconds)
-    batches, largest, read = len(sizes), int(sizes.max()), int(sizes.sum())
-    reported = int(rank.read_samples()[1].sum()) + sum(rank.unknown_samples.values())
+    intervals, parts = rank.batch_interval_seconds, len(rank.part_seconds)
+    batches, largest, read = rank.num_batches, packed.largest(rank.batch_samples), rank.num_samples
+    reported = packed.total(rank.sample_counts) + sum(rank.unknown_samples.values())
     expected = 0 if record.cell.mode == "compute" else read
     if reported != expected:
         yield f"{read:,} samples in batches, {reported:,} by name"
@@ -186,7 +186,7 @@ def _in_rank(record: Measurement, rank: RankRun) -> Iterator[str]:
         yield f"{len(intervals):,} intervals of {batches:,} batches in {parts:,} parts"
         return
     # A part is an epoch, so all have equal numbers of batches.
-    for seconds, total in zip(rank.part_seconds, intervals.reshape(parts, -1).sum(axis=1), strict=True):
+    for seconds, total in zip(rank.part_seconds, intervals.reshape(parts, -1).sum(axis=1).tolist(), strict=True):
         if not total * (1 - ROUNDING) <= seconds <= total * (1 + ROUNDING) + SLACK_SECONDS:
             yield f"a part of {seconds:.4g} s whose batches took {total:.4g} s"
 

@@ -11,7 +11,7 @@ from deepcam.grid import LARGEST_NUMBER
 from deepcam.record.columns import Model
 from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.fields import Amount, Count, Duration, Json, Positive, Share
-from deepcam.record.packed import Packed, count, unpack, within
+from deepcam.record.packed import Packed, count, total, unpack, unpack_all, within
 
 LARGEST_COUNT = 10**9
 """Numbers and counts of samples are no larger. A sum of many of them fits into 64 bits."""
@@ -128,11 +128,7 @@ class RankRun(Model):
     @property
     def num_samples(self) -> int:
         """Number of samples in all batches."""
-        return int(self.batch_sizes.sum())
-
-    def read_samples(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places in `dataset.samples` of what the reader reported as read, and how often it did, int64."""
-        return unpack(self.sample_numbers), unpack(self.sample_counts)
+        return total(self.batch_samples)
 
     @model_validator(mode="after")
     def _check_counts_of_samples(self) -> Self:
@@ -153,6 +149,16 @@ class Run(Model):
         min_length=1, description="Highest share of a rank's files in the page cache just before each part."
     )
     ranks: list[RankRun] = Field(min_length=1, max_length=LARGEST_NUMBER, description="Each rank's part, by rank.")
+
+    @property
+    def batch_interval_seconds(self) -> np.ndarray:
+        """Time from each finished batch to the next, rank by rank, float64."""
+        return unpack_all(rank.batch_interval_nanoseconds for rank in self.ranks) / 1e9
+
+    def read_samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places in `dataset.samples` of what the readers reported as read, and how often they did, int64."""
+        numbers = unpack_all(rank.sample_numbers for rank in self.ranks)
+        return numbers, unpack_all(rank.sample_counts for rank in self.ranks)
 
     @model_validator(mode="after")
     def _check_parts_and_readings_of_nodes(self) -> Self:

@@ -159,7 +159,7 @@ class Measurement(Model):
 
     @model_validator(mode="after")
     def _check_sample_numbers(self) -> Self:
-        number = max(int(rank.read_samples()[0].max(initial=0)) for run in self.runs for rank in run.ranks)
+        number = max(int(run.read_samples()[0].max(initial=0)) for run in self.runs)
         if number >= len(self.dataset.samples):
             raise ValueError(
                 f"sample_numbers has {number:,}, but the dataset has {len(self.dataset.samples):,} samples"

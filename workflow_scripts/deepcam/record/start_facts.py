@@ -96,7 +96,7 @@ def _of_run(record: Measurement, run: Run) -> RunFacts:
     return RunFacts(
         run_seconds=metrics.run_seconds(run),
         run_samples=metrics.run_samples(run),
-        batch_interval_seconds=np.concatenate([rank.batch_interval_seconds for rank in run.ranks]),
+        batch_interval_seconds=run.batch_interval_seconds,
         times=times(run),
         cpu_utilisation=metrics.cpu_utilisation(record, run),
         reader_cpu_utilisation=metrics.reader_cpu_utilisation(record, run),

@@ -120,8 +120,8 @@ def _coverage(record: Measurement) -> Check:
     wrong: set[str] = set()
     for run in record.runs:
         counts = np.zeros(len(samples), np.int64)
+        np.add.at(counts, *run.read_samples())
         for rank in run.ranks:
-            np.add.at(counts, *rank.read_samples())
             wrong |= rank.unknown_samples.keys()
         wrong |= {samples[number] for number in np.flatnonzero(counts != run.epochs)}
     first = f" (first: {min(wrong)})" if wrong else ""

@@ -128,9 +128,7 @@ def draw(shown: pd.DataFrame, cell: Cell, valid: bool) -> Figure:
 
 def histogram(records: Sequence[Record]) -> pd.DataFrame:
     """The number of batches by batch interval, over all starts: bins from `low_seconds` to below `high_seconds`."""
-    seconds = np.concatenate(
-        [rank.batch_interval_seconds for made in records for run in made.runs for rank in run.ranks]
-    )
+    seconds = np.concatenate([run.batch_interval_seconds for made in records for run in made.runs])
     places = np.floor(np.log10(np.maximum(seconds, style.SHORTEST_INTERVAL)) * BINS_PER_DECADE).astype(int)
     counts = dict(zip(*(found.tolist() for found in np.unique(places, return_counts=True)), strict=True))
     return pd.DataFrame(
