@@ -5,6 +5,7 @@ It ends with status 2 after a mistake in the arguments or the configuration, as 
 
 import contextlib
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> None:
         with contextlib.chdir(folder):
             launch.remove_stale_run_lock()
     if own.then_run:
+        logging.getLogger().handlers.clear()  # Snakemake has its own, and each message would be shown twice
         snakemake.main(arguments)
 
 

@@ -104,6 +104,12 @@ def test_make_run_tells_a_mistake_once(tmp_path):
     assert ended.returncode == 2 and len(errors(ended)) == 1
 
 
+def test_make_run_shows_each_message_of_snakemake_once(tmp_path):
+    arguments = ["results/config.yaml", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    ended = run(ROOT / "workflow_scripts/run_workflow.sh", *arguments, cwd=tmp_path)
+    assert ended.returncode == 0 and ended.stderr.count("1 of 1 steps (100%) done") == 1
+
+
 def test_a_lock_that_no_killed_run_has_left_is_kept(tmp_path):
     locks = tmp_path / ".snakemake/locks"
     locks.mkdir(parents=True)
