@@ -61,8 +61,13 @@ def slurm_plan(tmp_path_factory):
         "snakemake", "all", "train", "verify", "-n", "--snakefile", ROOT / "Snakefile", "--workflow-profile",
         ROOT / "profiles/slurm", "--configfile", ROOT / "config/tiny.yaml", "overlay.json", cwd=folder,
     )  # fmt: skip
-    assert result.returncode == 0, result.stdout + result.stderr
-    return re.findall(r"^rule (\w+):\n.*?^    resources: (.*?)$", result.stdout + result.stderr, re.M | re.S)
+    return resources_of_jobs(result)
+
+
+def resources_of_jobs(dry_run):
+    """The rule and resources of each job."""
+    assert dry_run.returncode == 0, dry_run.stdout + dry_run.stderr
+    return re.findall(r"^rule (\w+):\n.*?^    resources: (.*?)$", dry_run.stdout + dry_run.stderr, re.M | re.S)
 
 
 def test_profiles_state_the_same_limits():
@@ -78,6 +83,21 @@ def test_slurm_jobs_ask_for_account_partition_time_memory_and_gpus(slurm_plan):
         assert "mem_mb=" in resources, rule
         assert ("gres=gpu:2" in resources) == (rule in ON_DEVICES), rule
     assert {rule for rule, _ in submitted} >= ON_DEVICES
+
+
+def test_options_of_snakemake_decide_what_is_not_configured_and_what_is_configured_wins(tmp_path):
+    (tmp_path / "site.yaml").write_text("cluster: {partition: gpus}")
+    planned = run(
+        "snakemake", "data", "-n", "--snakefile", ROOT / "Snakefile", "--workflow-profile", ROOT / "profiles/slurm",
+        "--configfile", ROOT / "config/tiny.yaml", "site.yaml",
+        "--default-resources", "slurm_account=acc", "slurm_partition=part", "runtime=17", "qos=long",
+        "--set-resources", "convert_shard:mem_mb=64000", "convert_shard:runtime=99", cwd=tmp_path,
+    )  # fmt: skip
+    submitted = [(rule, asked.split(", ")) for rule, asked in resources_of_jobs(planned) if rule not in local_rules()]
+    assert {rule for rule, _ in submitted} == {"synthesize_shard", "convert_shard", "describe_dataset"}
+    for rule, asked in submitted:
+        set_for_rule = ["mem_mb=64000", "runtime=99"] if rule == "convert_shard" else ["mem_mb=4000", "runtime=17"]
+        assert {"slurm_account=acc", "slurm_partition=gpus", "qos=long", *set_for_rule} <= set(asked), rule
 
 
 def test_small_jobs_run_beside_snakemake():
