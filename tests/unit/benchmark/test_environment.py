@@ -1,12 +1,15 @@
-"""The commit of the workflow, its code, and how the kernel schedules it."""
+"""The commit of the workflow, its code, how the kernel schedules it, and the NUMA nodes that it uses."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from deepcam.benchmark import environment
+from deepcam import machine_topology
+from deepcam.benchmark import arguments, devices, environment, run, storage
+from site_example import npy
 
 
 @pytest.mark.parametrize(
@@ -118,3 +121,18 @@ def test_a_process_with_another_priority_says_so():
     assert printed() == f"SCHED_OTHER, nice {nice}"
     assert printed("nice", "-n", "19") == "SCHED_OTHER, nice 19"
     assert printed("chrt", "--batch", "0") == f"SCHED_BATCH, nice {nice}"
+
+
+def test_a_record_has_the_numa_nodes_of_rank_device_disk_and_network_cards(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine_topology, "numa_node_of_cores", lambda cores: 1)
+    monkeypatch.setattr(devices, "numa_node", lambda name: 2)
+    monkeypatch.setattr(storage, "_folder", lambda mount: tmp_path)
+    monkeypatch.setattr(machine_topology, "numa_node_of_device", lambda folder: 3 if folder == tmp_path else None)
+    monkeypatch.setattr(machine_topology, "numa_nodes_of_networks", lambda: {"hsn0": 4})
+    npy(tmp_path / "data-0.npy")
+    options = "--mode io --reader pread --cache warm --batch-size 1 --num-runs 1 --num-warmup-runs 0 --min-seconds 0"
+    run.run(arguments.parse([*options.split(), "--data-dirs", str(tmp_path), "--outputfile", str(tmp_path / "r.json")]))
+    found = json.loads((tmp_path / "r.json").read_text())["environment"]
+    (rank,), (node,) = found["ranks"], found["nodes"]
+    assert (rank["numa_node"], rank["device_numa_node"]) == (1, 2)
+    assert (node["file_system"]["numa_node"], node["network_numa_nodes"]) == (3, {"hsn0": 4})
