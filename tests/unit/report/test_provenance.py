@@ -39,7 +39,7 @@ def test_the_header_says_what_was_measured_with_what():
     disk = {"type": "xfs", "device": "/dev/nvme0n1", "model": "Fast SSD", "caveat": ""}
     facts = {"gpus": ["H100", "H100"], "driver": "580", "logical_cores": 1024, "file_system": disk}
     packages = {"torch": "2.13", "torch-tensorrt": "2", "tensorrt": "11", "nvidia-dali-cuda120": "2.4"}
-    made = changed({"packages": packages, "container": "docker"}, facts)
+    made = changed({"version": "1.0.0", "packages": packages, "container": "docker"}, facts)
     made.environment.ranks[0].cores[:] = range(1024)
     rtx = changed({"packages": {"tensorrt-rtx-cu13": "1.4"}})
     assert "TensorRT-RTX 1.4" in provenance.provenance([rtx]).software
@@ -48,7 +48,9 @@ def test_the_header_says_what_was_measured_with_what():
     assert found.storage == "xfs on /dev/nvme0n1 (Fast SSD)"
     assert plain(found.dataset) == "4 synthetic samples, 4.0 GB (23 % of memory)"
     assert (found.host, found.commit, found.when) == ("n0", "abc", "2026-11-01 12:00 UTC")
-    assert found.software == "Python 3.11, PyTorch 2.13, TensorRT 11, DALI 2.4, Open MPI, Linux 6"
+    assert found.software == (
+        "DeepCAM benchmark 1.0.0, Python 3.11, PyTorch 2.13, TensorRT 11, DALI 2.4, Open MPI, Linux 6"
+    )
     assert found.differences == "" and not found.on_gpus
 
 
