@@ -91,8 +91,13 @@ def test_another_source_replaces_the_links(site, converted, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "channels", "words"),
     [
-        ((48, 32), 16, "has 48 x 32 pixels, not 32 x 48: if all samples have, set data.height: 48 and data.width: 32"),
-        ((64, 48), 16, "has 64 x 48 pixels, not 32 x 48: if all samples have, set data.height: 64 and data.width: 48"),
+        (
+            (48, 32),
+            16,
+            "has 48 x 32 pixels, not 32 x 48: if all samples have, set data.height: 48 and data.width: 32, otherwise "
+            "leave it out",
+        ),
+        ((64, 48), 16, "set data.height: 64 and data.width: 48, otherwise leave it out"),
         ((64, 48), 4, "climate/data has shape (64, 48, 4), not (H, W, 16): leave it out, or replace it"),
     ],
 )

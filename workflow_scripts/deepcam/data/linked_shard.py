@@ -56,7 +56,7 @@ def wrong_shape(path: Path | str, found: Sequence[int], shape: tuple[int, int]) 
     """What to tell of a sample of somebody else that has other rows or columns than `shape` (H, W)."""
     return (
         f"{path}: has {found[0]} x {found[1]} pixels, not {shape[0]} x {shape[1]}: if all samples have, set "
-        f"data.height: {found[0]} and data.width: {found[1]}"
+        f"data.height: {found[0]} and data.width: {found[1]}, otherwise leave it out"
     )
 
 
