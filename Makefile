@@ -5,6 +5,7 @@ VENV ?= $(if $(filter gpu,$(KIND)),.venv-gpu,.venv)
 ARGS ?=
 CONTAINER ?= $(notdir $(firstword $(shell command -v podman docker 2> /dev/null)))
 DATA ?=
+SOURCE ?=
 NAME ?=
 FORCE ?=
 # Two files, because pip accepts no package without a hash beside packages with one.
@@ -114,8 +115,9 @@ IN_IMAGE = run --rm --ipc=host --network=host --hostname $$(uname -n) --security
 IN_IMAGE += $(if $(findstring podman,$(container)),--user 0:0 --security-opt unmask=/sys/dev/block,--user $$(id -u):$$(id -g))
 IN_IMAGE += $(if $(filter gpu,$(KIND)),--device nvidia.com/gpu=all)
 IN_IMAGE += $(if $(DATA),--volume $(or $(realpath $(DATA)),$(error DATA=$(DATA): there is no such folder; make it first)):/work/results/data)
+IN_IMAGE += $(if $(SOURCE),--volume $(or $(realpath $(SOURCE)),$(error SOURCE=$(SOURCE): there is no such folder)):$(abspath $(SOURCE)):ro)
 
-image-run: ## run the workflow in the image; results go to this folder, data there or to DATA=/mnt/fast; takes ARGS
+image-run: ## run the workflow in the image; results go to this folder, data there or to DATA=/mnt/fast; SOURCE=/shared/samples shows it a folder that data.source names; takes ARGS
 	@found=$$($(container) images --quiet deepcam:$(KIND)) || exit; \
 		[ "$$found" ] || { echo "error: there is no image deepcam:$(KIND); first: make image KIND=$(KIND)" >&2; exit 1; }
 	@mkdir -p results/data # else docker, to mount DATA, makes it as root

@@ -61,6 +61,15 @@ def test_the_data_may_lie_elsewhere(make, tmp_path):
     assert (tmp_path / "results/data").is_dir()
 
 
+def test_samples_of_the_site_are_visible_at_their_path_and_cannot_be_written(make, tmp_path):
+    (tmp_path / "shared/samples").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("shared/samples")
+    code, asked = make("image-run", f"SOURCE={tmp_path}/link", runtimes=("podman",))
+    assert code == 0 and f"--volume {tmp_path}/shared/samples:{tmp_path}/link:ro " in asked
+    code, said = make("image-run", "SOURCE=/nowhere", runtimes=("podman",))
+    assert code == 2 and "SOURCE=/nowhere: there is no such folder" in said and "run" not in said
+
+
 @pytest.mark.parametrize("target", ["image", "image-run"])
 def test_no_runtime_is_told(make, target):
     code, said = make(target)

@@ -37,6 +37,7 @@ NOT_RUN = {
     "apptainer ": "needs Apptainer",
     "reframe ": "needs ReFrame, which .ci/run does not install",
     'make run ARGS="--configfile mydata.yaml"': "needs the storage of a site",
+    "make image-run SOURCE=": "needs the storage of a site",
     ".venv/bin/python -m pip install ": "downloads packages",
     ". .venv/bin/activate": "needs the environment of make venv",
     "conda ": "needs conda",
