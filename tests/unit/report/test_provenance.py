@@ -55,6 +55,14 @@ def test_the_header_says_what_was_measured_with_what():
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [("nersc", "4 NERSC samples, "), ("/srv/climate data", "4 samples from /srv/climate data, ")],
+)
+def test_the_header_says_where_the_samples_come_from(source, expected):
+    assert provenance.provenance([changed(dataset={"source": source})]).dataset.startswith(expected)
+
+
+@pytest.mark.parametrize(
     ("date", "expected"),
     [
         ("2026-11-01T15:30:00+02:00", "2026-11-01 12:00–13:30 UTC"),

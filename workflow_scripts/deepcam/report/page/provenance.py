@@ -54,12 +54,15 @@ def provenance(records: Sequence[Record]) -> Provenance:
     nodes = max(len(record.environment.nodes) for record in records)
     differing = metadata.differing_metadata(records)
     share = dataset.bytes / node.memory_bytes if node.memory_bytes else 0.0
-    source = "NERSC" if dataset.source == "nersc" else dataset.source
+    number = f"{len(dataset.samples):,}"
+    samples = f"{number} {'NERSC' if dataset.source == 'nersc' else dataset.source} samples"
+    if dataset.source.startswith("/"):
+        samples = f"{number} samples from {dataset.source}"
     return Provenance(
         host=node.name,
         machine=f"{nodes} nodes, each {machine}" if nodes > 1 else machine,
         storage=_storages(records),
-        dataset=f"{len(dataset.samples):,} {source} samples, {digits(dataset.bytes / 1e9, 2)} GB "
+        dataset=f"{samples}, {digits(dataset.bytes / 1e9, 2)} GB "
         f"({percent(share) if share >= 0.01 else f'under {percent(0.01)}'} of memory)",
         network=_network(records),
         when=_when(record.environment.date for record in records),
