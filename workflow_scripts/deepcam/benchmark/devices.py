@@ -1,13 +1,13 @@
-"""Devices that engines run on: completion of queued work, copies, and energy. The CPU needs neither torch nor NVML."""
+"""Devices that engines run on: when work is done, copies, and metering. The CPU needs neither torch nor NVML."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from deepcam import machine_topology
+from deepcam.benchmark import gpu_meter
 from deepcam.record.run_schema import DeviceUsage
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
@@ -28,7 +28,7 @@ class Device(Protocol):
         ...
 
     def start_metering(self) -> Callable[[], DeviceUsage]:
-        """Start to measure energy, utilisation and memory. The returned function gives the usage since then."""
+        """Start to meter the device. The returned function gives its usage since then, and is called once."""
         ...
 
 
@@ -101,28 +101,4 @@ class Cuda:
         return self._torch.from_numpy(batch).cuda()
 
     def start_metering(self) -> Callable[[], DeviceUsage]:
-        import pynvml
-
-        handle = _nvml_handle(self._name)
-
-        def query(function: Callable[..., Any], *arguments: Any) -> Any:
-            try:
-                return function(handle, *arguments)
-            except pynvml.NVMLError:  # not supported by every card and driver
-                return None
-
-        started, before = time.time(), query(pynvml.nvmlDeviceGetTotalEnergyConsumption)
-
-        def usage() -> DeviceUsage:
-            after = query(pynvml.nvmlDeviceGetTotalEnergyConsumption)
-            memory = query(pynvml.nvmlDeviceGetMemoryInfo)
-            samples = query(pynvml.nvmlDeviceGetSamples, pynvml.NVML_GPU_UTILIZATION_SAMPLES, int(started * 1e6))
-            # The first one also covers time before the start.
-            percent = [sample.sampleValue.uiVal for sample in samples[1][1:]] if samples else []
-            return DeviceUsage(
-                energy_joules=None if before is None or after is None else (after - before) / 1000,
-                utilisation=sum(percent) / len(percent) / 100 if percent else None,
-                memory_bytes=memory.used if memory else None,
-            )
-
-        return usage
+        return gpu_meter.start(_nvml_handle(self._name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from deepcam.benchmark.timed_loop import Part
 from deepcam.machine import CpuTime
 from deepcam.record.delivery_schema import Delivery, MaskComparison
 from deepcam.record.packed import pack
-from deepcam.record.run_schema import DeviceUsage, RankRun
+from deepcam.record.run_schema import ClockMegahertz, DeviceUsage, RankRun, ThrottleReason
 
 Reading = TypeVar("Reading", int, float, CpuTime, Delivery)
 
@@ -42,14 +43,45 @@ def joined(parts: Sequence[Part], numbers: Mapping[str, int]) -> RankRun:
         disk_bytes=_known(sum, [part.storage.disks for part in parts]),
         network_bytes_read=_known(sum, [part.storage.network for part in parts]),
         reader=parts[-1].reader,  # some counts are since the start of the process
-        device=DeviceUsage(
-            energy_joules=_known(sum, [part.device.energy_joules for part in parts]),
-            utilisation=_mean(parts, lambda part: part.device.utilisation),
-            memory_bytes=_known(max, [part.device.memory_bytes for part in parts]),
-        ),
+        device=_device(parts),
         delivery=_known(_all_delivered, [part.delivery for part in parts]),
         masks=_all_masks([part.masks for part in parts if part.masks]),
     )
+
+
+def _device(parts: Sequence[Part]) -> DeviceUsage:
+    """What the device did in all parts. Those without samples of its clocks are too short, and do not count there."""
+    used = [part.device for part in parts]
+    return DeviceUsage(
+        energy_joules=_known(sum, [usage.energy_joules for usage in used]),
+        utilisation=_mean(parts, lambda part: part.device.utilisation),
+        memory_bytes=_known(max, [usage.memory_bytes for usage in used]),
+        sm_clock=_clock([usage.sm_clock for usage in used if usage.sm_clock]),
+        memory_clock=_clock([usage.memory_clock for usage in used if usage.memory_clock]),
+        throttled_shares=_throttled_shares(parts),
+        power_violation_seconds=_known(sum, [usage.power_violation_seconds for usage in used]),
+        thermal_violation_seconds=_known(sum, [usage.thermal_violation_seconds for usage in used]),
+    )
+
+
+def _clock(clocks: Sequence[ClockMegahertz]) -> ClockMegahertz | None:
+    if not clocks:
+        return None
+    return ClockMegahertz(
+        lowest=min(clock.lowest for clock in clocks),
+        median=statistics.fmean(clock.median for clock in clocks),
+        maximum=clocks[0].maximum,
+    )
+
+
+def _throttled_shares(parts: Sequence[Part]) -> dict[ThrottleReason, float] | None:
+    known = [(part.device.throttled_shares, part.seconds) for part in parts if part.device.throttled_shares is not None]
+    if not known:
+        return None
+    total = sum(seconds for _, seconds in known)
+    reasons = sorted({reason for shares, _ in known for reason in shares})
+    sums = {reason: sum(shares.get(reason, 0.0) * seconds for shares, seconds in known) for reason in reasons}
+    return {reason: min(1.0, throttled / total) for reason, throttled in sums.items()}
 
 
 def _all_delivered(parts: Sequence[Delivery]) -> Delivery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,6 +17,26 @@ LARGEST_COUNT = 10**9
 """Numbers and counts of samples are no larger. A sum of many of them fits into 64 bits."""
 
 
+ThrottleReason = Literal[
+    "software power cap",
+    "hardware slowdown",
+    "software thermal slowdown",
+    "hardware thermal slowdown",
+    "hardware power brake",
+]
+"""NVML's reasons for lower clocks of a GPU that count as throttling."""
+
+
+class ClockMegahertz(Model):
+    """A clock of a GPU in the samples that were taken during a run, ten a second, MHz."""
+
+    lowest: Count = Field(description="Lowest of the samples, MHz.")
+    median: Amount = Field(
+        description="Median of the samples, MHz; in a run of several parts, the mean of their medians."
+    )
+    maximum: Count | None = Field(description="Highest rate that the GPU supports, MHz; null where it does not tell.")
+
+
 class DeviceUsage(Model):
     """What the whole device used during a run, by all processes; null where the device does not tell."""
 
@@ -25,6 +45,24 @@ class DeviceUsage(Model):
     memory_bytes: Count | None = Field(
         default=None,
         description="Memory in use at the end, bytes; allocators keep what they had, so this is the peak.",
+    )
+    sm_clock: ClockMegahertz | None = Field(
+        default=None,
+        description="Clock of the GPU's multiprocessors (SM); null in runs of less than 0.1 s and if not recorded.",
+    )
+    memory_clock: ClockMegahertz | None = Field(default=None, description="Clock of the GPU's memory, likewise.")
+    throttled_shares: dict[ThrottleReason, Share] | None = Field(
+        default=None,
+        description="Reason for throttling to the share of the samples in which NVML gave it; reasons that it never "
+        "gave are left out; null in runs of less than 0.1 s and if not recorded.",
+    )
+    power_violation_seconds: Amount | None = Field(
+        default=None,
+        description="How long power limits held the clocks back, by NVML's violation counter, seconds; null if not "
+        "recorded.",
+    )
+    thermal_violation_seconds: Amount | None = Field(
+        default=None, description="How long the GPU's temperature did, likewise; null if not recorded."
     )
 
 

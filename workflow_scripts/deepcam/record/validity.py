@@ -13,6 +13,7 @@ from deepcam.record import (
     consistency_checks,
     core_checks,
     delivery_checks,
+    device_checks,
     medium_checks,
     memory_checks,
     metadata,
@@ -61,6 +62,7 @@ def checks(record: Measurement) -> list[Check]:
         _background_load(record),
         *_nodes(record),
         *core_checks.checks(record),
+        *device_checks.checks(record),
     ]
     if cell.cache == "cold":
         worst = max(share for run in runs for share in run.page_cache_residency_max)

@@ -20,7 +20,7 @@ MISSING = Markup("Missing records"), Markup("Run the same command again. It meas
 
 WORST = {
     "background_cpu_load", "background_cpu_load_small", "background_storage_load", "background_storage_load_small",
-    "bottleneck", "cpu_throttling",
+    "bottleneck", "cpu_throttling", "gpu_throttled",
 }  # fmt: skip
 """Checks that found percentages, of which a larger one is worse."""
 

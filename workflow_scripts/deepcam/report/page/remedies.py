@@ -59,6 +59,12 @@ REMEDIES = {
         Markup("Ranks had cores of another NUMA node than their GPU’s"),
         Markup("Order <code>devices</code> by NUMA node, or bind the ranks with the launcher’s options."),
     ),
+    "gpu_throttled": (
+        Markup("A GPU lowered its clocks during a run, because of its power or its temperature"),
+        Markup(
+            "Check its power limit and its cooling with <code>nvidia-smi -q -d POWER,TEMPERATURE,PERFORMANCE</code>."
+        ),
+    ),
     "thread_cores": (
         Markup("Threads were bound to fewer cores than their rank had"),
         Markup("Find the library or program that binds them, with the check’s entry in docs/results.md."),
