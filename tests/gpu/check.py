@@ -53,14 +53,17 @@ TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps
 MADE = ("summary.html", "bundle.tar.gz", "tables/summary.csv")
 """Results that are copied to OUT: the summary page, and everything that it is made from."""
 
-KEPT = ("model/engines/*/*.json", "logs/*/*/*.log")
-"""Files that are not in the bundle, but explain failures."""
+KEPT = ("model/engines/*/*.json", "logs/*/*/*.log", "energy/*.json")
+"""Files that are not in the bundle: those that explain failures, and the records of the runs whose energy counts."""
 
 COLUMNS = (
     "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "cv_within_starts",
-    "joules_per_sample", "device_memory_bytes", "accelerator_utilisation", "overlap_efficiency", "bottleneck",
-    "invalid_reasons",
+    "device_memory_bytes", "accelerator_utilisation", "overlap_efficiency", "bottleneck", "invalid_reasons",
 )  # fmt: skip
+"""Columns of the summary that are printed. Its joules are left out, because the runs in it are too short for them."""
+
+ENERGY_SECONDS = 5
+"""Shortest duration of a run whose energy is printed, because the energy counter of a GPU is slow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +162,19 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
             "--engines", *engines, "--device", device, "--output", str(out / "profile.txt"),
         ]  # fmt: skip
 
+    def energy(mode: str) -> Step:
+        """The batch size that matters most, in runs that are long enough to know their energy."""
+        engine, file, batch = ("eager-fp32", "cpu", "2") if dry else ("aotinductor-fp16-graphs", "cuda0", "8")
+        reading = ["--reader", "pread", "--cache", "warm", "--max-inter-threads", "2" if dry else "8"]
+        command = [
+            *python, "keep_heap", "run_benchmark", "--mode", mode, "--batch-size", batch, "--devices", device,
+            *(reading if mode == "inference" else []), "--dataset", "results/data/dataset.json",
+            "--engine", engine, "--engine-files", f"results/model/engines/{engine}/{file}.pt2",
+            "--accuracy-files", f"results/accuracy/{engine}/{file}.json", "--num-runs", "3",
+            "--min-seconds", "0.1" if dry else str(ENERGY_SECONDS), "--outputfile", f"results/energy/{mode}.json",
+        ]  # fmt: skip
+        return Step(f"energy-{mode}", lambda: command)
+
     def tests(*paths: str) -> list[str]:
         files = [str(ROOT / f"tests/unit/{path}.py") for path in paths]
         return [*python, "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *files]
@@ -171,6 +187,8 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         Step("inference", lambda: inference, measures=True),
         Step("workflow", lambda: snakemake("all"), measures=True),
         Step(REPORT, lambda: report),
+        energy("compute"),
+        energy("inference"),
         # These run in two processes: a crash of one must not hide the results of the other.
         Step(
             "reader-tests",
@@ -215,7 +233,8 @@ def collect(out: Path, work: Path, names: list[str], done: dict[str, list[str | 
         for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
             archive.add(path, path.relative_to(work))
     rows = [row(name, str(done[name][0]), float(done[name][1])) if name in done else f"{name:<18}-" for name in names]
-    table = "\n".join([f"{'step':<18}{'result':<8}{'seconds':>8}", *rows, "", *cells(out / "summary.csv")])
+    header = f"{'step':<18}{'result':<8}{'seconds':>8}"
+    table = "\n".join([header, *rows, "", *cells(out / "summary.csv"), "", *energies(work)])
     (out / "table.txt").write_text(f"{table}\n", encoding="utf-8")
 
 
@@ -225,6 +244,25 @@ def cells(summary: Path) -> list[str]:
         return ["no configuration was measured"]
     with open(summary, newline="") as file:
         return [" ".join(COLUMNS), *(" ".join(row.get(c) or "-" for c in COLUMNS) for row in csv.DictReader(file))]
+
+
+def energies(work: Path) -> list[str]:
+    """A line per configuration whose runs are long enough to know their energy."""
+    lines = [
+        "mode engine local_batch_size seconds samples_per_second joules_per_sample watts lowest_sm_megahertz problems"
+    ]
+    for path in sorted((work / "results/energy").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        cell, metrics, ranks = record["cell"], record["metrics"], [run["ranks"][0] for run in record["runs"]]
+        values = [
+            *(cell[key] for key in ("mode", "engine", "local_batch_size")),
+            min(sum(rank["part_seconds"]) for rank in ranks),
+            *(metrics[key] for key in ("samples_per_second", "joules_per_sample", "device_watts")),
+            min((clock["lowest"] for rank in ranks if (clock := rank["device"]["sm_clock"])), default=None),
+            metrics["invalid_reasons"] or metrics["warnings"],
+        ]
+        lines.append(" ".join(f"{value:.4g}" if isinstance(value, float) else str(value or "-") for value in values))
+    return lines
 
 
 if __name__ == "__main__":

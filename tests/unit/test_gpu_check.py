@@ -8,18 +8,26 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from deepcam.benchmark import arguments
+from record_example import content, judged
 
 PROGRAM = Path(__file__).parents[1] / "gpu/check.py"
 
 
-@pytest.fixture
-def check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program as a module, with a step that ends well, one that fails, and one that measures."""
+def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program as a module."""
     spec = importlib.util.spec_from_file_location("gpu_check", PROGRAM)
     assert spec is not None and spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, made)  # dataclasses look for the module there
     spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program as a module, with a step that ends well, one that fails, and one that measures."""
+    made = program(monkeypatch)
     monkeypatch.setenv("PYTHONPATH", "")
     steps = [
         made.Step("good", lambda: ["echo", "good"]),
@@ -96,3 +104,33 @@ def test_the_state_is_kept_after_each_step(check: ModuleType, tmp_path: Path, mo
     monkeypatch.setattr(check, "collect", noticed)
     called(check, tmp_path, monkeypatch)
     assert seen == [["good"], ["good", "bad"], ["good", "bad", "long"], ["good", "bad", "long", "report"]]
+
+
+def test_energy_is_that_of_runs_of_five_seconds_at_batch_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = program(monkeypatch)
+    commands = {step.name: step.command for step in made.steps(tmp_path, tmp_path, False, [])}
+    for mode in ("compute", "inference"):
+        words = commands[f"energy-{mode}"]()
+        given = arguments.parser().parse_args(words[words.index("run_benchmark") + 1 :])
+        assert (given.mode, given.batch_size, given.min_seconds, given.devices) == (mode, 8, 5.0, ["cuda:0"])
+        assert given.outputfile == Path(f"results/energy/{mode}.json")
+
+
+def test_joules_are_printed_of_these_runs_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = program(monkeypatch)
+    columns = ("mode", "joules_per_sample")
+    (tmp_path / "summary.csv").write_text(f"{','.join(columns)}\ncompute,123.456\n")
+    assert "123.456" not in "\n".join(made.cells(tmp_path / "summary.csv"))
+    assert len(made.energies(tmp_path)) == 1
+    measured = content(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    for run, joules in zip(measured["runs"], (36.0, 40.0), strict=True):
+        run["ranks"][0]["device"] |= {
+            "energy_joules": joules,
+            "sm_clock": {"lowest": 1200, "median": 1755.0, "maximum": 1980},
+        }
+    path = tmp_path / "results/energy/compute.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(judged(measured).model_dump_json())
+    header, line = made.energies(tmp_path)
+    values = dict(zip(header.split(), line.split(), strict=False))
+    assert (values["mode"], values["joules_per_sample"], values["lowest_sm_megahertz"]) == ("compute", "9.5", "1200")
