@@ -181,7 +181,7 @@ def test_an_engine_that_auto_chose_from_other_candidates_is_refused() -> None:
 def test_devices_for_which_auto_chose_differently_are_not_measured_together(tmp_path: Path) -> None:
     paths = [tmp_path / "cuda0.pt2", tmp_path / "cuda1.pt2"]
     for path, precision in zip(paths, ("fp16", "bf16"), strict=True):
-        path.with_suffix(".json").write_text(json.dumps({"backend": "eager", "precision": precision}))
+        write_fingerprint(path, {"backend": "eager", "precision": precision})
     cell = Cell("compute", "none", "none", "eager-auto", 2, 1, 1, 1)
     job = SimpleNamespace(cell=cell, training=None, engine_files=paths, required={}, accuracy_files=[])
     with pytest.raises(InputError, match=r"engine eager-auto: auto chose eager fp16, eager bf16 for the devices"):
