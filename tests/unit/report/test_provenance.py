@@ -54,6 +54,12 @@ def test_the_header_says_what_was_measured_with_what():
     assert found.differences == "" and not found.on_gpus
 
 
+def test_the_header_says_that_the_file_system_of_a_chroot_is_not_visible():
+    disk = {"type": "unseen", "device": "unseen", "caveat": "the disk of a virtual machine"}
+    found = provenance.provenance([changed(facts={"file_system": disk})])
+    assert found.storage == "a file system that is not visible from here, virtual disk"
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [("nersc", "4 NERSC samples, "), ("/srv/climate data", "4 samples from /srv/climate data, ")],

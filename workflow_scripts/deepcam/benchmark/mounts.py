@@ -7,10 +7,9 @@ import os
 import re
 from pathlib import Path
 
-MOUNTS = Path("/proc/self/mountinfo")
+from deepcam.record.environment_schema import UNSEEN
 
-UNSEEN = "unseen"
-"""Type of a file system that MOUNTS does not list, such as the root of a chroot."""
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deepcam import machine, machine_topology
-from deepcam.benchmark.mounts import UNSEEN, Mount, device_number, layers_of, mount_of
+from deepcam.benchmark.mounts import Mount, device_number, layers_of, mount_of
+from deepcam.record.environment_schema import UNSEEN
 
 SYS_BLOCK = Path("/sys/dev/block")
 

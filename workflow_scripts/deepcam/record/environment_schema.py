@@ -7,6 +7,9 @@ from pydantic import Field
 from deepcam.record.columns import Model
 from deepcam.record.fields import Amount, Count, Positive, Sha256
 
+UNSEEN = "unseen"
+"""Type of a file system that the kernel does not show to the process, such as the root of a chroot."""
+
 
 class FileSystem(Model):
     """The file system that holds the dataset, as one node mounts it."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from deepcam import climate
 from deepcam.record import metadata, metrics
-from deepcam.record.environment_schema import FileSystem, Node
+from deepcam.record.environment_schema import UNSEEN, FileSystem, Node
 from deepcam.record.schema import Record
 from deepcam.report.page.words import DASH, digits, joined, percent, span
 
@@ -120,6 +120,8 @@ def _storages(records: Iterable[Record]) -> str:
 def _storage(file_system: FileSystem) -> str:
     model = f" ({file_system.model})" if file_system.model else ""
     virtual = ", virtual disk" if _is_virtual(file_system) else ""
+    if file_system.type == UNSEEN:
+        return f"a file system that is not visible from here{model}{virtual}"
     return f"{file_system.type} on {file_system.device}{model}{virtual}"
 
 
