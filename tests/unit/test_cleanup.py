@@ -16,6 +16,7 @@ import yaml
 from deepcam import cleanup, paths
 from deepcam.errors import InputError
 from deepcam.grid import Cell
+from servers import require
 
 ROOT = Path(__file__).parents[2]
 REBUILT = ("results/tables/summary.csv", "results/summary.html", "results/report.zip", "results/model/model.pth")
@@ -158,7 +159,7 @@ def test_a_link_is_removed_and_not_what_it_leads_to(folder, monkeypatch):
 
 def test_a_file_that_git_tracks_stops_it_before_anything_is_removed(folder, monkeypatch):
     for command in (["init", "--quiet"], ["add", "--force", "results/tables/summary.csv"]):
-        subprocess.run(["git", *command], check=True)
+        subprocess.run([require("git", "git"), *command], check=True)
     with pytest.raises(InputError, match=r"results/tables/summary.csv: tracked by git"):
         clean(monkeypatch, "--force")
     assert left(*REBUILT) == {*REBUILT}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from servers import require
 
 ROOT = Path(__file__).parents[2]
 IMPORTING = """
@@ -76,7 +77,7 @@ def git_host(tmp_path):
     shutil.copytree(ROOT, repository, ignore=ignored)
     identity = ["-c", "user.name=test", "-c", "user.email=test"]
     for command in ["init", "--quiet", "--initial-branch=main"], ["add", "."], [*identity, "commit", "-qm", "all"]:
-        subprocess.run(["git", *command], cwd=repository, check=True)
+        subprocess.run([require("git", "git"), *command], cwd=repository, check=True)
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{tmp_path}/host/.insteadOf",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import record_example
-from deepcam.benchmark import arguments, ranks, run
+from deepcam.benchmark import arguments, page_cache, ranks, run
 from deepcam.errors import InputError
 from deepcam.model import judged_masks
 from deepcam.model.fingerprint import write_fingerprint
@@ -53,7 +53,10 @@ def check(job: run.Job) -> None:
     run.read_fingerprints(job)
 
 
-def test_the_originals_command_line_is_understood_with_dashes_and_underscores(folder: Path, engines: Path) -> None:
+def test_the_originals_command_line_is_understood_with_dashes_and_underscores(
+    folder: Path, engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_cache, "may_drop_all", lambda: True)
     job = parse(
         folder,
         f"--mode=inference --trt_model_dir {engines} --num_warmup_runs 2 --num-runs=7 --max_inter_threads 4"

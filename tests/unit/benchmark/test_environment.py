@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from deepcam import machine_topology
 from deepcam.benchmark import arguments, devices, environment, run, storage
+from servers import require
 from site_example import npy
 
 
@@ -37,7 +38,7 @@ def test_versions_of_what_computes_on_a_gpu_are_recorded(monkeypatch):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A git repository with one commit, which has the module that asks for it."""
-    git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
+    git = [require("git", "git"), "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
     (tmp_path / "environment.py").write_text("")
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "a"]):
         subprocess.run([*git, *words], check=True)

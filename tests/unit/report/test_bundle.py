@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from deepcam.errors import InputError
 from deepcam.report import bundle
+from servers import require
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,7 +48,7 @@ def run(tmp_path, monkeypatch):
 
 
 def git(*arguments):
-    subprocess.run(["git", "-C", "code", *arguments], check=True, capture_output=True)
+    subprocess.run([require("git", "git"), "-C", "code", *arguments], check=True, capture_output=True)
 
 
 def packed(*made, output="bundle.tar.gz"):
@@ -76,7 +77,7 @@ def test_in_a_checkout_only_tracked_files_are_packed(run):
 
 def test_a_folder_in_a_checkout_of_something_else_is_no_checkout(run, monkeypatch):
     monkeypatch.delitem(os.environ, "GIT_CEILING_DIRECTORIES")
-    subprocess.run(["git", "init", "--quiet", "."], check=True, capture_output=True)
+    subprocess.run([require("git", "git"), "init", "--quiet", "."], check=True, capture_output=True)
     assert packed() == {*WORKFLOW, *ADDED, "config/in.yaml"}
 
 

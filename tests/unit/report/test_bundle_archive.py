@@ -75,13 +75,16 @@ def test_a_file_that_is_there_twice_is_refused(tmp_path):
     assert "a/x is in it twice" in refusal(packed(tmp_path / "b", ("a/x", b"1", {}), ("./a/x", b"2", {})))
 
 
-def test_a_size_under_0_does_not_let_tarfile_read_the_same_header_for_ever(tmp_path):
-    path = packed(tmp_path / "b", ("x", b"", {"size": -1024}), form=tarfile.GNU_FORMAT)
-    assert "x has -1,024 bytes" in refusal(path)
-    path = packed(
-        tmp_path / "b", ("x", b"", {"size": -1024, "type": tarfile.GNUTYPE_LONGNAME}), form=tarfile.GNU_FORMAT
-    )
-    assert "a header of -1,024 bytes" in refusal(path)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": -1024}, "x has -1,024 bytes"),
+        ({"size": -1024, "type": tarfile.GNUTYPE_LONGNAME}, "a header of -1,024 bytes"),
+    ],
+)
+def test_a_size_under_0_does_not_let_tarfile_read_the_same_header_for_ever(fields, message, tmp_path):
+    refused = refusal(packed(tmp_path / "b", ("x", b"", fields), form=tarfile.GNU_FORMAT))
+    assert message in refused or "(invalid offset)" in refused  # which tarfile of Python 3.11.2 says
 
 
 def test_the_whole_and_its_number_of_files_have_limits(tmp_path, monkeypatch):
