@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gc
+import importlib.metadata
 import os
 import signal
 
@@ -143,9 +144,9 @@ def test_an_error_of_the_system_call_names_the_file(files, monkeypatch):
 def test_a_dali_that_may_return_unread_memory_is_refused(monkeypatch, version, told):
     def installed(package):
         if version is None or package != "nvidia-dali-cuda120":
-            raise dali.importlib.metadata.PackageNotFoundError(package)
+            raise importlib.metadata.PackageNotFoundError(package)
         return version
 
-    monkeypatch.setattr(dali.importlib.metadata, "version", installed)
+    monkeypatch.setattr(importlib.metadata, "version", installed)
     with pytest.raises(InputError, match=told) if told else contextlib.nullcontext():
         dali.check_version()

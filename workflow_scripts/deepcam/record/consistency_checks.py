@@ -124,7 +124,8 @@ def _equal(old: object, new: object) -> bool:
 
 def _contradictions(record: Measurement) -> Iterator[str]:
     dataset = record.dataset
-    if not 0 <= dataset.header_bytes <= MOST_HEADER_BYTES:
+    headers = dataset.bytes - len(dataset.samples) * 4 * math.prod(dataset.sample_shape)
+    if not 0 <= headers <= len(dataset.samples) * MOST_HEADER_BYTES:
         yield f"{dataset.bytes:,} bytes in {len(dataset.samples):,} samples of shape {list(dataset.sample_shape)}"
     if not _is_utc(record.environment.date):
         yield f"date {record.environment.date}"

@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import errno
 import importlib
+import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -92,6 +93,25 @@ def check_packages(names: Iterable[str]) -> None:
     modules = {READERS[name].module for name in names if name in READERS}
     for name in sorted(modules & {"dali", "kvikio"}):
         importlib.import_module(f"deepcam.benchmark.readers.{name}").check_version()
+
+
+def require_release(packages: Iterable[str], oldest: tuple[int, int], missing: str, flaw: str) -> None:
+    """Raise InputError if none of these packages is installed, or if one of them is older than the release `oldest`.
+
+    `missing` says that none is installed. `flaw` says what is wrong with older releases.
+    """
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    if not found:
+        raise InputError(missing)
+    least = ".".join(map(str, oldest))
+    for package, version in found.items():
+        if tuple(map(int, version.split(".")[:2])) < oldest:
+            raise InputError(
+                f"{package} {version}: before {least}, {flaw}; install {least} or later, or change readers"
+            )
 
 
 def require_o_direct(path: Path, use: str, remedy: str) -> None:

@@ -12,15 +12,13 @@ DALI_ODIRECT_CHUNK_SIZE, DALI_GDS_CHUNK_SIZE).
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcam.benchmark.readers import Batch, Options, cufile, require_o_direct
+from deepcam.benchmark.readers import Batch, Options, cufile, require_o_direct, require_release
 from deepcam.errors import InputError
 
 QUEUE_DEPTH = 4
@@ -50,19 +48,12 @@ https://github.com/NVIDIA/DALI/issues/6482."""
 
 def check_version() -> None:
     """Raise InputError if DALI is not installed, or if its numpy reader may return memory that it has not read into."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    if not found:
-        raise InputError(f"readers dali-*: need the Python package {PACKAGES[0]}; run make venv, or change readers")
-    for package, version in found.items():
-        if tuple(map(int, version.split(".")[:2])) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise InputError(
-                f"{package} {version}: before {oldest}, its numpy reader could return memory that it had not read into "
-                f"(NVIDIA/DALI issue 6482); install {oldest} or later, or change readers"
-            )
+    require_release(
+        PACKAGES,
+        OLDEST,
+        f"readers dali-*: need the Python package {PACKAGES[0]}; run make venv, or change readers",
+        "its numpy reader could return memory that it had not read into (NVIDIA/DALI issue 6482)",
+    )
 
 
 def chunk_bytes(sample_bytes: int, intra_threads: int) -> int:

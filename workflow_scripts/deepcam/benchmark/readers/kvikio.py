@@ -19,14 +19,13 @@ import collections
 import concurrent.futures
 import contextlib
 import errno
-import importlib.metadata
 import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepcam.benchmark.readers import Batch, Options, require_o_direct
+from deepcam.benchmark.readers import Batch, Options, require_o_direct, require_release
 from deepcam.benchmark.readers.upload import Copies, CudaCopies
 from deepcam.data import npy
 from deepcam.errors import InputError
@@ -43,21 +42,12 @@ OLDEST = (25, 12)
 
 def check_version() -> None:
     """Raise InputError if KvikIO is not installed, or too old to read with O_DIRECT."""
-    found = {}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    if not found:
-        raise InputError(
-            f"reader kvikio: needs the Python package {PACKAGES[0]}; run make venv KIND=gpu, or change readers"
-        )
-    for package, version in found.items():
-        if tuple(map(int, version.split(".")[:2])) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise InputError(
-                f"{package} {version}: before {oldest}, it cannot read with O_DIRECT in compatibility mode; install "
-                f"{oldest} or later, or change readers"
-            )
+    require_release(
+        PACKAGES,
+        OLDEST,
+        f"reader kvikio: needs the Python package {PACKAGES[0]}; run make venv KIND=gpu, or change readers",
+        "it cannot read with O_DIRECT in compatibility mode",
+    )
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> KvikioReader:
