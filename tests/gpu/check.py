@@ -11,12 +11,12 @@ with small samples.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import importlib.util
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +25,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
+
+import check_tables
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -53,17 +55,14 @@ TRAINED_SIZES = ("--height", "--width", "--crop-width", "--batch-size", "--steps
 MADE = ("summary.html", "bundle.tar.gz", "tables/summary.csv")
 """Results that are copied to OUT: the summary page, and everything that it is made from."""
 
-KEPT = ("model/engines/*/*.json", "logs/*/*/*.log", "energy/*.json")
-"""Files that are not in the bundle: those that explain failures, and the records of the runs whose energy counts."""
-
-COLUMNS = (
-    "mode", "reader", "engine", "local_batch_size", "samples_per_second", "gigabytes_per_second", "cv_within_starts",
-    "device_memory_bytes", "accelerator_utilisation", "overlap_efficiency", "bottleneck", "invalid_reasons",
-)  # fmt: skip
-"""Columns of the summary that are printed. Its joules are left out, because the runs in it are too short for them."""
+KEPT = ("model/engines/*/*.json", "logs/*/*/*.log", "direct/*/*.json")
+"""Files that are not in the bundle: those that explain failures, and the records of runs outside the workflow."""
 
 ENERGY_SECONDS = 5
 """Shortest duration of a run whose energy is printed, because the energy counter of a GPU is slow."""
+
+ENERGY_STARTS = 3
+"""Fewest starts for a confidence interval."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +94,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     places = [str(ROOT / "workflow_scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
+    sys.path.insert(0, places[0])
     known = steps(out, work, arguments.dry_run, arguments.configfile)
     if unknown := set(arguments.only or ()) - {step.name for step in known}:
         parser.error(f"--only: there is no step {min(unknown)}; there are {', '.join(step.name for step in known)}")
@@ -128,18 +128,27 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         "--threads", str(os.cpu_count()), "--evaluation-samples", "4", "--checkpoint-steps", "1000",
         "--checkpoint", "checkpoint.pt", "--output", "model.pth", "--evaluation", "evaluation.json",
     ]  # fmt: skip
+    with_kvikio, with_tensorrt = (
+        not dry and importlib.util.find_spec(package) is not None for package in ("kvikio", "torch_tensorrt")
+    )
     own = {
         # A dry run trains too few steps to tell classes apart, so its engines have the shipped weights.
         "parts.yaml": f"model: {{parts: {ROOT / 'share' if dry else work / 'parts'}}}\n",
         "inference.yaml": "benchmark: {modes: [compute, inference]}\n",
         "kvikio.yaml": "benchmark: {per_mode: {io: {readers: [dali-mmap, kvikio, pread, pread-discard]}}}\n",
+        "tensorrt.yaml": "engines:\n"
+        "  - {backend: eager, precision: fp16}\n"
+        "  - {backend: aotinductor, precision: fp16}\n"
+        "  - {backend: aotinductor, precision: fp16, cuda_graphs: true}\n"
+        "  - {backend: tensorrt, precision: fp16, cuda_graphs: true}\n",
     }
     for name, text in own.items():
         (work / name).write_text(text, encoding="utf-8")
     overlays = [
         HERE / "check.yaml",
         *([HERE / "dry_run.yaml"] if dry else []),
-        *([work / "kvikio.yaml"] if not dry and importlib.util.find_spec("kvikio") else []),
+        *([work / "kvikio.yaml"] if with_kvikio else []),
+        *([work / "tensorrt.yaml"] if with_tensorrt else []),
         *(path.resolve() for path in more),
         work / "parts.yaml",
     ]
@@ -162,18 +171,36 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
             "--engines", *engines, "--device", device, "--output", str(out / "profile.txt"),
         ]  # fmt: skip
 
-    def energy(mode: str) -> Step:
-        """The batch size that matters most, in runs that are long enough to know their energy."""
-        engine, file, batch = ("eager-fp32", "cpu", "2") if dry else ("aotinductor-fp16-graphs", "cuda0", "8")
-        reading = ["--reader", "pread", "--cache", "warm", "--max-inter-threads", "2" if dry else "8"]
-        command = [
-            *python, "keep_heap", "run_benchmark", "--mode", mode, "--batch-size", batch, "--devices", device,
-            *(reading if mode == "inference" else []), "--dataset", "results/data/dataset.json",
-            "--engine", engine, "--engine-files", f"results/model/engines/{engine}/{file}.pt2",
-            "--accuracy-files", f"results/accuracy/{engine}/{file}.json", "--num-runs", "3",
-            "--min-seconds", "0.1" if dry else str(ENERGY_SECONDS), "--outputfile", f"results/energy/{mode}.json",
+    engine, file = ("eager-fp32", "cpu") if dry else ("aotinductor-fp16-graphs", "cuda0")
+
+    def direct(name: str, cells: list[list[str]], starts: int = 1) -> Step:
+        """Cells outside the workflow's grid, once in each round. A cell that fails ends the step."""
+        commands = [
+            [*python, "keep_heap", "run_benchmark", "--devices", device, "--dataset", "results/data/dataset.json",
+             "--cache", "none" if "compute" in cell else "warm", *cell,
+             "--outputfile", f"results/direct/{name}/{number}-{start}.json"]
+            for start in range(starts) for number, cell in enumerate(cells)
         ]  # fmt: skip
-        return Step(f"energy-{mode}", lambda: command)
+        return Step(name, lambda: ["sh", "-c", " && ".join(map(shlex.join, commands))])
+
+    def energy(mode: str, engine: str) -> Step:
+        """The batch size that matters most, in runs that are long enough to know their energy."""
+        reading = ["--reader", "pread", "--max-inter-threads", "2" if dry else "8"] if mode == "inference" else []
+        cell = [
+            "--mode", mode, "--batch-size", "2" if dry else "8", *reading,
+            "--engine", engine, "--engine-files", f"results/model/engines/{engine}/{file}.pt2",
+            "--accuracy-files", f"results/accuracy/{engine}/{file}.json",
+            "--num-runs", "2", "--min-seconds", "0.1" if dry else str(ENERGY_SECONDS),
+        ]  # fmt: skip
+        return direct(f"energy-{mode}-{engine.split('-')[0]}", [cell], ENERGY_STARTS)
+
+    def threads() -> Step:
+        """How fast samples come from the page cache to the device, and to the host alone, with few and many threads."""
+        sizes = ["--mode", "io", "--batch-size", "2" if dry else "8", "--num-runs", "3"]
+        sizes += ["--min-seconds", "0.05" if dry else "1"]
+        readers = ["pread", "pread-discard", *(["kvikio"] if with_kvikio else [])]
+        numbers = ["1", "2"] if dry else ["1", "4", "12", "15"]
+        return direct("threads", [[*sizes, "--reader", r, "--max-inter-threads", n] for r in readers for n in numbers])
 
     def tests(*paths: str) -> list[str]:
         files = [str(ROOT / f"tests/unit/{path}.py") for path in paths]
@@ -187,8 +214,9 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         Step("inference", lambda: inference, measures=True),
         Step("workflow", lambda: snakemake("all"), measures=True),
         Step(REPORT, lambda: report),
-        energy("compute"),
-        energy("inference"),
+        energy("inference", engine),
+        energy("compute", engine),
+        threads(),
         # These run in two processes: a crash of one must not hide the results of the other.
         Step(
             "reader-tests",
@@ -199,6 +227,7 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
         Step("engine-tests", lambda: tests("model/test_engine_gpu")),
         Step("engines", lambda: snakemake("engines")),
         Step("profile", profile),
+        *(energy(mode, "tensorrt-fp16-graphs") for mode in ("inference", "compute") if with_tensorrt),
     ]
 
 
@@ -221,7 +250,7 @@ def run(name: str, command: list[str], seconds: float, work: Path, log: TextIO) 
 
 def row(name: str, result: str, seconds: float) -> str:
     """One row of the table of steps."""
-    return f"{name:<18}{result:<8}{seconds:8.0f}"
+    return f"{name:<30}{result:<8}{seconds:8.0f}"
 
 
 def collect(out: Path, work: Path, names: list[str], done: dict[str, list[str | float]]) -> None:
@@ -232,37 +261,11 @@ def collect(out: Path, work: Path, names: list[str], done: dict[str, list[str | 
     with tarfile.open(out / "logs.tar.gz", "w:gz") as archive:
         for path in sorted(path for pattern in KEPT for path in (work / "results").glob(pattern)):
             archive.add(path, path.relative_to(work))
-    rows = [row(name, str(done[name][0]), float(done[name][1])) if name in done else f"{name:<18}-" for name in names]
-    header = f"{'step':<18}{'result':<8}{'seconds':>8}"
-    table = "\n".join([header, *rows, "", *cells(out / "summary.csv"), "", *energies(work)])
+    rows = [row(name, str(done[name][0]), float(done[name][1])) if name in done else f"{name:<30}-" for name in names]
+    header = f"{'step':<30}{'result':<8}{'seconds':>8}"
+    directly = check_tables.direct(work / "results/direct")
+    table = "\n".join([header, *rows, "", *check_tables.cells(out / "summary.csv"), "", *directly])
     (out / "table.txt").write_text(f"{table}\n", encoding="utf-8")
-
-
-def cells(summary: Path) -> list[str]:
-    """A line per configuration."""
-    if not summary.exists():
-        return ["no configuration was measured"]
-    with open(summary, newline="") as file:
-        return [" ".join(COLUMNS), *(" ".join(row.get(c) or "-" for c in COLUMNS) for row in csv.DictReader(file))]
-
-
-def energies(work: Path) -> list[str]:
-    """A line per configuration whose runs are long enough to know their energy."""
-    lines = [
-        "mode engine local_batch_size seconds samples_per_second joules_per_sample watts lowest_sm_megahertz problems"
-    ]
-    for path in sorted((work / "results/energy").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        cell, metrics, ranks = record["cell"], record["metrics"], [run["ranks"][0] for run in record["runs"]]
-        values = [
-            *(cell[key] for key in ("mode", "engine", "local_batch_size")),
-            min(sum(rank["part_seconds"]) for rank in ranks),
-            *(metrics[key] for key in ("samples_per_second", "joules_per_sample", "device_watts")),
-            min((clock["lowest"] for rank in ranks if (clock := rank["device"]["sm_clock"])), default=None),
-            metrics["invalid_reasons"] or metrics["warnings"],
-        ]
-        lines.append(" ".join(f"{value:.4g}" if isinstance(value, float) else str(value or "-") for value in values))
-    return lines
 
 
 if __name__ == "__main__":

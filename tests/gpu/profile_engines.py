@@ -35,7 +35,7 @@ def main() -> None:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         plain(fields_of(1, first.shape, device, dtype))
     flop = counter.get_total_flops()
-    lines = [f"{flop / 1e12:.3f} TFLOP a sample"]
+    lines = [f"{flop / 1e12:.3f} TFLOP a sample", *(limits(device, dtype) if device.type == "cuda" else [])]
     for size in sorted({1, first.max_batch}):
         batch = torch.rand(size, *first.shape, device=device)
         fields = fields_of(size, first.shape, device, dtype)
@@ -54,7 +54,25 @@ def main() -> None:
         table = traced.key_averages().table(sort_by=key, row_limit=20, max_name_column_width=80)
         lines += ["", f"{fastest}, {CALLS} calls with batch {size}:", table, ""]
     arguments.output.write_text("\n".join(lines))
-    print("\n".join(line for line in lines if line.startswith("batch")))
+    print("\n".join(line for line in lines if line.startswith(("batch", "largest", "copy"))))
+
+
+def limits(device: torch.device, dtype: torch.dtype) -> list[str]:
+    """What the machine allows at most: a matrix product, copies within the device's memory, and copies to it."""
+    left, right = (torch.randn(8192, 8192, device=device, dtype=dtype) for _ in range(2))
+    there, here = torch.rand(2**28, device=device), torch.rand(2**28).pin_memory()
+    also_there = torch.empty_like(there)
+    calls: dict[str, Callable[[], object]] = {
+        "product": lambda: left @ right,
+        "within": lambda: also_there.copy_(there),
+        "to": lambda: there.copy_(here, non_blocking=True),
+    }
+    took = medians(calls, device)
+    return [
+        f"largest matrix product, {dtype}: {2 * 8192**3 / took['product'] / 1e12:.0f} TFLOP/s",
+        f"copy in the device's memory, read and written: {2 * there.nbytes / took['within'] / 1e9:.0f} GB/s",
+        f"copy from page-locked memory of the host: {there.nbytes / took['to'] / 1e9:.1f} GB/s",
+    ]
 
 
 def medians(calls: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:

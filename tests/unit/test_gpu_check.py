@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from deepcam.benchmark import arguments
+from deepcam.record.precision import MIN_STARTS, relative_half_width
 from record_example import content, judged
 
 PROGRAM = Path(__file__).parents[1] / "gpu/check.py"
@@ -20,6 +22,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec is not None and spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, made)  # dataclasses look for the module there
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
     spec.loader.exec_module(made)
     return made
 
@@ -110,27 +113,43 @@ def test_energy_is_that_of_runs_of_five_seconds_at_batch_8(tmp_path: Path, monke
     made = program(monkeypatch)
     commands = {step.name: step.command for step in made.steps(tmp_path, tmp_path, False, [])}
     for mode in ("compute", "inference"):
-        words = commands[f"energy-{mode}"]()
-        given = arguments.parser().parse_args(words[words.index("run_benchmark") + 1 :])
-        assert (given.mode, given.batch_size, given.min_seconds, given.devices) == (mode, 8, 5.0, ["cuda:0"])
-        assert given.outputfile == Path(f"results/energy/{mode}.json")
+        shell, option, line = commands[f"energy-{mode}-aotinductor"]()
+        assert (shell, option) == ("sh", "-c")
+        starts = line.split(" && ")
+        assert len(starts) == MIN_STARTS
+        for number, start in enumerate(starts):
+            words = shlex.split(start)
+            given = arguments.parser().parse_args(words[words.index("run_benchmark") + 1 :])
+            assert (given.mode, given.batch_size, given.min_seconds, given.devices) == (mode, 8, 5.0, ["cuda:0"])
+            assert given.outputfile == Path(f"results/direct/energy-{mode}-aotinductor/0-{number}.json")
+
+
+def record(joules: float, seconds: float) -> str:
+    """A record of runs of four samples with so many joules per sample, each of which takes so many seconds."""
+    made = content(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    for run in made["runs"]:
+        rank = run["ranks"][0]
+        rank["part_seconds"] = [seconds]
+        rank["device"] |= {
+            "energy_joules": joules * 4,
+            "sm_clock": {"lowest": 1200, "median": 1755.0, "maximum": 1980},
+        }
+    return judged(made).model_dump_json()
 
 
 def test_joules_are_printed_of_these_runs_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = program(monkeypatch)
+    tables = program(monkeypatch).check_tables
     columns = ("mode", "joules_per_sample")
     (tmp_path / "summary.csv").write_text(f"{','.join(columns)}\ncompute,123.456\n")
-    assert "123.456" not in "\n".join(made.cells(tmp_path / "summary.csv"))
-    assert len(made.energies(tmp_path)) == 1
-    measured = content(mode="compute", reader="none", cache="none", engine="eager-fp32")
-    for run, joules in zip(measured["runs"], (36.0, 40.0), strict=True):
-        run["ranks"][0]["device"] |= {
-            "energy_joules": joules,
-            "sm_clock": {"lowest": 1200, "median": 1755.0, "maximum": 1980},
-        }
-    path = tmp_path / "results/energy/compute.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(judged(measured).model_dump_json())
-    header, line = made.energies(tmp_path)
-    values = dict(zip(header.split(), line.split(), strict=False))
-    assert (values["mode"], values["joules_per_sample"], values["lowest_sm_megahertz"]) == ("compute", "9.5", "1200")
+    assert "123.456" not in "\n".join(tables.cells(tmp_path / "summary.csv"))
+    assert len(tables.direct(tmp_path)) == 1
+    for step, seconds in (("long", 5.0), ("short", 1.0)):
+        (tmp_path / step).mkdir()
+        for start, joules in enumerate((1.9, 2.0, 2.1)):
+            (tmp_path / step / f"0-{start}.json").write_text(record(joules, seconds))
+    header, *lines = tables.direct(tmp_path)
+    long, short = (dict(zip(header.split(), line.split(), strict=False)) for line in lines)
+    assert (long["step"], long["mode"], long["starts"], long["lowest_sm_megahertz"]) == ("long", "compute", "3", "1200")
+    assert long["joules_per_sample"] == "2"
+    assert float(long["joules_half_width"]) == pytest.approx(relative_half_width([1.9, 2.0, 2.1]), rel=1e-3)
+    assert (short["joules_per_sample"], short["watts"]) == ("-", "-")

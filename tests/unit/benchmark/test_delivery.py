@@ -89,6 +89,9 @@ class HostTensors:
     def to_device(batch: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(batch.copy())
 
+    def finish(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize("wrong", [0, 2])
 def test_batches_may_be_tensors_as_on_a_gpu(files: tuple[Path, ...], wrong: int) -> None:
@@ -104,6 +107,34 @@ def test_batches_may_be_tensors_as_on_a_gpu(files: tuple[Path, ...], wrong: int)
     assert (full.masks(masks_of, device).differing_pixels > 0) is bool(wrong)
     compared = timed.masks(masks_of, 60, {})
     assert compared.samples == 2 and (compared.differing_pixels > 0) is bool(wrong)
+
+
+class LateMasks(HostTensors):
+    """A device with an engine on a stream that nothing waits for: its masks are complete when the device is done."""
+
+    def __init__(self) -> None:
+        self.queued: list[Callable[[], object]] = []
+
+    def engine(self, batch: torch.Tensor) -> torch.Tensor:
+        mask = torch.full(batch.shape[:3], 255, dtype=torch.uint8)
+        self.queued.append(lambda: mask.copy_(masks_of(batch)))
+        return mask
+
+    def finish(self) -> None:
+        for work in self.queued:
+            work()
+
+
+def test_masks_that_are_used_before_they_are_complete_are_found(files: tuple[Path, ...]) -> None:
+    device = LateMasks()
+    batch = Batch([str(path) for path in files[:2]], torch.from_numpy(np.stack([np.load(path) for path in files[:2]])))
+    full = delivery.FullEvidence(files[:2], 1, SHAPE, 2, True)
+    timed = timed_evidence.TimedEvidence(files[:2], SHAPE, device, True)
+    for evidence in (full, timed):
+        evidence.keep(batch)
+        evidence.keep_mask(batch, device.engine(batch.array))
+    for compared in (full.masks(device.engine, device), timed.masks(device.engine, 60, {})):
+        assert compared.differing_pixels == compared.pixels > 0
 
 
 @pytest.mark.gpu

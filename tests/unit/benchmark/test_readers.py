@@ -10,7 +10,7 @@ import pytest
 import torch
 from deepcam.benchmark import page_cache
 from deepcam.benchmark.devices import open_device
-from deepcam.benchmark.readers import Options, open_reader
+from deepcam.benchmark.readers import Options, cufile, open_reader
 from deepcam.benchmark.readers.dali import chunk_bytes
 from deepcam.errors import InputError
 from deepcam.grid import READERS
@@ -49,11 +49,20 @@ def on_a_gpu(name):
     return pytest.param(name, marks=pytest.mark.skipif(missing, reason="KvikIO is not installed"))
 
 
+def skip_what_this_machine_lacks(name):
+    if name == "dali-gds":
+        try:
+            cufile.check()
+        except InputError as error:
+            pytest.skip(str(error))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [on_a_gpu(name) for name in sorted(READERS)])
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("cold", [False, True])
 def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size, cold):
+    skip_what_this_machine_lacks(name)
     open_device("cuda:0")
     intra = 2 if READERS[name].chunks else 1
     check_all_samples(files * 3, name, options(batch_size, 3, intra, cold, "cuda:0"))
@@ -62,6 +71,7 @@ def test_every_sample_reaches_the_gpu_once_and_unchanged(files, name, batch_size
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [on_a_gpu(name) for name in sorted(READERS) if not READERS[name].discards])
 def test_a_batch_stays_valid_until_queued_work_has_read_it(files, name):
+    skip_what_this_machine_lacks(name)
     open_device("cuda:0")
     sums = []
     with open_reader(name, files * 3, options(2, 3, 1, device="cuda:0")) as reader:

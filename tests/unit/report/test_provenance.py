@@ -54,6 +54,20 @@ def test_the_header_says_what_was_measured_with_what():
     assert found.differences == "" and not found.on_gpus
 
 
+@pytest.mark.parametrize(
+    ("width", "channels", "expected"),
+    [
+        (1.0, list(range(16)), "DeepCAM, full width, 16 of 16 channels"),
+        (1.0, [0, 1, 2, 10], "DeepCAM, full width, 4 of 16 channels"),
+        (0.25, [0, 1, 2, 10], "DeepCAM, reduced to 25 % of its width, 4 of 16 channels"),
+    ],
+)
+def test_the_header_says_how_large_the_network_was(width, channels, expected):
+    made = cell_content(mode="compute", reader="none", cache="none", engine="eager-fp32")
+    made["engine"] |= {"width_multiplier": width, "channels": channels}
+    assert plain(provenance.provenance([judged(made)]).network) == expected
+
+
 def test_the_header_says_that_the_file_system_of_a_chroot_is_not_visible():
     disk = {"type": "unseen", "device": "unseen", "caveat": "the disk of a virtual machine"}
     found = provenance.provenance([changed(facts={"file_system": disk})])

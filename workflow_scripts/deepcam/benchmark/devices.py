@@ -23,6 +23,10 @@ class Device(Protocol):
         """Return a function that waits until all work queued so far is done."""
         ...
 
+    def finish(self) -> None:
+        """Wait until the device has nothing to do, on any stream."""
+        ...
+
     def to_device(self, batch: Any) -> Any:
         """Return a NumPy batch in the device's memory."""
         ...
@@ -67,6 +71,9 @@ class Cpu:
     def record_event(self) -> Callable[[], None]:
         return lambda: None
 
+    def finish(self) -> None:
+        pass
+
     def to_device(self, batch: Any) -> Any:
         return batch
 
@@ -96,6 +103,9 @@ class Cuda:
         event = self._torch.cuda.Event(blocking=True)  # a host that spins would take a core from the reader
         event.record()
         return event.synchronize
+
+    def finish(self) -> None:
+        self._torch.cuda.synchronize(self._name)
 
     def to_device(self, batch: Any) -> Any:
         return self._torch.from_numpy(batch).cuda()

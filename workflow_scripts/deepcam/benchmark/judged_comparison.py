@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from deepcam.benchmark.delivery import Engine, load, on_host
+from deepcam.benchmark.delivery import Engine, load, mask_of
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.timed_loop import Workload
 from deepcam.record.delivery_schema import MaskComparison
@@ -30,7 +30,7 @@ def compare(
         names = [str(path) for path in workload.files if path.name in judged]
         size = workload.cell.local_batch_size
         batch = list(itertools.islice(itertools.cycle(names), rank * size, (rank + 1) * size))
-        common = dict(zip(batch, on_host(engine(device.to_device(load(batch)))), strict=True))
+        common = dict(zip(batch, mask_of(engine, device.to_device(load(batch)), device), strict=True))
     return MaskComparison(
         samples=len(common),
         pixels=sum(mask.size for mask in common.values()),

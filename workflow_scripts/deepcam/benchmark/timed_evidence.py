@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepcam.benchmark.delivery import MOST_SAMPLES, Engine, Evidence, Piece, load, on_host, require_shape
+from deepcam.benchmark.delivery import MOST_SAMPLES, Engine, Evidence, Piece, load, mask_of, on_host, require_shape
 from deepcam.benchmark.devices import Device
 from deepcam.record.delivery_schema import MaskComparison
 
@@ -80,7 +80,7 @@ class TimedEvidence(Evidence):
             names = self._names[start:stop]
             if time.perf_counter() >= end or not self._files.issuperset(names):
                 break
-            made = on_host(engine(self._device.to_device(load(names)))).reshape(len(names), -1)
+            made = mask_of(engine, self._device.to_device(load(names)), self._device).reshape(len(names), -1)
             differing += np.count_nonzero(np.take_along_axis(made, places[start:stop], axis=1) != kept[start:stop])
             samples += len(names)
         return MaskComparison(samples=samples, pixels=samples * MASK_VALUES, differing_pixels=int(differing))

@@ -145,6 +145,7 @@ class ComputeLoop:
     def _mask(self, batch: Any) -> np.ndarray:
         mask = self._engine(batch)
         require_shape("mask", mask, self._mask_shape)
+        self._device.finish()  # see delivery.mask_of
         return on_host(mask).copy()
 
     def _steps(self, batches: int, evidence: ResidentEvidence) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ takes almost no CPU time, because the device itself writes into the buffers: 5 m
 
 - pread reads into a ring of batch buffers. For a GPU it uploads what it has read in chunks: see `upload.py`.
 - pread-discard, the read-and-discard baseline, makes the same reads into one buffer per thread and discards the bytes.
+  For a GPU, these are the reads of the chunks.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from pathlib import Path
 
 from deepcam.benchmark.readers import Options
 from deepcam.benchmark.readers.preadv import PreadReader
-from deepcam.benchmark.readers.upload import CudaCopies, UploadReader
+from deepcam.benchmark.readers.upload import CudaCopies, DiscardReader, UploadReader
 from deepcam.grid import READERS
 
 
 def open_reader(name: str, files: Sequence[Path], options: Options) -> PreadReader:
     """Start threads, which wait until the iteration starts. Raises InputError if O_DIRECT is needed and refused."""
     discards = READERS[name].discards
-    if discards or options.device == "cpu":
+    if options.device == "cpu":
         return PreadReader(files, options, discards)
-    return UploadReader(files, options, CudaCopies(options.device))
+    return DiscardReader(files, options) if discards else UploadReader(files, options, CudaCopies(options.device))

@@ -101,9 +101,8 @@ def _network(records: Iterable[Record]) -> str:
     if not {"width_multiplier", "channels"} <= engine.keys():
         return ""
     width, channels = engine["width_multiplier"], engine["channels"]
-    full = width == 1 and len(channels) == len(climate.CHANNELS)
-    reduced = f"reduced to {percent(width)} of its width and {len(channels)} of {len(climate.CHANNELS)} channels"
-    return f"DeepCAM, {'full size' if full else reduced}"
+    size = "full width" if width == 1 else f"reduced to {percent(width)} of its width"
+    return f"DeepCAM, {size}, {len(channels)} of {len(climate.CHANNELS)} channels"
 
 
 def _storages(records: Iterable[Record]) -> str:
