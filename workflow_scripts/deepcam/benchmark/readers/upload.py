@@ -24,7 +24,7 @@ from deepcam.benchmark.readers import Batch, Options
 from deepcam.benchmark.readers.preadv import PreadReader, blocks, page_buffer
 
 CHUNK_BYTES = 8 * 2**20
-"""Eight threads delivered 37 GB/s from the page cache to an H200, 30 in chunks of half the size, and 28 of twice it."""
+"""Eight threads delivered 36 GB/s from the page cache to an H200, 30 in chunks of half the size, and 28 of twice it."""
 
 CHUNKS = 2
 """Of each thread: one is copied while the other is filled."""
@@ -199,7 +199,7 @@ class CudaCopies:
         return self._torch.cuda.current_stream(self._name)
 
     def copy(self, stream: Any, source: np.ndarray, batch: Any, start: int) -> None:
-        # PyTorch's own copy runs more Python code, in which only one thread can be at a time: 27 instead of 37 GB/s.
+        # PyTorch's own copy runs more Python code, in which only one thread can be at a time: 27 instead of 36 GB/s.
         target = batch.data_ptr() + start
         (error,) = self._driver.cuMemcpyHtoDAsync(target, source.ctypes.data, len(source), stream.cuda_stream)
         if error != self._driver.CUresult.CUDA_SUCCESS:
