@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from deepcam.benchmark.readers import Options, upload
+from deepcam.benchmark.readers import Options, pread, upload
+from deepcam.benchmark.readers.preadv import PreadReader
 from deepcam.benchmark.readers.upload import UploadReader
 from deepcam.data import npy
 from deepcam.errors import InputError
@@ -81,6 +84,29 @@ def test_every_sample_arrives_from_behind_a_header_of_4096_bytes(
     monkeypatch.setattr(upload, "CHUNK_BYTES", chunk)
     device = PretendDevice()
     assert right(files, delivered(UploadReader(files, options(batch_size, inter, intra, cold=True), device), device))
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize(("batch_size", "inter", "intra"), [(1, 1, 1), (3, 2, 3)])
+def test_the_baseline_makes_the_same_reads(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch, cold: bool, batch_size: int, inter: int, intra: int
+) -> None:
+    monkeypatch.setattr(upload, "CHUNK_BYTES", 4096)
+    reads: list[tuple[int, int, int]] = []
+    read_all = PreadReader._read_all
+
+    def noticed(self: PreadReader, sample: int, views: list[np.ndarray], offset: int, length: int) -> None:
+        reads.append((sample, offset, length))
+        read_all(self, sample, views, offset, length)
+
+    monkeypatch.setattr(PreadReader, "_read_all", noticed)
+    device, given = PretendDevice(), options(batch_size, inter, intra, cold)
+    delivered(UploadReader(files, given, device), device)
+    uploaded, reads[:] = sorted(reads), []
+    with contextlib.closing(pread.open_reader("pread-discard", files, given)) as reader:
+        assert [batch.array for batch in reader] == [None] * math.ceil(len(files) / batch_size)
+    assert sorted(reads) == uploaded
+    assert sum(length for *_, length in reads) == sum(path.stat().st_size for path in files)
 
 
 class NoWait(PretendDevice):
