@@ -23,12 +23,22 @@ class Network(nn.Module):
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Install a fake module torch_tensorrt and return the arguments that it was called with."""
-    seen: dict[str, Any] = {}
+    """Install a fake module torch_tensorrt and return the arguments of its last calls, and all sizes and loads."""
+    seen: dict[str, Any] = {"inputs": [], "ran": []}
 
     def compile(program: torch.export.ExportedProgram, **arguments: Any) -> str:
         seen["program"], seen["compile"] = program, arguments
+        seen["inputs"] += arguments["arg_inputs"]
         return "compiled"
+
+    def load(path: str) -> SimpleNamespace:
+        module = torch.export.load(path).module()
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            seen["ran"].append(Path(path).name)
+            return module(batch)
+
+        return SimpleNamespace(module=lambda: run)
 
     def save(module: str, path: str, **arguments: Any) -> None:
         seen["saved"], seen["save"] = module, arguments
@@ -38,15 +48,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     fake.__version__ = "2.13.0"
     fake.Input = lambda **arguments: SimpleNamespace(**arguments)
     fake.dynamo = SimpleNamespace(compile=compile)
-    fake.save, fake.load = save, torch.export.load
+    fake.save, fake.load = save, load
     monkeypatch.setitem(sys.modules, "torch_tensorrt", fake)
     return seen
 
 
 def package(folder: Path, max_batch: int = 3, precision: str = "fp16") -> Path:
     inference = graph.InferenceGraph(Network(), [0.0] * 4, [1.0] * 4, torch.float16)
-    path = folder / "engine.pt2"
-    tensorrt.package(inference, graph.BuildTarget(precision, "cpu", SHAPE, max_batch), path, folder / "scratch")
+    path, scratch = folder / "engine.pt2", folder / "scratch"
+    scratch.mkdir()
+    tensorrt.package(inference, graph.BuildTarget(precision, "cpu", SHAPE, max_batch), path, scratch)
     return path
 
 
@@ -63,6 +74,18 @@ def test_the_whole_fp16_graph_is_compiled_for_every_batch_size(calls: dict[str, 
     assert torch.uint8 not in dtypes
     assert calls["saved"] == "compiled"
     assert calls["save"]["dynamic_shapes"][0][0].max == 3
+
+
+def test_there_is_a_program_for_each_power_of_two_and_one_for_all_batches(
+    calls: dict[str, Any], tmp_path: Path
+) -> None:
+    run = tensorrt.load(package(tmp_path, max_batch=6), "cpu")
+    *fixed, variable = calls["inputs"]
+    assert [batch.shape for batch in fixed] == [(1, *SHAPE), (2, *SHAPE), (4, *SHAPE)]
+    assert (variable.min_shape, variable.opt_shape, variable.max_shape) == ((1, *SHAPE), (6, *SHAPE), (6, *SHAPE))
+    for size in range(1, 7):
+        assert run(torch.rand(size, *SHAPE)).shape == (size, 16, 32)
+    assert calls["ran"] == ["1.ep", "2.ep", "6.ep", "4.ep", "6.ep", "6.ep"]
 
 
 def test_caches_are_private_to_the_build(calls: dict[str, Any], tmp_path: Path) -> None:
