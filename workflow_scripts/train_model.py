@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from deepcam import cli, files
-from deepcam.config.types import Channel, Fraction, Length, Positive, Seed, argument
+from deepcam.config.types import Channel, Fraction, Length, Positive, Seed, Share, argument
 from deepcam.model import checkpoint, training, training_data
 
 
@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--height", type=argument(Length), required=True, help="rows of a sample")
     parser.add_argument("--width", type=argument(Length), required=True, help="columns of a sample")
     parser.add_argument("--crop-width", type=argument(Positive), required=True, help="columns of a crop")
+    parser.add_argument(
+        "--event-crops", type=argument(Share, float), required=True, help="share of crops that are chosen for events"
+    )
     parser.add_argument("--batch-size", type=argument(Positive), required=True, help="crops per step")
     parser.add_argument("--steps", type=argument(Positive), required=True, help="total number of steps")
     parser.add_argument(
@@ -51,6 +54,7 @@ def main() -> None:
         height=arguments.height,
         width=arguments.width,
         crop_width=arguments.crop_width,
+        event_crops=arguments.event_crops,
         batch_size=arguments.batch_size,
         steps=arguments.steps,
         learning_rate=arguments.learning_rate,

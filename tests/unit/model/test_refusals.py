@@ -14,7 +14,7 @@ from deepcam.model.engine import aotinductor, eager
 from deepcam.model.network import NetworkSpec
 
 RECIPE = training.Recipe(
-    seed=1, samples=2, height=32, width=48, crop_width=32, batch_size=2, steps=1, learning_rate=0.001,
+    seed=1, samples=2, height=32, width=48, crop_width=32, event_crops=0.5, batch_size=2, steps=1, learning_rate=0.001,
     width_multiplier=0.05, channels=(0, 1),
 )  # fmt: skip
 

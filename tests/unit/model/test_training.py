@@ -20,7 +20,7 @@ from deepcam.model.network import DeepLabV3Plus
 
 SCRIPTS = Path(__file__).parents[3] / "workflow_scripts"
 RECIPE = training.Recipe(
-    seed=1, samples=2, height=64, width=96, crop_width=32, batch_size=2, steps=6, learning_rate=1e-3,
+    seed=1, samples=2, height=64, width=96, crop_width=32, event_crops=0.5, batch_size=2, steps=6, learning_rate=1e-3,
     width_multiplier=0.05, channels=MODEL_CHANNELS,
 )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_training_reduces_the_loss(training_set, tmp_path):
     def judged(steps):
         recipe = dataclasses.replace(RECIPE, steps=steps, learning_rate=5e-3)
         network = training.train(recipe, training_set, tmp_path / f"{steps}.pt", 100)
-        fields, truth = training_data.draw_batch(training_set, np.random.default_rng(9), 4, 96)
+        fields, truth = training_data.draw_batch(training_set, np.random.default_rng(9), 4, 96, 0.0)
         with torch.inference_mode():
             return training.loss(network(fields), truth).item()
 
@@ -137,6 +137,7 @@ def test_a_nonfinite_loss_ends_the_run(training_set, tmp_path, monkeypatch):
     [
         ({"batch_size": 1}, "train.batch_size is 1; it must be at least 2"),
         ({"steps": 0}, "train.steps is 0"),
+        ({"event_crops": 1.5}, "train.event_crops is 1.5; it must be a number from 0 to 1"),
         ({"crop_width": 112}, "crops of 64 x 112 from samples 96 wide"),
         ({"crop_width": 40}, "crops of 64 x 40 from samples 96 wide"),
     ],

@@ -1,5 +1,7 @@
 """Training batches: crops, mirror images and normalisation ranges."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -39,7 +41,7 @@ def test_a_crop_is_a_sample_from_any_longitude_or_its_mirror_image(made):
     sign = torch.ones(4, 1, 1)
     sign[V850] = -1
     found = set()
-    fields, labels = training_data.draw_batch(one, np.random.default_rng(0), 12, 96)
+    fields, labels = training_data.draw_batch(one, np.random.default_rng(0), 12, 96, 0.5)
     for crop, crop_label in zip(fields * (high - low) + low, labels, strict=True):
         for name, image, image_label in (("plain", plain, label), ("mirror", sign * plain.flip(1), label.flip(0))):
             for west in range(96):
@@ -50,7 +52,7 @@ def test_a_crop_is_a_sample_from_any_longitude_or_its_mirror_image(made):
 
 
 def test_fields_are_channels_last_and_normalised_to_their_range(made):
-    fields, labels = training_data.draw_batch(made, np.random.default_rng(1), 16, 48)
+    fields, labels = training_data.draw_batch(made, np.random.default_rng(1), 16, 48, 0.5)
     assert fields.shape == (16, 4, 64, 48) and labels.shape == (16, 64, 48) and labels.dtype == torch.int64
     assert fields.is_contiguous(memory_format=torch.channels_last)
     others = [i for i in range(4) if i != V850]  # a mirrored wind may leave the range
@@ -66,7 +68,17 @@ def test_ranges_include_those_of_the_smallest_and_the_largest_dataset(made):
 
 def test_a_seed_determines_the_batch(made):
     first, again, other = (
-        training_data.draw_batch(made, np.random.default_rng([1, step]), 2, 48) for step in (7, 7, 8)
+        training_data.draw_batch(made, np.random.default_rng([1, step]), 2, 48, 0.5) for step in (7, 7, 8)
     )
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("event_crops", [0.0, 1.0])
+def test_crops_that_are_chosen_for_their_events_hold_more_of_them(made, event_crops):
+    labels = torch.zeros_like(made.labels[:1])
+    labels[:, 20:30, 40:50] = 1
+    one = dataclasses.replace(only(made, 0), labels=labels)
+    _, drawn = training_data.draw_batch(one, np.random.default_rng(0), 64, 16, event_crops)
+    found = float((drawn == 1).any(dim=(1, 2)).float().mean())
+    assert found > 0.5 if event_crops else found < 0.4

@@ -29,6 +29,7 @@ from deepcam.config.types import (
     Positive,
     Precision,
     Seed,
+    Share,
     Source,
     Values,
 )
@@ -118,18 +119,23 @@ class Train(Block):
     """The recipe of the weights, for `snakemake train` only."""
 
     seed: Seed = Field(default=1, description="Seed of samples, weights and crops")
-    samples: Positive = Field(default=64, description="Samples to train on; all are in memory, 14 MB each at full size")
+    samples: Positive = Field(
+        default=128, description="Samples to train on; all are in memory, 14 MB each at full size"
+    )
     height: Length = Field(default=climate.HEIGHT, description="Rows of a sample and of a crop in pixels")
     width: Length = Field(default=climate.WIDTH, description="Columns of a sample in pixels")
     crop_width: Annotated[int, Field(strict=True, ge=16, le=2**15, multiple_of=16)] = Field(
         default=240, description="Columns of a crop in pixels, at most `width`"
     )
+    event_crops: Share = Field(
+        default=0.5, description="Share of crops that are chosen for their events; the others are random"
+    )
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         default=2, description="Crops per step; batch normalisation needs at least 2"
     )
-    steps: Positive = Field(default=2500, description="Number of training steps")
+    steps: Positive = Field(default=4500, description="Number of training steps")
     learning_rate: Fraction = Field(
-        default=0.001, description="Peak of a schedule that rises linearly and falls like a cosine"
+        default=0.0015, description="Peak of a schedule that rises linearly and falls like a cosine"
     )
     checkpoint_steps: Positive = Field(default=200, description="Steps between two checkpoints")
     evaluation_samples: Positive = Field(default=64, description="Held-out samples on which the IoU is computed")

@@ -67,6 +67,7 @@ class Recipe:
     height: int
     width: int
     crop_width: int
+    event_crops: float
     batch_size: int
     steps: int
     learning_rate: float
@@ -83,6 +84,8 @@ class Recipe:
         for field, least in smallest.items():
             if getattr(self, field) < least:
                 raise InputError(f"train.{field} is {getattr(self, field)}; it must be at least {least}")
+        if not 0 <= self.event_crops <= 1:
+            raise InputError(f"train.event_crops is {self.event_crops}; it must be a number from 0 to 1")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"train.learning_rate is {self.learning_rate}; it must be a number over 0")
         if self.height % STRIDE or self.crop_width % STRIDE or not STRIDE <= self.crop_width <= self.width:
@@ -152,7 +155,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, recipe)
         rng = np.random.default_rng([recipe.seed, step])
-        fields, truth = training_data.draw_batch(training_set, rng, recipe.batch_size, recipe.crop_width)
+        fields, truth = training_data.draw_batch(
+            training_set, rng, recipe.batch_size, recipe.crop_width, recipe.event_crops
+        )
         with autocast:
             logits = network(fields.contiguous(memory_format=LAYOUTS[layout]))
         value = loss(logits, truth)
@@ -181,7 +186,7 @@ def calibrate_batch_norm(network: nn.Module, recipe: Recipe, training_set: Examp
     """Set the statistics of batch norm to the mean over batches of whole samples. Leaves the network in evaluation."""
     seeds = ([recipe.seed, recipe.steps, number] for number in range(CALIBRATION_BATCHES))
     batches = (
-        training_data.draw_batch(training_set, np.random.default_rng(seed), CALIBRATION_BATCH_SIZE, recipe.width)
+        training_data.draw_batch(training_set, np.random.default_rng(seed), CALIBRATION_BATCH_SIZE, recipe.width, 0.0)
         for seed in seeds
     )
     network.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcam.climate import CHANNELS
+from deepcam.climate import CHANNELS, CLASSES
 from deepcam.data import synthesis
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ the data of a benchmark."""
 
 LARGEST_DATASET = 64
 """Training normalises with the ranges of random datasets of 1 to this many samples."""
+
+EVENT_TRIES = 4
+"""Longitudes of which the best one is taken for a crop that is chosen for its events."""
 
 NORTHWARD = ("VBOT", "V850")
 """Channels whose sign changes when north and south are swapped."""
@@ -43,6 +47,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.fields)
+
+    @functools.cached_property
+    def events(self) -> np.ndarray:
+        """How much of the events each column (N, W) of the samples holds: its share of each class's pixels, summed."""
+        columns = [(self.labels == event).sum(dim=1).cpu().numpy() for event in range(1, len(CLASSES))]
+        return sum(pixels / max(1, pixels.sum()) for pixels in columns)
 
 
 def make_examples(
@@ -74,19 +84,23 @@ def _make_one(seed: int, height: int, width: int, channels: tuple[int, ...]) -> 
     return data, label.astype(np.uint8), data.min(axis=(0, 1)), data.max(axis=(0, 1))
 
 
-def draw_batch(examples: Examples, rng: np.random.Generator, count: int, crop_width: int) -> tuple[Tensor, Tensor]:
-    """Draw a random batch of crops.
+def draw_batch(
+    examples: Examples, rng: np.random.Generator, count: int, crop_width: int, event_crops: float
+) -> tuple[Tensor, Tensor]:
+    """Draw a random batch of crops, a share `event_crops` of which is chosen for its events.
 
     Returns normalised fields (count, C, H, crop_width) float32, channels_last, and labels (count, H, crop_width) int64.
 
     Crops have all rows, from pole to pole, and begin at a random longitude, so that their mean over the area, which the
-    network's global branch sees, is about that of a whole sample. Half of them are mirrored at the equator, with the
-    sign of the northward wind reversed, which is physically plausible; swapping east and west would not be.
+    network's global branch sees, is about that of a whole sample. One that is chosen for its events has the best of
+    EVENT_TRIES longitudes, because in most narrow crops there is only background. Half of the crops are mirrored at the
+    equator, with the sign of the northward wind reversed, which is physically plausible; swapping east and west would
+    not be.
     """
     device = examples.fields.device
     _, height, width, _ = examples.fields.shape
     chosen = rng.integers(len(examples), size=count)
-    west = rng.integers(width, size=count)
+    west = np.array([_west(examples, rng, sample, crop_width, event_crops) for sample in chosen])
     mirrored = rng.random(count) < 0.5
     row, column = np.arange(height), np.arange(crop_width)
     rows = np.where(mirrored[:, None], row[::-1], row)
@@ -107,6 +121,13 @@ def draw_batch(examples: Examples, rng: np.random.Generator, count: int, crop_wi
     )
     fields = (examples.fields[place, rows, columns] * sign - low) / (high - low)
     return fields.permute(0, 3, 1, 2), examples.labels[place, rows, columns].long()
+
+
+def _west(examples: Examples, rng: np.random.Generator, sample: int, crop_width: int, event_crops: float) -> int:
+    """Return the first column of a crop of `sample`."""
+    columns = examples.events[sample]
+    tried = rng.integers(len(columns), size=EVENT_TRIES if rng.random() < event_crops else 1)
+    return max(tried, key=lambda west: columns.take(range(west, west + crop_width), mode="wrap").sum())
 
 
 def _range(examples: Examples, rng: np.random.Generator, sample: int) -> tuple[np.ndarray, np.ndarray]:
