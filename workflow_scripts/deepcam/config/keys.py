@@ -133,9 +133,9 @@ class Train(Block):
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         default=2, description="Crops per step; batch normalisation needs at least 2"
     )
-    steps: Positive = Field(default=4500, description="Number of training steps")
+    steps: Positive = Field(default=5000, description="Number of training steps")
     learning_rate: Fraction = Field(
-        default=0.0015, description="Peak of a schedule that rises linearly and falls like a cosine"
+        default=0.002, description="Peak of a schedule that rises linearly and falls like a cosine"
     )
     checkpoint_steps: Positive = Field(default=200, description="Steps between two checkpoints")
     evaluation_samples: Positive = Field(default=64, description="Held-out samples on which the IoU is computed")

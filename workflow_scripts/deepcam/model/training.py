@@ -19,7 +19,7 @@ from torch.optim.swa_utils import update_bn
 from deepcam import files
 from deepcam.climate import CLASSES
 from deepcam.errors import InputError
-from deepcam.model import checkpoint, training_data
+from deepcam.model import checkpoint, depthwise, training_data
 from deepcam.model.device import torch_device
 from deepcam.model.engine import artefact
 from deepcam.model.engine.graph import InferenceGraph
@@ -143,6 +143,8 @@ def train(
         torch.manual_seed(recipe.seed)
         network = recipe.network.create()
     network.to(device, memory_format=LAYOUTS[layout])
+    if device.type == "cpu":
+        depthwise.use_plain_convolutions(network)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY, fused=True)
     first = _resume(checkpoint_path, recipe, network, optimizer)
     frozen = round(recipe.steps * (1 - FROZEN_FRACTION))
