@@ -123,6 +123,7 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
     sizes = ["96", "144", "48", "4", "60"] if dry else ["768", "1152", "288", "4", "200"]
     weights = [
         *python, "train_model", "--seed", "1", "--samples", "4" if dry else "64", "--learning-rate", "0.001",
+        "--event-crops", "0",
         *(word for name, size in zip(TRAINED_SIZES, sizes, strict=True) for word in (name, size)),
         "--width-multiplier", width, "--channels", "0", "1", "2", "10", "--device", device,
         "--threads", str(os.cpu_count()), "--evaluation-samples", "4", "--checkpoint-steps", "1000",
