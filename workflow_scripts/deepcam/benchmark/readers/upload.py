@@ -120,10 +120,6 @@ class UploadReader(ChunkReader):
     def _array(self, batch: int, size: int) -> Any:
         return self._slots[batch % len(self._slots)][:size]
 
-    def _work(self, read: Callable[[int, int], None]) -> None:
-        self._device.bind()
-        super()._work(read)
-
     def __iter__(self) -> Iterator[Batch]:
         for number, batch in enumerate(super().__iter__()):
             for event in self._copied.pop(number):
@@ -140,6 +136,7 @@ class UploadReader(ChunkReader):
 
         def read(sample: int, offset: int) -> None:
             nonlocal number
+            self._device.bind()
             batch, place = divmod(sample, self._options.batch_size)
             slot = batch % len(self._slots)
             self._device.wait(stream, self._unused[slot])
