@@ -181,7 +181,7 @@ def test_a_filter_of_5000_configurations_answers_within_100_ms(tmp_path):
         page.goto((tmp_path / "explorer.html").as_uri())
         box = "document.querySelector('#boxes input[name=reader][value=torch]')"
         times = page.evaluate(
-            f"""() => [1, 2, 3, 4, 5, 6].map(() => {{
+            f"""() => Array.from({{length: 20}}, () => {{
                 const start = performance.now();
                 {box}.click();
                 document.body.offsetHeight;
