@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TextIO
 
 import check_tables
+import yaml
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -63,6 +64,10 @@ ENERGY_SECONDS = 5
 
 ENERGY_STARTS = 3
 """Fewest starts for a confidence interval."""
+
+
+TENSORRT = {"backend": "tensorrt", "precision": "fp16", "cuda_graphs": True}
+"""The engine that joins those of check.yaml where Torch-TensorRT is installed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,21 +137,18 @@ def steps(out: Path, work: Path, dry: bool, more: list[Path]) -> list[Step]:
     with_kvikio, with_tensorrt = (
         not dry and importlib.util.find_spec(package) is not None for package in ("kvikio", "torch_tensorrt")
     )
+    grid = HERE / "check.yaml"
     own = {
         # A dry run trains too few steps to tell classes apart, so its engines have the shipped weights.
         "parts.yaml": f"model: {{parts: {ROOT / 'share' if dry else work / 'parts'}}}\n",
         "inference.yaml": "benchmark: {modes: [compute, inference]}\n",
         "kvikio.yaml": "benchmark: {per_mode: {io: {readers: [dali-mmap, kvikio, pread, pread-discard]}}}\n",
-        "tensorrt.yaml": "engines:\n"
-        "  - {backend: eager, precision: fp16}\n"
-        "  - {backend: aotinductor, precision: fp16}\n"
-        "  - {backend: aotinductor, precision: fp16, cuda_graphs: true}\n"
-        "  - {backend: tensorrt, precision: fp16, cuda_graphs: true}\n",
+        "tensorrt.yaml": yaml.safe_dump({"engines": [*yaml.safe_load(grid.read_text())["engines"], TENSORRT]}),
     }
     for name, text in own.items():
         (work / name).write_text(text, encoding="utf-8")
     overlays = [
-        HERE / "check.yaml",
+        grid,
         *([HERE / "dry_run.yaml"] if dry else []),
         *([work / "kvikio.yaml"] if with_kvikio else []),
         *([work / "tensorrt.yaml"] if with_tensorrt else []),

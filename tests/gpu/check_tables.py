@@ -22,9 +22,6 @@ DIRECT = (
 )  # fmt: skip
 """Columns of the runs outside the workflow. Half-widths are those of 95 % confidence intervals, as shares."""
 
-LONG = 4.5
-"""Seconds: the energy of shorter runs is not printed. Runs of 5 s may end slightly earlier."""
-
 
 def cells(summary: Path) -> list[str]:
     """The configurations of the workflow, from its summary."""
@@ -44,10 +41,12 @@ def direct(folder: Path) -> list[str]:
 
 
 def _line(step: str, records: Sequence[dict[str, Any]]) -> str:
+    from deepcam.report.page.results import LONG_RUN  # only then does PYTHONPATH know it
+
     cell, metrics = records[0]["cell"], [record["metrics"] for record in records]
     ranks = [run["ranks"][0] for record in records for run in record["runs"]]
     shortest = min(sum(rank["part_seconds"]) for rank in ranks)
-    joules = [of["joules_per_sample"] for of in metrics] if shortest >= LONG else [None]
+    joules = [of["joules_per_sample"] for of in metrics] if shortest >= LONG_RUN else [None]
     clocks = [clock["lowest"] for rank in ranks if (clock := (rank["device"] or {}).get("sm_clock"))]
     values = [
         step, *(cell[key] for key in ("mode", "reader", "inter_threads", "engine", "local_batch_size")), len(records),
@@ -61,7 +60,7 @@ def _line(step: str, records: Sequence[dict[str, Any]]) -> str:
 
 def _mean(values: Iterable[float | None]) -> tuple[float | None, float | None]:
     """The mean of all starts and its relative half-width; None if one is unknown."""
-    from deepcam.record import precision  # only then does PYTHONPATH know it
+    from deepcam.record import precision
 
     given = list(values)
     known = [value for value in given if value is not None]

@@ -125,7 +125,7 @@ def test_energy_is_that_of_runs_of_five_seconds_at_batch_8(tmp_path: Path, monke
 
 
 def record(joules: float, seconds: float) -> str:
-    """A record of runs of four samples with so many joules per sample, each of which takes so many seconds."""
+    """A record whose runs have four samples each. Every run takes `seconds`, and uses `joules` for each sample."""
     made = content(mode="compute", reader="none", cache="none", engine="eager-fp32")
     for run in made["runs"]:
         rank = run["ranks"][0]

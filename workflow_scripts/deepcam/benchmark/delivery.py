@@ -249,12 +249,14 @@ def require_own_memory(array: np.ndarray, files: Sequence[str]) -> None:
 
 
 def mask_of(engine: Engine, batch: Any, device: Device) -> np.ndarray:
-    """The mask of a batch, outside the clock.
+    """The mask of a batch that is on the device, made outside the clock.
 
     It is right even if the engine works on a stream that no other waits for. The masks that are compared with it, which
-    were taken from the timed loop's own stream, are not right then.
+    were taken from the timed loop's own stream, are not right then. Raises ValueError if the engine returns something
+    else than a mask of the batch.
     """
     mask = engine(batch)
+    require_shape("mask", mask, tuple(batch.shape[:3]))
     device.finish()
     return on_host(mask)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepcam import machine, machine_topology
-from deepcam.benchmark.delivery import Evidence, load, on_host, require_shape
+from deepcam.benchmark.delivery import Evidence, load, mask_of
 from deepcam.benchmark.devices import Device
 from deepcam.benchmark.ranks import Ranks
 from deepcam.benchmark.readers import Options, Reader, open_reader
@@ -111,10 +111,9 @@ class ComputeLoop:
         self._names = names[: self._size]
         # All samples but the first change their places. If there is one in a batch, it is another one.
         self._batch, self._other_names = device.to_device(load(self._names)), names[1:] + names[:1]
-        self._mask_shape = (self._size, *workload.sample_shape[:2])
 
     def __call__(self, batches: int, ranks: Ranks) -> Part:
-        evidence = ResidentEvidence(batches, self._mask_shape, self._device)
+        evidence = ResidentEvidence(batches, tuple(self._batch.shape[:3]), self._device)
         part = _timed(self._steps(batches, evidence), ranks, self._device, {}, ())
         return dataclasses.replace(part, masks=evidence.masks(self._first_mask))
 
@@ -143,10 +142,7 @@ class ComputeLoop:
         return dict(zip(self._names, self._first_mask, strict=True))
 
     def _mask(self, batch: Any) -> np.ndarray:
-        mask = self._engine(batch)
-        require_shape("mask", mask, self._mask_shape)
-        self._device.finish()  # see delivery.mask_of
-        return on_host(mask).copy()
+        return mask_of(self._engine, batch, self._device).copy()
 
     def _steps(self, batches: int, evidence: ResidentEvidence) -> Iterator[list[str]]:
         engine, batch, names = self._engine, self._batch, [""] * self._size

@@ -26,7 +26,7 @@ LARGEST_DATASET = 64
 """Training normalises with the ranges of random datasets of 1 to this many samples."""
 
 EVENT_TRIES = 4
-"""Longitudes of which the best one is taken for a crop that is chosen for its events."""
+"""A crop that is chosen for its events is the best of this many crops, which begin at random longitudes."""
 
 NORTHWARD = ("VBOT", "V850")
 """Channels whose sign changes when north and south are swapped."""
@@ -87,13 +87,13 @@ def _make_one(seed: int, height: int, width: int, channels: tuple[int, ...]) -> 
 def draw_batch(
     examples: Examples, rng: np.random.Generator, count: int, crop_width: int, event_crops: float
 ) -> tuple[Tensor, Tensor]:
-    """Draw a random batch of crops, a share `event_crops` of which is chosen for its events.
+    """Draw a random batch of crops. Each crop is chosen for its events with a probability of `event_crops`.
 
     Returns normalised fields (count, C, H, crop_width) float32, channels_last, and labels (count, H, crop_width) int64.
 
     Crops have all rows, from pole to pole, and begin at a random longitude, so that their mean over the area, which the
-    network's global branch sees, is about that of a whole sample. One that is chosen for its events has the best of
-    EVENT_TRIES longitudes, because in most narrow crops there is only background. Half of the crops are mirrored at the
+    network's global branch sees, is about that of a whole sample. A crop that is chosen for its events has the best of
+    EVENT_TRIES longitudes, because most narrow crops show only background. Half of the crops are mirrored at the
     equator, with the sign of the northward wind reversed, which is physically plausible; swapping east and west would
     not be.
     """
@@ -125,9 +125,14 @@ def draw_batch(
 
 def _west(examples: Examples, rng: np.random.Generator, sample: int, crop_width: int, event_crops: float) -> int:
     """Return the first column of a crop of `sample`."""
+    width = examples.fields.shape[2]
+    if rng.random() >= event_crops:
+        return int(rng.integers(width))
     columns = examples.events[sample]
-    tried = rng.integers(len(columns), size=EVENT_TRIES if rng.random() < event_crops else 1)
-    return max(tried, key=lambda west: columns.take(range(west, west + crop_width), mode="wrap").sum())
+    return max(
+        rng.integers(width, size=EVENT_TRIES),
+        key=lambda west: columns.take(range(west, west + crop_width), mode="wrap").sum(),
+    )
 
 
 def _range(examples: Examples, rng: np.random.Generator, sample: int) -> tuple[np.ndarray, np.ndarray]:
