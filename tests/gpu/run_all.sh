@@ -9,7 +9,7 @@ out=$(realpath -m "${1:?usage: tests/gpu/run_all.sh OUT [OPTION ...]}")
 shift
 cd "$(dirname "$0")/../.."
 work=${WORK:-/tmp/deepcam-gpu}
-mkdir -p "$work" "$out"
+mkdir -p "$work/results" "$out"
 
 python3 tests/gpu/check.py "$work/out" --work-dir "$work" --seconds "${SECONDS_PER_CALL:-540}" "$@"
 
